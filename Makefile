@@ -1,0 +1,64 @@
+# mailward: `make run` tries it, `make test` proves it. See README.md.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
+
+.PHONY: setup setup-dev run demo-servers test test-real check unit fmt test-all lock clean
+
+setup: $(VENV)/.run-ready
+setup-dev: $(VENV)/.dev-ready
+
+$(VENV)/.created:
+	@$(PYTHON) -c '$(MINIMUM)'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian run 'apt-get install make python3-venv'" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: setup
+	@mkdir -p .run
+	@exec $(BIN)/mailward serve --config examples/loopback.toml --data .run
+
+demo-servers: setup
+	@exec $(BIN)/python examples/demo_servers.py
+
+check: setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q src tests --ignore=tests/real
+
+unit: setup-dev
+	$(BIN)/pytest -q src tests --ignore=tests/real
+
+test: setup-dev
+	@sh tests/real/install.sh
+	$(BIN)/pytest -q
+
+fmt: setup-dev
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
+
+# Every Python 3.11 to 3.13 that is found, each in an environment of its own.
+test-all:
+	@set -e; for version in 3.11 3.12 3.13; do \
+	  if python$$version -c 'pass' 2>/dev/null; then \
+	    echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version; \
+	  else echo "== Python $$version: not found, left out"; fi; done
+
+# Pin anew: every requirement with the hashes of all its wheels, no addresses.
+lock:
+	@for name in build run dev; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
+
+clean:
+	rm -rf .venv .venv-3.1? .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The roof: chooses, connects, and alone reads files, environment and the real clock."""

@@ -1,0 +1,1 @@
+"""Who knows the passwords and holds the mail."""

@@ -1,0 +1,1 @@
+"""The one service that every door asks: the rules' judgement and a store's memory."""

@@ -1,0 +1,1 @@
+"""What is an attempt, what counts, what follows. Pure."""

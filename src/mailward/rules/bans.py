@@ -1,0 +1,78 @@
+"""The table of bans: is this address or login covered now, and by what?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailward.rules.addresses import NetworkTable, subject_network
+from mailward.rules.model import Address, Ban, Instant, Network, Subject, SubjectKind
+
+
+class BanTable:
+    """Every ban that is known here, one for each subject.
+
+    Expired bans stay until they are removed, but cover nothing any more.
+    """
+
+    __slots__ = ("_named", "_networks")
+
+    def __init__(self) -> None:
+        self._networks: NetworkTable[Ban] = NetworkTable()
+        self._named: dict[Subject, Ban] = {}
+
+    def __len__(self) -> int:
+        return len(self._networks) + len(self._named)
+
+    def __iter__(self) -> Iterator[Ban]:
+        yield from self._networks.values()
+        yield from self._named.values()
+
+    def put(self, ban: Ban) -> None:
+        """Add *ban*, in the place of one on the same subject."""
+        if ban.subject.kind is SubjectKind.ADDRESS:
+            self._networks.put(subject_network(ban.subject), ban)
+        else:
+            self._named[ban.subject] = ban
+
+    def remove(self, subject: Subject) -> Ban | None:
+        """Take the ban on exactly *subject* out and return it."""
+        if subject.kind is SubjectKind.ADDRESS:
+            return self._networks.remove(subject_network(subject))
+        return self._named.pop(subject, None)
+
+    def on(self, subject: Subject) -> Ban | None:
+        """The ban on exactly *subject*, expired or not."""
+        if subject.kind is SubjectKind.ADDRESS:
+            return self._networks.get(subject_network(subject))
+        return self._named.get(subject)
+
+    def covering_address(self, address: Address, now: Instant) -> Ban | None:
+        """A ban in force that covers *address*; of several the one that lasts longest."""
+        return _longest(self._networks.covering(address), now)
+
+    def covering_network(self, network: Network, now: Instant) -> Ban | None:
+        """A ban in force that covers the whole of *network*."""
+        return _longest(self._networks.enclosing(network), now)
+
+    def covering(self, subject: Subject, now: Instant) -> Ban | None:
+        """A ban in force that covers *subject*, also one on a wider network."""
+        if subject.kind is SubjectKind.ADDRESS:
+            return self.covering_network(subject_network(subject), now)
+        ban = self._named.get(subject)
+        return ban if ban is not None and ban.covers(now) else None
+
+    def over(self, network: Network, now: Instant) -> list[Ban]:
+        """All bans in force that cover the whole of *network*."""
+        return [ban for ban in self._networks.enclosing(network) if ban.covers(now)]
+
+
+def _longest(bans: Iterator[Ban], now: Instant) -> Ban | None:
+    found: Ban | None = None
+    for ban in bans:
+        if not ban.covers(now):
+            continue
+        if ban.until is None:
+            return ban
+        if found is None or (found.until is not None and ban.until > found.until):
+            found = ban
+    return found

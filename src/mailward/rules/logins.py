@@ -1,0 +1,135 @@
+"""Login names: every spelling of one account is one subject, and no name can hurt who reads it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from hashlib import sha256
+from types import MappingProxyType
+
+import idna
+
+from mailward.rules.model import Login
+
+MAX_NAME_OCTETS = 255
+DIGEST_PREFIX = "SHA256:"
+"""Upper case on purpose: a normalised name is case-folded, so none can look like a digest."""
+
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties: invisible, so each would make a
+# new name that looks like the old one. The standard library does not know the property.
+_IGNORABLE_RANGES = (
+    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5),
+    (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+_IGNORABLE = {point: None for first, last in _IGNORABLE_RANGES for point in range(first, last + 1)}
+
+
+@unique
+class LoginFormat(Enum):
+    """Which part of a name tells accounts apart."""
+
+    FULL = "full"
+    LOCAL_PART = "local-part"
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the name a client gives becomes the login that is counted."""
+
+    default_domain: str = ""
+    login_format: LoginFormat = LoginFormat.FULL
+    domain_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    master_separator: str = ""
+
+    def login(self, raw: bytes) -> Login | None:
+        """The login of a name from the wire, or ``None`` for an empty one (that is malformed).
+
+        Names that are invalid UTF-8, longer than :data:`MAX_NAME_OCTETS` or hold control
+        characters become a digest: counted like any other, never stored or shown.
+
+        >>> Naming(default_domain="example.org").login(b" JDoe")
+        'jdoe@example.org'
+        >>> Naming(master_separator="*").login(b"victim*master")
+        'master'
+        """
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return _digest(raw)
+        return self._login(text)
+
+    def login_from_text(self, text: str) -> Login | None:
+        """The same for what an operator wrote, who may also name a digest as it is shown."""
+        return Login(text) if _is_digest(text) else self._login(text)
+
+    def _login(self, text: str) -> Login | None:
+        name = fold_text(text)
+        if self.master_separator:
+            # Dovecot looks for the first separator: what follows it is who proves himself.
+            name = name.partition(self.master_separator)[2].strip() or name
+        if not name:
+            return None
+        name = self._with_domain(name)
+        octets = name.encode("utf-8", "surrogatepass")
+        if len(octets) > MAX_NAME_OCTETS or any(_is_control(char) for char in name):
+            return _digest(octets)
+        return Login(name)
+
+    def _with_domain(self, name: str) -> str:
+        local, at, domain = name.rpartition("@")
+        if not at:
+            local, domain = name, self.default_domain
+        elif not local or not domain:
+            return name
+        if self.login_format is LoginFormat.LOCAL_PART:
+            return local
+        if not domain:
+            return local
+        domain = domain_a_labels(domain)
+        return f"{local}@{self.domain_aliases.get(domain, domain)}"
+
+
+def fold_text(text: str) -> str:
+    """NFKC, casefold, NFKC again, without ignorable code points, trimmed; repeated to a fixpoint.
+
+    >>> fold_text(" J\\u200bDOE ")
+    'jdoe'
+    """
+    while True:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        folded = unicodedata.normalize("NFKC", folded).translate(_IGNORABLE).strip()
+        if folded == text:
+            return folded
+        text = folded
+
+
+def domain_a_labels(domain: str) -> str:
+    """The domain as it stands in DNS (RFC 5890 A-labels); one that has no such form stays.
+
+    >>> domain_a_labels("bücher.example")
+    'xn--bcher-kva.example'
+    """
+    domain = domain.casefold()
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return domain
+
+
+def _digest(octets: bytes) -> Login:
+    return Login(DIGEST_PREFIX + sha256(octets).hexdigest())
+
+
+def _is_digest(text: str) -> bool:
+    return re.fullmatch(DIGEST_PREFIX + "[0-9a-f]{64}", text) is not None
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}

@@ -1,0 +1,133 @@
+"""The nouns: who tried, as whom, when, and what came of it.
+
+Values only. Nothing here reads a clock, a socket or a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, unique
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NewType
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+Instant = NewType("Instant", float)
+"""UTC seconds since the Unix epoch, with microseconds.
+
+Differences of two instants of this century are exact in a double, so the window is exact too.
+"""
+
+Login = NewType("Login", str)
+"""A login name as it is counted, made only by :meth:`mailward.rules.logins.Naming.login`."""
+
+
+@unique
+class SubjectKind(Enum):
+    """What a limit counts against. The value is the key prefix: never reuse one."""
+
+    ADDRESS = "address"
+    LOGIN = "login"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Something that can run out of patience: an address, a network or a login."""
+
+    kind: SubjectKind
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Storage key. The kind comes first, so a login called ``192.0.2.1`` is no address.
+
+        >>> Subject(SubjectKind.LOGIN, "192.0.2.1").key
+        'login:192.0.2.1'
+        """
+        return f"{self.kind.value}:{self.name}"
+
+
+def subject_from_key(key: str) -> Subject:
+    """The inverse of :attr:`Subject.key`.
+
+    Raises:
+        ValueError: *key* has no known kind in front.
+    """
+    kind, _, name = key.partition(":")
+    return Subject(SubjectKind(kind), name)
+
+
+@unique
+class Outcome(Enum):
+    """What the backend said of the credentials (only ``FAILED`` is ever counted)."""
+
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at proving an identity, on any service.
+
+    *address* is folded already (:meth:`mailward.rules.addresses.Prefixes.fold`); *login* is
+    ``None`` where the credentials name nobody (a bearer token that cannot be read).
+    """
+
+    address: Address
+    login: Login | None
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One counted failure, as one of its subjects sees it.
+
+    *counterpart* is the name of the subject of the other kind: the login an address tried, the
+    address a login was tried from; empty where there was none.
+    """
+
+    at: Instant
+    service: str
+    counterpart: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most *failures* failures in any *period*; the one that reaches it bans."""
+
+    failures: int
+    period: timedelta
+
+    @property
+    def period_seconds(self) -> float:
+        return self.period.total_seconds()
+
+
+@unique
+class Reason(Enum):
+    """Why a subject is banned."""
+
+    AUTHENTICATION = "authentication"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A subject that may not try again until *until* (``None``: until an operator lifts it)."""
+
+    subject: Subject
+    reason: Reason
+    since: Instant
+    until: Instant | None = None
+    failures: int = 0
+    services: tuple[str, ...] = ()
+    counterparts: tuple[str, ...] = ()
+    note: str = ""
+
+    def covers(self, now: Instant) -> bool:
+        """Whether the ban is in force at *now*; it ends exactly at *until*."""
+        return self.until is None or now < self.until

@@ -1,0 +1,98 @@
+"""Everything the rules read, made once per load and never changed."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, unique
+
+from mailward.rules.addresses import NetworkTable, Prefixes
+from mailward.rules.limits import empties_at
+from mailward.rules.logins import Naming
+from mailward.rules.model import (
+    Address,
+    Attempt,
+    Ban,
+    Instant,
+    Limit,
+    Network,
+    Subject,
+    SubjectKind,
+)
+
+DEFAULT_LIMIT = Limit(100, timedelta(days=1))
+DEFAULT_MAX_TRACKED = 1_000_000
+
+
+@unique
+class Term(Enum):
+    """How long an automatic ban lasts, where it is not a period."""
+
+    UNTIL_LIFTED = "never"
+    UNTIL_WINDOW_EMPTIES = "limit"
+
+
+BanTerm = Term | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What counts, how much of it, and what follows.
+
+    A limit of ``None`` means: nothing of that kind is counted or banned. *blocked* are the bans
+    that the configuration file spells out; *allowed* maps each allowed network to itself.
+    """
+
+    address_limit: Limit | None = DEFAULT_LIMIT
+    login_limit: Limit | None = DEFAULT_LIMIT
+    address_term: BanTerm = Term.UNTIL_LIFTED
+    login_term: BanTerm = Term.UNTIL_WINDOW_EMPTIES
+    ban_closes_sessions: bool = False
+    prefixes: Prefixes = field(default_factory=Prefixes)
+    naming: Naming = field(default_factory=Naming)
+    allowed: NetworkTable[Network] = field(default_factory=NetworkTable)
+    blocked: tuple[Ban, ...] = ()
+    max_tracked: int = DEFAULT_MAX_TRACKED
+
+    def limit(self, kind: SubjectKind) -> Limit | None:
+        match kind:
+            case SubjectKind.ADDRESS:
+                return self.address_limit
+            case SubjectKind.LOGIN | SubjectKind.OPERATOR:
+                return self.login_limit
+
+    def term(self, kind: SubjectKind) -> BanTerm:
+        match kind:
+            case SubjectKind.ADDRESS:
+                return self.address_term
+            case SubjectKind.LOGIN | SubjectKind.OPERATOR:
+                return self.login_term
+
+    def allows(self, address: Address) -> Network | None:
+        """The allowed network that holds *address*, if there is one."""
+        return next(self.allowed.covering(address), None)
+
+    def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
+        """The subjects that a failure of *attempt* counts for.
+
+        An allowed address is never counted; a login is, wherever the attempt comes from.
+        """
+        subjects: tuple[Subject, ...] = ()
+        if self.address_limit is not None and self.allows(attempt.address) is None:
+            subjects = (self.prefixes.subject(attempt.address),)
+        if self.login_limit is not None and attempt.login is not None:
+            subjects = (*subjects, Subject(SubjectKind.LOGIN, attempt.login))
+        return subjects
+
+    def ban_until(
+        self, kind: SubjectKind, limit: Limit, window: array[float], now: Instant
+    ) -> Instant | None:
+        """When a ban that falls at *now* on a subject with *window* ends."""
+        match self.term(kind):
+            case Term.UNTIL_LIFTED:
+                return None
+            case Term.UNTIL_WINDOW_EMPTIES:
+                return empties_at(window, limit)
+            case timedelta() as period:
+                return Instant(now + period.total_seconds())

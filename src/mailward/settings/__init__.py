@@ -1,0 +1,1 @@
+"""Text to flat keys to a policy and doors. Pure."""

@@ -1,0 +1,1 @@
+"""Where failures, bans and settings are kept."""

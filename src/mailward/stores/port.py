@@ -1,0 +1,120 @@
+"""What every store promises. ``tests/conformance`` is the other half of this file.
+
+A store keeps what must outlive the process: failures, bans, settings and facts. It judges
+nothing: the guard counts in memory and tells the store, in order, what has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mailward.rules.model import Ban, Failure, Instant, Subject
+
+
+class StoreError(Exception):
+    """The store cannot answer; the message says what an operator can do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureAdded:
+    """*subject* failed once more. A failure that counts for two subjects is two changes."""
+
+    subject: Subject
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class TallyCleared:
+    """Every failure of *subject* added before this change is forgotten."""
+
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class BanPut:
+    """*ban* takes the place of any ban on the same subject."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class BanRemoved:
+    """There is no ban on exactly *subject* any more."""
+
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class SettingPut:
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDeleted:
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactPut:
+    """Something learnt that is worth knowing at the next start (a backend's capabilities)."""
+
+    name: str
+    value: str
+
+
+Change = FailureAdded | TallyCleared | BanPut | BanRemoved | SettingPut | SettingDeleted | FactPut
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a store holds, for the start. Instants are oldest first."""
+
+    failures: Mapping[Subject, Sequence[Instant]] = field(default_factory=dict)
+    bans: Sequence[Ban] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """One place to keep things. Calls may come from several tasks at once."""
+
+    async def load(self) -> Contents:
+        """Everything that is kept.
+
+        Raises:
+            StoreError: it cannot be read, or was written by a newer mailward.
+        """
+        ...
+
+    async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
+        """Apply *changes* in their order, all of them or none.
+
+        With *durable* they survive a power cut once this returns; without, a crash of the process.
+
+        Raises:
+            StoreError: nothing was applied.
+        """
+        ...
+
+    async def failures(self, subject: Subject, at_most: int) -> Sequence[Failure]:
+        """The last *at_most* kept failures of *subject*, oldest first.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        ...
+
+    async def forget_before(self, at: Instant, at_most: int) -> int:
+        """Drop up to *at_most* failures that are not younger than *at*; return how many went.
+
+        Raises:
+            StoreError: nothing was dropped.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Closing twice is harmless."""
+        ...

@@ -1,0 +1,99 @@
+"""The dialogue with the backend: what every machine that logs in promises the upstream.
+
+It starts with the backend's greeting. The credentials leave in the one :class:`Send` that has
+``deciding`` set; what follows is the backend's verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_BACKEND_LINE_OCTETS = 65_536  # no server's capability list comes near it
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this to the backend. *deciding*: from here on only the backend settles the attempt."""
+
+    octets: bytes
+    deciding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The credentials are right. *leftover* came behind the answer and is the client's."""
+
+    capabilities: Sequence[str]
+    leftover: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The credentials are wrong: the only answer that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Anything else. *why* is for the operator: fixed words and the code the backend gave."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The end of a dialogue without credentials: what the backend says it can do."""
+
+    capabilities: Sequence[str]
+
+
+Answer = Accepted | Rejected | Unavailable | Probed
+DialogueEvent = Send | Answer
+
+
+class Dialogue(Protocol):
+    """One connection to the backend, from its greeting to its answer."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes of the backend."""
+        ...
+
+    def next_event(self) -> DialogueEvent | None:
+        """The next event; after an answer there is none. Too long a line is Unavailable."""
+        ...
+
+    def closed(self) -> Unavailable:
+        """What it means that the backend has closed the connection just now."""
+        ...
+
+
+class SecondLoginError(Exception):
+    """Somebody tries to log in again inside a session; both sides are to be closed.
+
+    *failed* says that a guess was made and was wrong, so it counts.
+    """
+
+    def __init__(self, what: str, *, failed: bool) -> None:
+        super().__init__(what)
+        self.failed = failed
+
+
+class Watch(Protocol):
+    """Stands in the byte pump after login and lets nobody log in a second time."""
+
+    def from_client(self, data: bytes) -> bytes:
+        """What of the client's bytes the backend may see now.
+
+        Raises:
+            SecondLoginError: the session has to end.
+        """
+        ...
+
+    def from_backend(self, data: bytes) -> bytes:
+        """What of the backend's bytes the client may see now.
+
+        Raises:
+            SecondLoginError: the session has to end.
+        """
+        ...

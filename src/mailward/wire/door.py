@@ -1,0 +1,125 @@
+"""The door's side of a protocol before login: what every machine promises the driver.
+
+Bytes go in by ``receive_data``, events come out of ``next_event``, replies are returned as bytes.
+A machine knows no socket and no clock, and never sees a ban: the driver tells it what to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, unique
+from typing import Protocol
+
+from mailward.wire.secret import Secret
+
+MAX_COMMAND_OCTETS = 8_192  # RFC 7162 section 4 asks IMAP servers for at least 8,192
+MAX_SASL_OCTETS = 16_384  # RFC 4954 section 4 asks for 12,288
+MAX_LOGIN_OCTETS = 1_024
+MAX_PASSWORD_OCTETS = 4_096
+MAX_HELD_OCTETS = 20_480  # all that one connection may make us hold before login
+
+
+@unique
+class Mechanism(Enum):
+    """How the client offered its credentials."""
+
+    PLAIN = "PLAIN"
+    LOGIN = "LOGIN"
+    COMMAND = "command"
+    """IMAP's LOGIN command (RFC 9051 section 6.2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A whole deciding message, decoded strictly. *authorization* is who the login acts for."""
+
+    mechanism: Mechanism
+    login: bytes
+    password: Secret
+    authorization: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send this and go on."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Credentials are in hand: nothing more is read until one of the answers is called for."""
+
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Send this, then close. *why* is a word for the log, without any of the client's bytes."""
+
+    octets: bytes
+    why: str
+
+
+DoorEvent = Reply | Offered | Closing
+
+
+class Door(Protocol):
+    """One connection before login. Made anew for each."""
+
+    def greeting(self) -> bytes:
+        """What is said first."""
+        ...
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes of the client; how they are cut makes no difference."""
+        ...
+
+    def next_event(self) -> DoorEvent | None:
+        """The next event, or ``None`` when more bytes (or an answer) are needed first.
+
+        What the client sent beyond every cap comes out as :class:`Closing`.
+        """
+        ...
+
+    def wrong(self) -> bytes:
+        """The answer to wrong credentials; the client may try again."""
+        ...
+
+    def later(self) -> bytes:
+        """The answer "try later": banned login, too many waiting, backend down."""
+        ...
+
+    def accepted(self, capabilities: Sequence[str]) -> bytes:
+        """The answer to a login that succeeded, with what the backend said it can do now."""
+        ...
+
+    def leftover(self) -> bytes:
+        """After :meth:`accepted`: the bytes behind the credentials, which are the backend's."""
+        ...
+
+    def banned(self) -> bytes:
+        """What is said to an address that is banned while connected, before closing."""
+        ...
+
+    def crowded(self) -> bytes:
+        """What is said instead of the greeting where its address has too many waiting."""
+        ...
+
+    def timed_out(self) -> bytes:
+        """What is said when the login time is over, before closing."""
+        ...
+
+    def stopping(self) -> bytes:
+        """What is said when this door shuts, before closing."""
+        ...
+
+    def too_many_failures(self) -> bytes:
+        """What follows the last refusal of a connection, before closing."""
+        ...
+
+    @property
+    def client_name(self) -> bytes:
+        """How the client named itself (EHLO's argument); empty where a protocol has no such."""
+        ...

@@ -81,15 +81,14 @@ class Naming:
         return Login(name)
 
     def _with_domain(self, name: str) -> str:
+        if self.login_format is LoginFormat.LOCAL_PART:
+            # Servers that ignore the domain cut at the first "@": "jdoe@a@b" is jdoe's account too.
+            return name.partition("@")[0].strip() or name
         local, at, domain = name.rpartition("@")
         if not at:
             local, domain = name, self.default_domain
-        elif not local or not domain:
+        if not local or not domain:
             return name
-        if self.login_format is LoginFormat.LOCAL_PART:
-            return local
-        if not domain:
-            return local
         domain = domain_a_labels(domain)
         return f"{local}@{self.domain_aliases.get(domain, domain)}"
 

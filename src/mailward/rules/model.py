@@ -56,7 +56,9 @@ def subject_from_key(key: str) -> Subject:
     Raises:
         ValueError: *key* has no known kind in front.
     """
-    kind, _, name = key.partition(":")
+    kind, colon, name = key.partition(":")
+    if not colon:
+        raise ValueError(f'"{key}" is no key: it has no kind in front')
     return Subject(SubjectKind(kind), name)
 
 
@@ -74,12 +76,15 @@ class Attempt:
     """One try at proving an identity, on any service.
 
     *address* is folded already (:meth:`mailward.rules.addresses.Prefixes.fold`); *login* is
-    ``None`` where the credentials name nobody (a bearer token that cannot be read).
+    ``None`` where the credentials name nobody (a bearer token that cannot be read). *listener* and
+    *session* are for whoever reads the log.
     """
 
     address: Address
     login: Login | None
     service: str
+    listener: str = ""
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mailward.rules.addresses import AddressError, network_subject, parse_network
+from mailward.rules.logins import fold_text
 from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
 
+_OF_IPV4 = "0123456789.:"
 _PREFIXES = {f"{kind.value}:": kind for kind in SubjectKind}
 
 
@@ -63,5 +65,7 @@ def subject_of_kind(text: str, kind: SubjectKind, policy: Policy) -> Subject:
 
 
 def _looks_like_an_address(text: str) -> bool:
-    # A typo in an address must not become a ban on a login nobody has.
-    return "@" not in text and ("/" in text or text.count(":") > 1 or not text.strip("0123456789."))
+    # A typo in an address must not become a ban on a login nobody has, nor may a blank, a port or
+    # an invisible character that came along with it.
+    text = fold_text(text)
+    return "@" not in text and ("/" in text or text.count(":") > 1 or not text.strip(_OF_IPV4))

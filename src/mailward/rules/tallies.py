@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mailward.rules.limits import add_failure, count_failures, forget_old
+from mailward.rules.limits import MAX_FAILURES, add_failure, count_failures, forget_old
 from mailward.rules.model import Instant, Limit
 
 NEWEST_SHARE = 10  # one in so many subjects is too new to go
@@ -80,6 +80,9 @@ class Tallies:
             forget_old(tally.window, limit, now)
         self._tallies[name] = tally
         add_failure(tally.window, at)
+        # No limit looks further back, and a subject that is not stopped (its bans are only
+        # observed, its failures reported from outside) must not grow for ever.
+        del tally.window[:-MAX_FAILURES]
         self._instants += len(tally.window)
         self._newest[name] = None
         return self._shrink()
@@ -123,17 +126,22 @@ class Tallies:
 
     def _shrink(self) -> list[str]:
         while len(self._newest) > max(1, self.max_tracked // NEWEST_SHARE):
-            name, _ = self._newest.popitem(last=False)
-            self._rank(name, self._tallies[name])
+            self._age()
         gone: list[str] = []
-        while self._ranks and (
+        while len(self._tallies) > 1 and (
             len(self._tallies) > self.max_tracked
             or self._instants > self.max_tracked * INSTANTS_PER_SUBJECT
         ):
+            if not self._ranks:  # the newest alone hold too many instants: memory comes first
+                self._age()
             name = next(iter(self._ranks[min(self._ranks)]))
             self.clear(name)
             gone.append(name)
         return gone
+
+    def _age(self) -> None:
+        name, _ = self._newest.popitem(last=False)
+        self._rank(name, self._tallies[name])
 
     def _rank(self, name: str, tally: _Tally) -> None:
         tally.rank = (name in self._succeeded, len(tally.window))

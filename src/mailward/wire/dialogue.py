@@ -7,7 +7,7 @@ It starts with the backend's greeting. The credentials leave in the one :class:`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 MAX_BACKEND_LINE_OCTETS = 65_536  # no server's capability list comes near it
@@ -17,7 +17,7 @@ MAX_BACKEND_LINE_OCTETS = 65_536  # no server's capability list comes near it
 class Send:
     """Send this to the backend. *deciding*: from here on only the backend settles the attempt."""
 
-    octets: bytes
+    octets: bytes = field(repr=False)  # may hold the password
     deciding: bool = False
 
 

@@ -1,0 +1,104 @@
+"""Makes guesses at the doors of a mail server of your own, and prints what each was told.
+
+    python examples/guess.py --imap 127.0.0.1:1143 --submission 127.0.0.1:1587 \\
+        --login alice --times 5
+
+With both doors given they take turns. Without ``--password`` every guess is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import imaplib
+import secrets
+import smtplib
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle
+
+MAX_TIMES = 1_000  # it shows what a guard does; it is no tool to attack with
+TIMEOUT_SECONDS = 200.0  # a stock Dovecot makes those who guess wrong wait
+
+Door = tuple[str, Callable[[str, str], str]]
+"""A name, and what tries a login and a password there and says what it was told."""
+
+
+def try_imap(host: str, port: int, login: str, password: str) -> str:
+    try:
+        client = imaplib.IMAP4(host, port, TIMEOUT_SECONDS)
+        try:
+            client.login(login, password)
+            client.logout()
+        finally:
+            if client.state != "LOGOUT":
+                client.shutdown()
+    except imaplib.IMAP4.abort as error:
+        return f"closed: {error}"
+    except imaplib.IMAP4.error as error:
+        return f"NO {text(error.args[0])}"
+    except OSError as error:
+        return f"no connection: {error}"
+    return "OK, logged in"
+
+
+def try_submission(host: str, port: int, login: str, password: str) -> str:
+    try:
+        client = smtplib.SMTP(host, port, "guess.example", TIMEOUT_SECONDS)
+        try:
+            client.ehlo_or_helo_if_needed()
+            client.user, client.password = login, password
+            code, words = client.auth("PLAIN", client.auth_plain)
+        finally:
+            client.close()
+    except smtplib.SMTPResponseException as error:
+        return f"{error.smtp_code} {text(error.smtp_error)}"
+    except smtplib.SMTPServerDisconnected as error:
+        return f"closed: {error}"
+    except OSError as error:
+        return f"no connection: {error}"
+    return f"{code} {text(words)}"
+
+
+def text(words: bytes | str) -> str:
+    return words.decode(errors="replace") if isinstance(words, bytes) else words
+
+
+def place(given: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port``."""
+    host, colon, port = given.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit()):
+        raise argparse.ArgumentTypeError(f'"{given}" is no host:port')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def times(given: str) -> int:
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= MAX_TIMES):
+        raise argparse.ArgumentTypeError(f"from 1 to {MAX_TIMES}")
+    return int(given)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Make guesses and print what each was told.")
+    parser.add_argument("--imap", type=place, metavar="HOST:PORT")
+    parser.add_argument("--submission", type=place, metavar="HOST:PORT")
+    parser.add_argument("--login", required=True)
+    parser.add_argument("--password", help="the right one, to see a login succeed")
+    parser.add_argument("--times", type=times, default=1, help=f"1 to {MAX_TIMES}")
+    options = parser.parse_args()
+
+    doors: list[Door] = []
+    if options.imap:
+        doors.append(("imap", partial(try_imap, *options.imap)))
+    if options.submission:
+        doors.append(("submission", partial(try_submission, *options.submission)))
+    if not doors:
+        parser.error("give --imap, --submission or both")
+    for number, (name, attempt) in zip(range(1, options.times + 1), cycle(doors), strict=False):
+        password = options.password or f"wrong-{secrets.token_hex(4)}"
+        print(f"{number:4} {name:10} {attempt(options.login, password)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,286 @@
+"""What an operator can ask and change, whatever he talks through."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mailward.admin.keys import Keys
+from mailward.admin.names import find_subject, read_subject
+from mailward.admin.views import counted
+from mailward.admin.wishes import (
+    Complaint,
+    Done,
+    Refusal,
+    RefusedError,
+    Wish,
+    check_note,
+    check_subject,
+    done,
+    read_period,
+)
+from mailward.guard import operations
+from mailward.guard.operations import AllowedError, Lifted, Why
+from mailward.guard.service import Guard
+from mailward.rules.addresses import AddressError, parse_address, subject_network
+from mailward.rules.judge import Banish, Tolerate
+from mailward.rules.model import (
+    Address,
+    Attempt,
+    Ban,
+    Instant,
+    Network,
+    Outcome,
+    Reason,
+    Subject,
+    SubjectKind,
+)
+from mailward.rules.subjects import SubjectError
+
+Clock = Callable[[], Instant]
+DoorRows = Callable[[], Sequence[Mapping[str, object]]]
+
+MAX_COMPLAINTS = 100
+"""So many faults of a list are told; who sent junk needs no more to see it."""
+
+_SERVICE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Imposed:
+    """What came of a wish for one subject: *ban* is in force, and *is_new* or older than it.
+
+    The networks of *exempt* are allowed, so the ban does not act inside them.
+    """
+
+    ban: Ban
+    is_new: bool
+    exempt: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report from outside led to."""
+
+    counted: tuple[Subject, ...]
+    bans: tuple[Ban, ...]
+
+
+class Control:
+    """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
+
+    Every change is in the store when it is answered, or the answer says that it is not yet.
+    """
+
+    def __init__(
+        self, guard: Guard, clock: Clock, keys: Keys, doors: DoorRows, version: str
+    ) -> None:
+        self.guard = guard
+        self.clock = clock
+        self.keys = keys
+        self.doors = doors
+        self.version = version
+        self.started = clock()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether what was changed just now is in the store."""
+        return not self.guard.writer.degraded
+
+    # -- bans ----------------------------------------------------------------------------------
+
+    async def ban(self, wish: Wish) -> list[Imposed]:
+        """Ban all of the subjects, or none where one of them cannot be.
+
+        Raises:
+            RefusedError: the wish is wrong, with a complaint for each subject that is.
+        """
+        check_note(wish.note)
+        period = None if wish.period is None else read_period(wish.period)
+        subjects = self._checked(wish.subjects, lambda text: self._bannable(text, yes=wish.yes))
+        if wish.check:
+            return []
+        now = self.clock()
+        until = None if period is None else Instant(now + period.total_seconds())
+        async with asyncio.TaskGroup() as tasks:  # together, so that they share one commit
+            banning = [
+                tasks.create_task(operations.ban(self.guard, subject, until, wish.note, now))
+                for subject in subjects
+            ]
+        bans = [task.result() for task in banning]
+        return [
+            Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
+            for ban in bans
+        ]
+
+    async def lift(self, texts: Sequence[str], *, check: bool = False) -> list[Lifted]:
+        """Lift the bans on all of the subjects, and forget their failures.
+
+        Raises:
+            RefusedError: one of them names nothing; nothing was lifted.
+        """
+        subjects = self._checked(texts, lambda text: find_subject(text, self.guard))
+        if check:
+            return []
+        now = self.clock()
+        async with asyncio.TaskGroup() as tasks:
+            lifting = [
+                tasks.create_task(operations.lift(self.guard, subject, now)) for subject in subjects
+            ]
+        return [task.result() for task in lifting]
+
+    async def lift_all(self, reason: Reason) -> Done:
+        """Lift every ban of the store that has *reason*."""
+        count = await operations.lift_all(self.guard, reason, self.clock())
+        match reason:
+            case Reason.AUTHENTICATION:
+                bans = counted(count, "automatic ban")
+            case Reason.MANUAL:
+                bans = counted(count, "manual ban")
+        return done(f"Lifted {bans}.", stored=self.is_stored)
+
+    async def bans(
+        self, address: str | None = None, login: str | None = None, reason: Reason | None = None
+    ) -> list[Ban]:
+        """The bans in force: all, or those that touch *address* or *login* (or have *reason*).
+
+        A ban touches an address or network if it covers it or lies inside it.
+
+        Raises:
+            RefusedError: *address* or *login* is none.
+        """
+        wanted = [
+            self._named(text, kind)
+            for text, kind in ((address, SubjectKind.ADDRESS), (login, SubjectKind.LOGIN))
+            if text is not None
+        ]
+        return [
+            ban
+            for ban in await operations.bans(self.guard, self.clock())
+            if (reason is None or ban.reason is reason)
+            and (not wanted or any(_touches(ban.subject, subject) for subject in wanted))
+        ]
+
+    async def why(self, text: str) -> Why:
+        """All there is to say of a subject.
+
+        Raises:
+            RefusedError: *text* names none.
+        """
+        return await operations.why(self.guard, self._named(text), self.clock())
+
+    # -- what other programs saw -----------------------------------------------------------------
+
+    async def report(
+        self, outcome: Outcome, address: str, login: str | None, service: str, at: Instant | None
+    ) -> Reported:
+        """Count what another program saw at *at* (``None``: just now).
+
+        Raises:
+            RefusedError: it is wrong, or older than any limit looks back.
+        """
+        if _SERVICE.fullmatch(service) is None:
+            raise RefusedError(
+                Refusal.WRONG, f'"{service}" is no service: use 1 to 32 of a-z, 0-9 and "-"'
+            )
+        now = self.clock()
+        attempt = Attempt(
+            self._address(address),
+            None if login is None else self.guard.policy.naming.login(login.encode()),
+            service,
+            listener="report",
+        )
+        if login is not None and attempt.login is None:
+            raise RefusedError(
+                Refusal.WRONG, "the login is empty: leave it out where there is none"
+            )
+        try:
+            verdict = await self.guard.report(attempt, outcome, now if at is None else at, now)
+        except ValueError as error:
+            raise RefusedError(Refusal.WRONG, str(error)) from None
+        match outcome:
+            case Outcome.FAILED:
+                counted = self.guard.policy.subjects(attempt)
+            case Outcome.SUCCEEDED | Outcome.UNAVAILABLE:
+                counted = ()
+        match verdict:
+            case Tolerate():
+                return Reported(counted, ())
+            case Banish(bans):
+                return Reported(counted, bans)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _checked(self, texts: Sequence[str], read: Callable[[str], Subject]) -> Sequence[Subject]:
+        """Every text as a subject, each once.
+
+        Raises:
+            RefusedError: with a complaint for each that *read* refuses.
+        """
+        subjects: list[Subject] = []
+        complaints: list[Complaint] = []
+        why = Refusal.WRONG
+        for index, text in enumerate(texts):
+            try:
+                subjects.append(read(text))
+            except SubjectError as error:
+                complaints.append(Complaint(str(error), index))
+            except AllowedError as error:
+                why = Refusal.CONFLICT
+                complaints.append(Complaint(str(error), index))
+            except RefusedError as error:
+                why = error.why
+                complaints.append(Complaint(str(error), index))
+        if not complaints:
+            return list(dict.fromkeys(subjects))
+        if len(texts) == 1:
+            raise RefusedError(why, complaints[0].message)
+        raise RefusedError(
+            Refusal.WRONG,
+            f"{len(complaints)} of {len(texts)} subjects are refused; nothing was changed",
+            complaints[:MAX_COMPLAINTS],
+        )
+
+    def _bannable(self, text: str, *, yes: bool) -> Subject:
+        subject = read_subject(text, self.guard.policy)
+        check_subject(subject, yes=yes)
+        operations.check_bannable(self.guard, subject)
+        return subject
+
+    def _named(self, text: str, kind: SubjectKind | None = None) -> Subject:
+        try:
+            return find_subject(text, self.guard, kind)
+        except SubjectError as error:
+            raise RefusedError(Refusal.WRONG, str(error)) from None
+
+    def _address(self, text: str) -> Address:
+        try:
+            return self.guard.policy.prefixes.fold(parse_address(text))
+        except AddressError as error:
+            raise RefusedError(Refusal.WRONG, str(error)) from None
+
+    def _allowed_inside(self, subject: Subject) -> Iterator[Network]:
+        if subject.kind is not SubjectKind.ADDRESS:
+            return
+        network = subject_network(subject)
+        for allowed in self.guard.policy.allowed.values():
+            if is_inside(allowed, network):
+                yield allowed
+
+
+def is_inside(inner: Network, outer: Network) -> bool:
+    """Whether *outer* holds the whole of *inner*."""
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and inner.network_address in outer
+    )
+
+
+def _touches(banned: Subject, wanted: Subject) -> bool:
+    if banned.kind is not wanted.kind or banned.kind is not SubjectKind.ADDRESS:
+        return banned == wanted
+    ours, theirs = subject_network(banned), subject_network(wanted)
+    return is_inside(ours, theirs) or is_inside(theirs, ours)

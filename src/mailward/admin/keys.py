@@ -1,0 +1,354 @@
+"""The keys an operator adds, deletes and lists while the daemon runs; and reloading them.
+
+A ban is a key, too: what stands in the block lists here is what the guard has banned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from mailward.admin.loaded import Loaded
+from mailward.admin.names import (
+    ALLOWED_NETWORKS,
+    ban_key,
+    blocked_member,
+    find_subject,
+    read_subject,
+    spelled,
+)
+from mailward.admin.views import listed, until_text
+from mailward.admin.wishes import (
+    Complaint,
+    Done,
+    Refusal,
+    RefusedError,
+    check_everybody,
+    check_note,
+    check_subject,
+    done,
+)
+from mailward.guard import operations
+from mailward.guard.journal import Event
+from mailward.guard.operations import AllowedError
+from mailward.guard.service import Guard
+from mailward.rules.addresses import parse_network
+from mailward.rules.model import Ban, Instant, SubjectKind
+from mailward.rules.subjects import SubjectError
+from mailward.settings.build import Built, check_key
+from mailward.settings.configuration import Configuration
+from mailward.settings.dialect import Entry
+from mailward.settings.errors import Fault, SettingsError
+from mailward.settings.places import UnknownKeyError, locate
+from mailward.settings.schema import Effect
+from mailward.stores.port import SettingDeleted, SettingPut
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The configuration file *name* (``None``: there is none), and how to use what it says.
+
+    Both calls raise ``SettingsError``: the file cannot be read; what it says cannot be applied.
+    """
+
+    name: str | None
+    read: Callable[[], Mapping[str, Entry]]
+    apply: Callable[[Configuration], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A key in force. *origin* is ``store``, or the file and line where it stands."""
+
+    key: str
+    value: str
+    origin: str
+
+
+class Keys:
+    """The settings of *guard*: *entries* as the file was last read, and the *stored* ones.
+
+    Changes come one after the other: no two can mix.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        clock: Callable[[], Instant],
+        source: Source,
+        entries: Mapping[str, Entry],
+        stored: Mapping[str, str],
+    ) -> None:
+        self._guard = guard
+        self._clock = clock
+        self._source = source
+        self._changing = asyncio.Lock()
+        self.loaded = Loaded(source.name, entries, dict(stored))
+        self.loaded.take(entries, self.loaded.build(entries, clock()))
+
+    # -- adding ----------------------------------------------------------------------------------
+
+    async def add(self, key: str, value: str = "", *, yes: bool = False) -> Done:
+        """Store one key, or ban the member of a block list that it names.
+
+        Raises:
+            RefusedError: it is wrong; nothing has changed.
+        """
+        try:
+            checked = check_key(key, value)
+        except SettingsError as error:
+            raise RefusedError(Refusal.WRONG, str(error)) from None
+        async with self._changing:
+            member = blocked_member(checked.key)
+            if member is not None:
+                return await self._ban(key, *member, value, yes=yes)
+            if checked.key.startswith(ALLOWED_NETWORKS):
+                return await self._allow(key, checked.key, value, yes=yes)
+            match checked.effect:
+                case Effect.RESTART:
+                    raise RefusedError(
+                        Refusal.CONFLICT,
+                        f"{checked.key} is needed before the store is opened: "
+                        "set it in the configuration file and start mailward anew",
+                    )
+                case Effect.RELOAD | Effect.NOW:
+                    self._put(checked.key, value)
+                    self.loaded.pending[checked.key] = None
+            return await self._added(key, checked.key, checked.effect)
+
+    async def _ban(self, typed: str, kind: SubjectKind, name: str, note: str, *, yes: bool) -> Done:
+        check_note(note)
+        try:
+            subject = read_subject(name, self._guard.policy, kind)
+            check_subject(subject, yes=yes)
+            ban = await operations.ban(self._guard, subject, None, note, self._clock())
+        except SubjectError as error:
+            raise RefusedError(Refusal.WRONG, f"{typed}: {error}") from None
+        except AllowedError as error:
+            raise RefusedError(Refusal.CONFLICT, str(error)) from None
+        return await self._added(typed, ban_key(ban.subject), Effect.NOW)
+
+    async def _allow(self, typed: str, key: str, note: str, *, yes: bool) -> Done:
+        check_note(note)
+        check_everybody(parse_network(key.removeprefix(ALLOWED_NETWORKS)), yes=yes)
+        self._put(key, note)
+        self._adopt_allowed(f"{key} added")
+        return await self._added(typed, key, Effect.NOW)
+
+    def _put(self, key: str, value: str) -> None:
+        self.loaded.stored[key] = value
+        self._guard.writer.note(SettingPut(key, value), self._clock())
+
+    async def _added(self, typed: str, key: str, effect: Effect) -> Done:
+        spelling = "" if typed == key else f" (as {key})"
+        return await self._done(f"Successfully added key {typed}.{spelling} It is {effect.value}.")
+
+    # -- deleting --------------------------------------------------------------------------------
+
+    async def delete(self, key: str) -> Done:
+        """Delete one key, or with a dot at the end all below it; a ban behind a key is lifted.
+
+        Raises:
+            RefusedError: there was no such key, or it is still in force afterwards.
+        """
+        async with self._changing:
+            if key.endswith(".") and not _is_member(key):
+                return await self._delete_table(key)
+            member = blocked_member(key)
+            if member is not None:
+                return await self._lift(key, *member)
+            return await self._delete_one(key)
+
+    async def _delete_one(self, key: str) -> Done:
+        known = key if key in self.loaded.stored else _canonical(key)
+        place = self.loaded.place(known)
+        in_file = self.loaded.stands_in_file(known)
+        if known not in self.loaded.stored:
+            if in_file:
+                raise RefusedError(Refusal.CONFLICT, _in_file(f"{key} stands in {place}"))
+            raise _absent(key)
+        self._forget([known])
+        answer = await self._deleted(key, now=known.startswith(ALLOWED_NETWORKS))
+        if in_file:
+            raise RefusedError(
+                Refusal.CONFLICT,
+                _in_file(f"the stored value of {key} is deleted, but it stands in {place}, too"),
+            )
+        return answer
+
+    async def _lift(self, key: str, kind: SubjectKind, name: str) -> Done:
+        now = self._clock()
+        try:
+            subject = find_subject(name, self._guard, kind)
+        except SubjectError as error:
+            raise RefusedError(Refusal.WRONG, f"{key}: {error}") from None
+        if not operations.liftable(self._guard, subject, now):
+            covering = self._guard.mirror.covering(subject, now)
+            if covering is None:
+                raise _absent(key)
+            raise RefusedError(Refusal.CONFLICT, self._still("nothing was deleted", covering))
+        lifted = await operations.lift(self._guard, subject, now)
+        gone = listed(spelled(ban.subject) for ban in lifted.bans)
+        if lifted.still is not None:
+            what = f"the ban on {gone} is lifted"
+            raise RefusedError(Refusal.CONFLICT, self._still(what, lifted.still))
+        return await self._deleted(
+            key, now=True, more="" if gone == spelled(subject) else f" The ban was on {gone}."
+        )
+
+    def _still(self, what: str, ban: Ban) -> str:
+        """*what* was done, and what *ban* still does."""
+        name = spelled(ban.subject)
+        if self._guard.mirror.is_fixed(ban.subject):
+            place = self.loaded.place(ban_key(ban.subject))
+            return _in_file(f"{what}, for {name} is blocked in {place}")
+        return f"{what}, for {name} is still blocked {until_text(ban.until)}: lift that, too"
+
+    async def _delete_table(self, table: str) -> Done:
+        now = self._clock()
+        keys = [key for key in self.loaded.stored if key.startswith(table)]
+        bans = [
+            ban.subject
+            for ban in self._guard.mirror.kept()
+            if ban.covers(now) and ban_key(ban.subject).startswith(table)
+        ]
+        in_file = self.loaded.in_file(table)
+        if not keys and not bans and not in_file:
+            raise _absent(table)
+        self._forget(keys)
+        for subject in bans:
+            self._guard.release(subject, now)
+        answer = await self._deleted(
+            table, now=all(key.startswith(ALLOWED_NETWORKS) for key in keys)
+        )
+        if in_file:
+            raise RefusedError(
+                Refusal.CONFLICT,
+                _in_file(
+                    f"{len(keys) + len(bans)} stored keys below {table} are deleted, "
+                    f"but {len(in_file)} stand in {self.loaded.name}"
+                ),
+            )
+        return answer
+
+    def _forget(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            del self.loaded.stored[key]
+            self._guard.writer.note(SettingDeleted(key), self._clock())
+            if not key.startswith(ALLOWED_NETWORKS):
+                self.loaded.pending[key] = None
+        allowed = [key for key in keys if key.startswith(ALLOWED_NETWORKS)]
+        if allowed:
+            self._adopt_allowed(f"{listed(allowed)} deleted")
+
+    async def _deleted(self, typed: str, *, now: bool, more: str = "") -> Done:
+        effect = Effect.NOW if now else Effect.RELOAD
+        return await self._done(f"Successfully deleted key {typed}.{more} That is {effect.value}.")
+
+    # -- listing and reloading -------------------------------------------------------------------
+
+    async def listed(self, prefix: str = "") -> list[Listed]:
+        """The keys in force that begin with *prefix*, sorted: the file's, stored ones and bans."""
+        keys = {
+            known.key: Listed(known.key, known.value, origin)
+            for known, origin in self.loaded.effective()
+        }
+        for ban in await operations.bans(self._guard, self._clock()):
+            if self._guard.mirror.on(ban.subject) is ban:  # the file's stand there already
+                key = ban_key(ban.subject)
+                keys[key] = Listed(key, ban.note, "store")
+        return [keys[key] for key in sorted(keys) if key.startswith(prefix)]
+
+    async def reload(self) -> Done:
+        """Read everything anew and use it as a whole, or change nothing.
+
+        Raises:
+            RefusedError: with a complaint for each fault.
+        """
+        async with self._changing:
+            before = self.loaded.configuration
+            try:
+                entries, built, configuration = self._read_anew()
+                await self._source.apply(configuration)
+            except SettingsError as error:
+                self._reject(error.faults)
+            self.loaded.take(entries, built)
+            self._guard.journal.write(Event.CONFIG_RELOADED, self._clock(), count=len(entries))
+            late = [] if before is None else _for_the_next_start(before, configuration)
+            if not late:
+                return await self._done("Success. The configuration is in force.")
+            return await self._done(
+                f"Success. The configuration is in force, but {listed(late)} at the next start."
+            )
+
+    def _read_anew(self) -> tuple[Mapping[str, Entry], Built, Configuration]:
+        entries = self._source.read()
+        built = self.loaded.build(entries, self._clock())
+        faults = (*built.file_faults, *built.stored_faults)
+        if built.configuration is None or faults:
+            raise SettingsError(faults)
+        return entries, built, built.configuration
+
+    def _reject(self, faults: Sequence[Fault]) -> NoReturn:
+        self._guard.journal.write(
+            Event.CONFIG_REJECTED, self._clock(), reason=str(faults[0]), count=len(faults)
+        )
+        raise RefusedError(
+            Refusal.WRONG,
+            "the configuration is wrong and was not loaded; what was in force still is",
+            _complaints(faults),
+        )
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _adopt_allowed(self, what: str) -> None:
+        now = self._clock()
+        self._guard.adopt(replace(self._guard.policy, allowed=self.loaded.allowed()), now)
+        self._guard.journal.write(Event.CONFIG_RELOADED, now, reason=what)
+
+    async def _done(self, message: str) -> Done:
+        return done(message, stored=await self._guard.writer.written())
+
+
+def _is_member(key: str) -> bool:
+    """Whether *key* names a member of a list: then a dot at its end belongs to the name."""
+    try:
+        return bool(locate(key).member)
+    except UnknownKeyError:
+        return False
+
+
+def _canonical(key: str) -> str:
+    try:
+        return check_key(key, "").key
+    except SettingsError:
+        return key
+
+
+def _absent(key: str) -> RefusedError:
+    if not key.endswith(".") and not _is_member(key):
+        return RefusedError(
+            Refusal.ABSENT,
+            f"there was no key {key}; a dot at its end would delete all keys below it",
+        )
+    return RefusedError(Refusal.ABSENT, f"there was no key {key}; see server list-config")
+
+
+def _in_file(what: str) -> str:
+    return f"{what}: delete it there, then run server reload-config"
+
+
+def _complaints(faults: Sequence[Fault]) -> list[Complaint]:
+    return [Complaint(str(fault)) for fault in faults]
+
+
+def _for_the_next_start(before: Configuration, after: Configuration) -> list[str]:
+    """The keys that differ, but cannot change while the daemon runs."""
+    changes = {
+        "store.type": before.store.type is not after.store.type,
+        "store.path": before.store.path != after.store.path,
+        "management.socket": before.socket != after.socket,
+    }
+    return [key for key, changed in changes.items() if changed]

@@ -1,0 +1,140 @@
+"""The words of the command line: every command with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from mailward import VERSION
+from mailward.app.cli import password, server, subjects, watching
+
+Run = Callable[[argparse.Namespace], int]
+
+_SUBJECT = 'an address, a network or a login; "address:" or "login:" in front says which is meant'
+_FILE = 'read subjects from FILE, one a line, "#" begins a comment ("-": standard input)'
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mailward",
+        description="Brute-force protection built into a mail server's front door.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage, 78 wrong configuration.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mailward {VERSION}")
+    parser.set_defaults(run=None, data=None, config=None, json=False)
+    _add_global(parser)
+    grammar = _Grammar(parser.add_subparsers(title="commands", metavar="COMMAND"))
+    _add_serve(grammar)
+    _add_server(grammar)
+    _add_bans(grammar)
+    _add_looking(grammar)
+    return parser
+
+
+class _Grammar:
+    """The commands below one parser."""
+
+    def __init__(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+        self._commands = commands
+
+    def command(self, name: str, does: str, run: Run | None) -> argparse.ArgumentParser:
+        parser = self._commands.add_parser(
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
+        )
+        _add_global(parser)
+        if run is not None:
+            parser.set_defaults(run=run, wrong=parser.error)
+        return parser
+
+
+def _add_global(parser: argparse.ArgumentParser) -> None:
+    """What every command takes, before its name or behind it."""
+    unset = argparse.SUPPRESS
+    parser.add_argument(
+        "--data", metavar="DIR", default=unset, help="the data directory (MAILWARD_DATA)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", default=unset, help="the configuration (MAILWARD_CONFIG)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=unset, help="print JSON instead of text"
+    )
+
+
+def _add_serve(grammar: _Grammar) -> None:
+    serve = grammar.command("serve", "run the daemon in the foreground", _serve)
+    serve.add_argument("--check", action="store_true", help="only check the configuration")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from mailward.app.daemon import serve  # noqa: PLC0415 -- no other command has to wait for it
+
+    return serve(options.config, options.data, options.check)
+
+
+def _add_server(grammar: _Grammar) -> None:
+    parent = grammar.command("server", "add, delete, list and reload settings", None)
+    below = _Grammar(parent.add_subparsers(metavar="COMMAND", required=True))
+    add = below.command("add-config", "store a key", server.add_config)
+    add.add_argument("key", metavar="KEY", help="like server.security.blocked-networks.192.0.2.1")
+    add.add_argument("value", metavar="VALUE", nargs="?", default="", help="default: empty")
+    add.add_argument("--yes", action="store_true", help="yes, a network of everybody is meant")
+    delete = below.command(
+        "delete-config", "delete a key, or lift the ban that it is", server.delete_config
+    )
+    delete.add_argument("key", metavar="KEY", help="a dot at its end: all keys below it")
+    listing = below.command("list-config", "list the keys in force", server.list_config)
+    listing.add_argument("prefix", metavar="PREFIX", nargs="?", help="how the keys begin")
+    below.command(
+        "reload-config", "read the configuration file anew, and apply all", server.reload_config
+    )
+    below.command("reload-certificates", "read the certificates anew", server.reload_certificates)
+
+
+def _add_bans(grammar: _Grammar) -> None:
+    bans = grammar.command("bans", "list the bans in force", subjects.bans)
+    bans.add_argument("--address", metavar="A", help="those that cover A or lie inside it")
+    bans.add_argument("--login", metavar="L", help="that of the login L")
+    _add_reason(bans, "those with this reason")
+
+    ban = grammar.command("ban", "ban by hand, in force at once", subjects.ban)
+    ban.add_argument("subjects", metavar="SUBJECT", nargs="*", help=_SUBJECT)
+    ban.add_argument(
+        "--for", dest="period", metavar="PERIOD", help='like "4w"; default: never ends'
+    )
+    ban.add_argument("--note", metavar="TEXT", help="why, for whoever looks at the ban later")
+    ban.add_argument("--file", metavar="FILE", help=_FILE)
+    ban.add_argument("--yes", action="store_true", help="yes, a network of everybody is meant")
+
+    lift = grammar.command("lift", "lift bans and forget the failures", subjects.lift)
+    lift.add_argument("subjects", metavar="SUBJECT", nargs="*", help=_SUBJECT)
+    lift.add_argument("--all", action="store_true", help="every automatic ban")
+    _add_reason(lift, "with --all: those with this reason")
+    lift.add_argument("--file", metavar="FILE", help=_FILE)
+
+    why = grammar.command("why", "tell why a subject is banned, or is not", subjects.why)
+    why.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
+
+    report = grammar.command("report", "report a login that another program saw", subjects.report)
+    report.add_argument("outcome", choices=("failure", "success"))
+    report.add_argument("--address", metavar="A", required=True, help="where it came from")
+    report.add_argument("--login", metavar="L", help="whom it was for, if anybody")
+    report.add_argument("--service", metavar="S", required=True, help='like "webmail"')
+    report.add_argument("--time", metavar="T", help='like "2026-01-31T12:00:00Z"; default: now')
+
+
+def _add_reason(parser: argparse.ArgumentParser, help_: str) -> None:
+    parser.add_argument("--reason", choices=("authentication", "manual"), help=help_)
+
+
+def _add_looking(grammar: _Grammar) -> None:
+    grammar.command("status", "show doors, store, limits and counts", watching.status)
+    top = grammar.command("top", "show who has the most failures", watching.top)
+    top.add_argument("--count", metavar="N", type=int, default=10, help="rows, at most 100 (10)")
+    top.add_argument("--follow", action="store_true", help="again and again, until Ctrl-C")
+    events = grammar.command("events", "show the events as they come", watching.events)
+    events.add_argument(
+        "--follow", action="store_true", required=True, help="from now on, until Ctrl-C"
+    )
+    grammar.command("hash-password", "print the hash of a password", password.hash_password)

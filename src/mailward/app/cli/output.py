@@ -1,0 +1,86 @@
+"""What is printed: aligned, at most 100 columns wide, and harmless to the terminal.
+
+Logins and notes were written by strangers: nothing of them reaches the terminal unescaped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+MAX_COLUMNS = 100
+_GAP = "  "
+_LEAST_CUT = 8  # columns; cut shorter, a text says nothing
+
+
+def shown(text: str) -> str:
+    """*text* with every character escaped that could move the cursor or hide something.
+
+    >>> print(shown("a\\x1b[2Jb\\u202ec"))
+    a\\x1b[2Jb\\u202ec
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def moment(text: str | None) -> str:
+    """A moment of the API (UTC), to the second.
+
+    >>> moment("2026-01-31T12:00:00.250000Z"), moment(None)
+    ('2026-01-31 12:00:00', 'never')
+    """
+    return "never" if text is None else text[:19].replace("T", " ")
+
+
+def counted(count: int, noun: str) -> str:
+    """
+    >>> counted(1, "key"), counted(0, "key")
+    ('1 key', '0 keys')
+    """
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], elastic: Sequence[int] = ()
+) -> Iterator[str]:
+    """The lines of a table. Where it is too wide the *elastic* columns are cut, in that order.
+
+    The first column is never cut: it is what the other commands are given.
+    """
+    cells = [head, *([shown(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for column in elastic:
+        surplus = sum(widths) + len(_GAP) * (len(head) - 1) - MAX_COLUMNS
+        if surplus > 0:
+            least = max(len(head[column]), _LEAST_CUT)
+            widths[column] = max(min(widths[column], least), widths[column] - surplus)
+    surplus = sum(widths) + len(_GAP) * (len(head) - 1) - MAX_COLUMNS
+    widths[0] = max(len(head[0]), widths[0] - max(surplus, 0))
+    for row in cells:
+        yield from _lines(row, widths)
+
+
+def _lines(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    first, *others = row
+    if len(first) > widths[0]:
+        yield first
+        first = ""
+    cut = [_cut(cell, width) for cell, width in zip(others, widths[1:], strict=True)]
+    padded = [cell.ljust(width) for cell, width in zip([first, *cut], widths, strict=True)]
+    yield _GAP.join(padded).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def print_lines(lines: Iterator[str]) -> None:
+    for line in lines:
+        print(line)

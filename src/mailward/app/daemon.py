@@ -1,0 +1,214 @@
+"""``mailward serve``: from a configuration file to a running daemon, and back to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from socket import socket
+
+import uvloop
+from aiohttp import web
+
+from mailward import VERSION
+from mailward.admin.api import make_app
+from mailward.admin.control import Control
+from mailward.admin.keys import Keys, Source
+from mailward.admin.wishes import RefusedError
+from mailward.app.clock import SteadyClock
+from mailward.app.logs import set_up_logs
+from mailward.app.paths import config_path, data_path
+from mailward.app.premises import Premises, PremisesError
+from mailward.app.systemd import notify
+from mailward.app.wiring import Clock, Program, choose_store
+from mailward.settings.build import build
+from mailward.settings.configuration import ClientAddress, Configuration
+from mailward.settings.dialect import Entry, read_keys
+from mailward.settings.errors import Fault, SettingsError
+from mailward.stores.port import StoreError
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+
+SWITCH_SECONDS = 0.001
+"""How long the loop may keep the interpreter from the store's thread (the default is 5 ms): a ban
+is durable before its client is answered, and that should not take longer in a flood."""
+
+_log = logging.getLogger("mailward.daemon")
+
+
+def serve(config: str | None, data: str | None, check: bool) -> int:
+    """Run until told to stop; return the exit status. With *check* only read and report."""
+    path = config_path(config)
+    clock = SteadyClock()
+    name = None if path is None else str(path)
+    try:
+        entries = _read_file(path)
+        built = build(entries, {}, clock(), name=name)
+    except SettingsError as error:
+        return _wrong(error.faults)
+    if built.configuration is None:
+        return _wrong(built.file_faults)
+    if check:
+        print(f"{name or 'the built-in configuration'} is right")  # noqa: T201 -- what --check is for
+        return 0
+    configuration = built.configuration
+    set_up_logs(configuration.log)
+    _raise_descriptor_limit()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        premises = Premises(data_path(data))
+    except PremisesError as error:
+        return _failed(str(error))
+    try:
+        listening = premises.open_socket(configuration.socket)
+    except PremisesError as error:
+        premises.leave()
+        return _failed(str(error))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(configuration, entries, path, premises.data, listening, clock))
+    finally:
+        listening.close()
+        premises.remove_socket(configuration.socket)
+        premises.leave()
+
+
+class _StopError(Exception):
+    """Everything has been put away: what still runs beside it may be cancelled."""
+
+
+async def _run(
+    configuration: Configuration,
+    entries: Mapping[str, Entry],
+    path: Path | None,
+    data: Path,
+    listening: socket,
+    clock: Clock,
+) -> int:
+    name = None if path is None else str(path)
+    store = choose_store(configuration.store, data)
+    try:
+        contents = await store.load()
+    except StoreError as error:
+        await store.close()
+        return _failed(str(error))
+    built = build(entries, contents.settings, clock(), name=name)
+    for fault in built.stored_faults:
+        _log.error("left out of the configuration: %s", fault)
+    configuration = built.configuration or configuration
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            program = Program(configuration, store, contents, clock, tasks)
+            try:
+                prepared = program.doors.prepare(configuration)
+            except SettingsError as error:
+                await store.close()
+                return _failed("; ".join(fault.message for fault in error.faults))
+            program.start(prepared)
+            keys = Keys(
+                program.guard,
+                clock,
+                Source(name, lambda: _read_file(path), program.adopt),
+                entries,
+                contents.settings,
+            )
+            control = Control(
+                program.guard,
+                clock,
+                keys,
+                lambda: [asdict(door) for door in program.doors.status()],
+                VERSION,
+            )
+            await _serve_until_told(program, control, listening, tasks, data)
+            raise _StopError  # noqa: TRY301 -- how one ends a TaskGroup
+    except* _StopError:
+        pass
+    return 0
+
+
+async def _serve_until_told(
+    program: Program, control: Control, listening: socket, tasks: asyncio.TaskGroup, data: Path
+) -> None:
+    api = web.AppRunner(make_app(control, program.journal), handle_signals=False, access_log=None)
+    await api.setup()
+    await web.SockSite(api, listening).start()
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(_reload(control)))
+    _say_what_is_open(program, data)
+    notify("READY=1")
+    await told.wait()
+    notify("STOPPING=1")
+    _log.info("stopping")
+    await api.cleanup()
+    await program.stop()
+
+
+async def _reload(control: Control) -> None:
+    try:
+        await control.keys.reload()
+    except RefusedError as error:
+        _log.error("not reloaded: %s", error)
+
+
+def _say_what_is_open(program: Program, data: Path) -> None:
+    _log.info("mailward %s is ready; its data is in %s", VERSION, data)
+    for door in program.doors.status():
+        _log.info(
+            "%s (%s) listens on %s before %s", door.listener, door.protocol, door.bind, door.backend
+        )
+    if not program.doors.status():
+        _log.warning("no listener is configured: see [server.listener.*] in the reference")
+    for upstream in program.upstreams():
+        if upstream.settings.client_address is ClientAddress.NONE:
+            _log.warning(
+                'backend %s is not told who connects (client-address = "none"): its own penalties '
+                'hit everybody; "proxy-v2" is better',
+                upstream.settings.name,
+            )
+    _log.info("next: mailward --data %s status", data)
+
+
+def _read_file(path: Path | None) -> Mapping[str, Entry]:
+    """The keys of the configuration file; none where there is no file.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            [Fault(str(path), None, None, f"cannot be read: {error.strerror}")]
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SettingsError([Fault(str(path), line, None, "is not UTF-8 text")]) from None
+    return read_keys(text, str(path))
+
+
+def _raise_descriptor_limit() -> None:
+    """Every session takes two descriptors: take as many as the system gives."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _wrong(faults: Iterable[Fault]) -> int:
+    for fault in faults:
+        print(fault, file=sys.stderr)  # noqa: T201 -- there is no log yet
+    return EXIT_CONFIG
+
+
+def _failed(why: str) -> int:
+    print(f"mailward: {why}", file=sys.stderr)  # noqa: T201 -- there is no log yet
+    return EXIT_FAILED

@@ -1,0 +1,61 @@
+"""What every backend promises: it knows the passwords and holds the mail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mailward.rules.model import Address
+from mailward.wire.dialogue import Rejected, Unavailable, Watch
+from mailward.wire.door import Credentials
+from mailward.wire.proxyline import TlsFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the backend may learn of who connects: true client, door, and what it said of itself."""
+
+    source: tuple[Address, int]
+    destination: tuple[Address, int]
+    tls: TlsFacts | None = None
+    name: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The login succeeded. *transport* is the session, reading paused, from *leftover* on.
+
+    Whoever gets it must close it.
+    """
+
+    transport: asyncio.Transport
+    capabilities: Sequence[str]
+    leftover: bytes
+    watch: Watch | None
+
+
+LoginAnswer = Granted | Rejected | Unavailable
+
+
+class Backend(Protocol):
+    """One mail server as one kind of door needs it."""
+
+    @property
+    def offer(self) -> Sequence[str]:
+        """What the server can do before login, as last seen; empty while nothing is known."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """For the operator: ``ok``, ``not asked yet``, or what is wrong."""
+        ...
+
+    async def login(self, credentials: Credentials, client: Client) -> LoginAnswer:
+        """Ask whether *credentials* are right. Bounded by the backend's own time-outs."""
+        ...
+
+    async def keep_probing(self) -> None:
+        """Keep ``offer`` true until cancelled."""
+        ...

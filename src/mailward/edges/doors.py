@@ -1,0 +1,163 @@
+"""All doors of this node: opened, reshaped while they are open, and shut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from socket import socket
+
+from mailward.backends.port import Backend
+from mailward.edges.listener import BindError, Listener, open_socket
+from mailward.edges.session import Entrance, House
+from mailward.guard.mirror import BanGone, BanInForce
+from mailward.rules.addresses import network_subject, subject_network
+from mailward.rules.model import Address, Network, SubjectKind
+from mailward.settings.configuration import Bind, Configuration, Protocol
+from mailward.settings.configuration import Listener as ListenerSettings
+from mailward.settings.errors import Fault, SettingsError
+from mailward.wire.door import Door
+from mailward.wire.imap import ImapDoor
+from mailward.wire.smtp import SubmissionDoor
+
+Backends = Mapping[tuple[str, Protocol], Backend]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """New sockets for a configuration that is not in use yet."""
+
+    configuration: Configuration
+    sockets: Mapping[Bind, socket]
+
+    def discard(self) -> None:
+        for opened in self.sockets.values():
+            opened.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DoorStatus:
+    """One listener, as an operator sees it."""
+
+    listener: str
+    protocol: str
+    bind: str
+    backend: str
+    state: str
+
+
+class Doors:
+    """The listeners of *house*, by where they listen.
+
+    *hostname* is the machine's, used where none is configured.
+    """
+
+    def __init__(self, house: House, hostname: str) -> None:
+        self._house = house
+        self._hostname = hostname
+        self._listeners: dict[Bind, Listener] = {}
+        self._backends: dict[Bind, str] = {}
+
+    def prepare(self, configuration: Configuration) -> Prepared:
+        """Open what *configuration* wants beyond what is open, and change nothing yet.
+
+        Raises:
+            SettingsError: a socket cannot be opened; every such fault is in it.
+        """
+        opened: dict[Bind, socket] = {}
+        faults: list[Fault] = []
+        for settings in configuration.listeners:
+            for bind in settings.binds:
+                if bind in self._listeners:
+                    continue
+                try:
+                    opened[bind] = open_socket(bind)
+                except BindError as error:
+                    key = f"server.listener.{settings.name}.bind"
+                    faults.append(Fault(None, None, key, str(error)))
+        prepared = Prepared(configuration, opened)
+        if faults:
+            prepared.discard()
+            raise SettingsError(faults)
+        return prepared
+
+    def apply(self, prepared: Prepared, backends: Backends) -> None:
+        """Listen as *prepared* says. Connections that are open stay with what they began with."""
+        configuration = prepared.configuration
+        self._house.lobby.max_waiting = configuration.doors.max_waiting
+        self._house.lobby.max_waiting_per_address = configuration.doors.max_waiting_per_address
+        wanted = {bind: s for s in configuration.listeners for bind in s.binds}
+        for bind in self._listeners.keys() - wanted.keys():
+            self._listeners.pop(bind).close()
+        for bind, settings in wanted.items():
+            backend = backends[settings.backend, settings.protocol]
+            entrance = Entrance(
+                settings.name, settings.protocol.value, backend, configuration.doors
+            )
+            make_door = self._door_maker(settings, configuration.hostname or self._hostname)
+            self._backends[bind] = settings.backend
+            listener = self._listeners.get(bind)
+            if listener is None:
+                self._listeners[bind] = Listener(
+                    self._house, entrance, make_door, prepared.sockets[bind]
+                )
+            else:
+                listener.entrance, listener.make_door = entrance, make_door
+
+    def status(self) -> Sequence[DoorStatus]:
+        return [
+            DoorStatus(
+                listener.entrance.listener,
+                listener.entrance.service,
+                str(Bind(bind.host, listener.port)),
+                self._backends[bind],
+                listener.entrance.backend.state,
+            )
+            for bind, listener in self._listeners.items()
+        ]
+
+    async def follow_bans(self) -> None:
+        """Close the connections of whoever gets banned, until cancelled."""
+        with self._house.guard.mirror.changes.follow() as news:
+            async for change in news:
+                match change:
+                    case BanInForce(ban) if ban.subject.kind is SubjectKind.ADDRESS:
+                        self._shut_out(subject_network(ban.subject))
+                    case BanInForce() | BanGone():
+                        pass
+
+    def _shut_out(self, network: Network) -> None:
+        policy = self._house.guard.policy
+        counted = policy.prefixes.network(network.network_address)
+        one = network_subject(counted) if network.prefixlen >= counted.prefixlen else None
+        for guest in self._house.lobby.inside(network, one):
+            if policy.allows(guest.address) is None:
+                guest.shut_out()
+
+    async def shut(self, seconds: float) -> None:
+        """Accept nothing more and close every connection, within *seconds*."""
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        for guest in self._house.lobby.everybody():
+            guest.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._house.lobby.empty.wait()
+        except TimeoutError:
+            return  # whoever does not take the last word goes without
+
+    def _door_maker(
+        self, settings: ListenerSettings, hostname: str
+    ) -> Callable[[Entrance, Address], Door]:
+        def make(entrance: Entrance, address: Address) -> Door:
+            passwords = settings.allow_plaintext or address.is_loopback
+            match settings.protocol:
+                case Protocol.IMAP:
+                    return ImapDoor(entrance.backend.offer, passwords=passwords)
+                case Protocol.SUBMISSION:
+                    return SubmissionDoor(
+                        entrance.backend.offer, hostname=hostname, passwords=passwords
+                    )
+
+        return make

@@ -1,0 +1,166 @@
+"""One listening socket: accept, ask the guard, and drop or serve.
+
+The accept loop is our own because the check comes first: before a byte is sent, before any
+handshake, before the backend hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from mailward.edges.session import DoorSession, Entrance, House
+from mailward.rules.model import Address
+from mailward.settings.configuration import Bind
+from mailward.wire.door import Door
+
+BACKLOG = 4_096
+ACCEPTS_PER_TURN = 64  # then the sessions have their turn
+REST_SECONDS = 0.2  # when descriptors have run out
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_log = logging.getLogger("mailward.listener")
+
+Endpoint = tuple[Address, int]
+SessionMaker = Callable[[Endpoint, Endpoint], DoorSession]
+
+
+class BindError(Exception):
+    """A socket that cannot be opened; the message says why and what to do."""
+
+
+def open_socket(bind: Bind) -> socket.socket:
+    """A listening socket for *bind*.
+
+    Raises:
+        BindError: the port is in use, the address is not this machine's, or it is not allowed.
+    """
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # [::] and 0.0.0.0 are two binds: each gets its own socket.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.setblocking(False)
+        listening.bind((bind.host, bind.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise BindError(_why_not(bind, error)) from None
+    return listening
+
+
+def _why_not(bind: Bind, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"{bind} is in use by another program; stop it or choose another port"
+        case errno.EACCES:
+            return f"{bind} needs a privilege; run as root or with CAP_NET_BIND_SERVICE"
+        case errno.EADDRNOTAVAIL:
+            return f"{bind} is no address of this machine"
+        case _:
+            return f"cannot listen on {bind}: {error.strerror}"
+
+
+class Listener:
+    """Accepts on *listening* and hands each admitted connection to a new session."""
+
+    def __init__(
+        self,
+        house: House,
+        entrance: Entrance,
+        make_door: Callable[[Entrance, Address], Door],
+        listening: socket.socket,
+    ) -> None:
+        self._house = house
+        self.entrance = entrance
+        self.make_door = make_door
+        self._socket = listening
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listening.fileno(), self._accept)
+        self._resting: asyncio.TimerHandle | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also where the configuration said 0."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        if self._resting is not None:
+            self._resting.cancel()
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                accepted, peer = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                    self._rest(error)
+                    return
+                continue  # this one was gone before it was accepted
+            self._welcome(accepted, peer)
+
+    def _rest(self, error: OSError) -> None:
+        _log.error(
+            "%s cannot accept: %s; raise the descriptor limit or lower max-waiting",
+            self.entrance.listener,
+            error.strerror,
+        )
+        self._loop.remove_reader(self._socket.fileno())
+        self._resting = self._loop.call_later(REST_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = None
+        self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _welcome(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+        guard = self._house.guard
+        address = guard.policy.prefixes.fold(_address(peer[0]))
+        now = self._house.clock()
+        if guard.admit(address, now) is not None:
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            accepted.close()
+            guard.drops.count(address, self.entrance.service, now)
+            return
+        accepted.setblocking(False)
+        door = self.make_door(self.entrance, address)
+        subject = guard.policy.prefixes.subject(address)
+        if not self._house.lobby.has_room_for(subject) and guard.policy.allows(address) is None:
+            _say_and_close(accepted, door.crowded())
+            return
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        here = accepted.getsockname()
+        session = DoorSession(
+            self._house, self.entrance, door, (address, peer[1]), (_address(here[0]), here[1])
+        )
+        self._house.tasks.create_task(self._serve(accepted, session))
+
+    async def _serve(self, accepted: socket.socket, session: DoorSession) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: session, accepted)
+        except OSError:
+            accepted.close()  # it was gone again
+
+
+def _address(host: str) -> Address:
+    """The address in a socket name; a link-local one comes with a zone, which is left out."""
+    return ip_address(host.partition("%")[0])
+
+
+def _say_and_close(accepted: socket.socket, octets: bytes) -> None:
+    with contextlib.suppress(OSError):  # who does not listen any more need not hear it
+        accepted.send(octets)
+    accepted.close()

@@ -1,0 +1,135 @@
+"""After login: the byte pump between the client and the backend.
+
+Reading stops on one side while the other cannot take more. One side's end of writing is passed on,
+and the session goes on the other way round until both have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mailward.wire.dialogue import SecondLoginError, Watch
+
+FLUSH_SECONDS = 30.0  # whoever reads nothing any more loses what was still to be sent
+
+
+class Relay:
+    """One session under way. *ended* is called once, when both connections are gone."""
+
+    def __init__(
+        self,
+        client: asyncio.Transport,
+        backend: asyncio.Transport,
+        watch: Watch | None,
+        second_login: Callable[[SecondLoginError], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self._second_login = second_login
+        self._ended = ended
+        self._open = 2
+        self._ended_writing = 0
+        self._client = _Side(self, backend, None if watch is None else watch.from_client)
+        self._backend = _Side(self, client, None if watch is None else watch.from_backend)
+        self._transports = (client, backend)
+
+    def start(self, from_client: bytes, from_backend: bytes) -> None:
+        """Pass on what was read before the pump, then everything."""
+        client, backend = self._transports
+        client.set_protocol(self._client)
+        backend.set_protocol(self._backend)
+        if client.is_closing() or backend.is_closing():
+            self.close()
+            return
+        backend.resume_reading()  # before writing: a client that is full by then pauses it again
+        if from_backend:
+            self._backend.data_received(from_backend)
+        if from_client:
+            self._client.data_received(from_client)
+
+    def client_ended(self) -> None:
+        """The client had stopped writing before the pump began."""
+        self._client.eof_received()
+
+    def close(self) -> None:
+        """End both sides; what was read already is still sent, for a while."""
+        for transport in self._transports:
+            if not transport.is_closing():
+                transport.close()
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """End both sides at once."""
+        for transport in self._transports:
+            transport.abort()
+
+    def has_second_login(self, error: SecondLoginError) -> None:
+        """End the session before a byte of that attempt's answer is passed on."""
+        self.abort()
+        self._second_login(error)
+
+    def one_ended_writing(self) -> None:
+        self._ended_writing += 1
+        if self._ended_writing == len(self._transports):
+            self.close()
+
+    def one_is_gone(self) -> None:
+        self._open -= 1
+        if self._open:
+            self.close()
+        else:
+            self._ended()
+
+
+class _Side(asyncio.Protocol):
+    """Takes from one connection, gives to the other."""
+
+    __slots__ = ("_filter", "_has_ended", "_other", "_relay")
+
+    def __init__(
+        self,
+        relay: Relay,
+        other: asyncio.Transport,
+        watch: Callable[[bytes], bytes] | None,
+    ) -> None:
+        self._relay = relay
+        self._other = other
+        self._filter = watch
+        self._has_ended = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._filter is not None:
+            try:
+                data = self._filter(data)
+            except SecondLoginError as error:
+                self._relay.has_second_login(error)
+                return
+        if not self._other.is_closing():
+            self._other.write(data)
+
+    def eof_received(self) -> bool:
+        if self._has_ended:
+            return True
+        self._has_ended = True
+        if self._other.is_closing() or not self._other.can_write_eof():
+            self._relay.close()
+            return True
+        try:
+            self._other.write_eof()
+        except OSError:  # the other side went away in this very moment
+            self._relay.close()
+        else:
+            self._relay.one_ended_writing()
+        return True
+
+    def pause_writing(self) -> None:
+        # This side's connection is full: take no more from the other one.
+        if not self._other.is_closing():
+            self._other.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self._other.is_closing():
+            self._other.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._relay.one_is_gone()

@@ -1,0 +1,99 @@
+"""What happened, as events: one closed list, to the log, to the counters, to whoever follows.
+
+Only this module writes them. No event holds a password, and no value can break out of its line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, unique
+from types import MappingProxyType
+
+from mailward.guard.feed import Feed
+from mailward.rules.model import Instant
+
+Value = str | int | float | bool | None
+
+_log = logging.getLogger("mailward")
+
+
+@unique
+class Event(Enum):
+    """Every event there is. Names are stable: operators grep for them."""
+
+    TALLY_EVICTED = "tally.evicted"
+    AUTH_FAILED = "auth.failed"
+    AUTH_SUCCEEDED = "auth.succeeded"
+    AUTH_REFUSED = "auth.refused"
+    AUTH_UNAVAILABLE = "auth.unavailable"
+    BAN_ADDED = "ban.added"
+    BAN_LIFTED = "ban.lifted"
+    BAN_EXPIRED = "ban.expired"
+    BAN_RENEWED = "ban.renewed"
+    CONNECTION_DROPPED = "connection.dropped"
+    CONNECTION_TIMEOUT = "connection.timeout"
+    CONFIG_RELOADED = "config.reloaded"
+    CONFIG_REJECTED = "config.rejected"
+    STORE_DEGRADED = "store.degraded"
+    STORE_RECOVERED = "store.recovered"
+
+
+# A quiet day's log is about attacks: logins that succeed are the mail server's own news.
+_LEVELS: Mapping[Event, int] = MappingProxyType(
+    {
+        Event.AUTH_SUCCEEDED: logging.DEBUG,
+        Event.CONNECTION_TIMEOUT: logging.DEBUG,
+        Event.TALLY_EVICTED: logging.WARNING,
+        Event.AUTH_UNAVAILABLE: logging.WARNING,
+        Event.CONFIG_REJECTED: logging.ERROR,
+        Event.STORE_DEGRADED: logging.ERROR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event. Printed it is a line of ``name=value`` that no value can break.
+
+    >>> str(Entry(Event.AUTH_FAILED, Instant(0.0), {"login": "a b", "service": "imap"}))
+    'auth.failed login="a b" service=imap'
+    """
+
+    event: Event
+    time: Instant
+    fields: Mapping[str, Value]
+
+    def __str__(self) -> str:
+        return " ".join(
+            [self.event.value, *(f"{name}={_printable(v)}" for name, v in self.fields.items())]
+        )
+
+
+@dataclass(slots=True)
+class Journal:
+    """Takes the events in. *counts* are by event and service since the start."""
+
+    entries: Feed[Entry] = field(default_factory=Feed)
+    counts: Counter[tuple[Event, str]] = field(default_factory=Counter)
+
+    def write(self, event: Event, now: Instant, **fields: Value) -> None:
+        """Record one event; fields that are ``None`` or empty are left out."""
+        self.counts[event, str(fields.get("service", ""))] += 1
+        level = _LEVELS.get(event, logging.INFO)
+        if not (_log.isEnabledFor(level) or self.entries.followed):
+            return
+        known = {name: value for name, value in fields.items() if value not in (None, "")}
+        entry = Entry(event, now, known)
+        _log.log(level, entry)
+        self.entries.publish(entry)
+
+
+def _printable(value: Value) -> str:
+    text = f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if text and text.isprintable() and not set(text) & set(' "=\\'):
+        return text
+    return json.dumps(text)

@@ -1,0 +1,120 @@
+"""This node's bans in memory, equal to the store's, with news of each that comes or goes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mailward.guard.feed import Feed
+from mailward.guard.writer import Writer
+from mailward.rules.bans import BanTable
+from mailward.rules.model import Address, Ban, Instant, Network, Subject
+from mailward.stores.port import BanPut, BanRemoved
+
+
+@dataclass(frozen=True, slots=True)
+class BanInForce:
+    """From now on *ban* covers its subject."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class BanGone:
+    """*ban* covers nothing any more."""
+
+    ban: Ban
+
+
+BanChange = BanInForce | BanGone
+
+
+class Mirror:
+    """Two tables: *fixed* bans stand in the configuration file, the others in the store."""
+
+    def __init__(self, writer: Writer, bans: Iterable[Ban], fixed: Iterable[Ban]) -> None:
+        self._writer = writer
+        self._kept = BanTable()
+        self._fixed = BanTable()
+        self._ends: list[tuple[Instant, str, Subject]] = []
+        self.changes: Feed[BanChange] = Feed()
+        for ban in bans:
+            self._take(ban)
+        self.fix(fixed)
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._fixed)
+
+    def __iter__(self) -> Iterator[Ban]:
+        yield from self._fixed
+        yield from self._kept
+
+    def is_fixed(self, subject: Subject) -> bool:
+        """Whether a ban on exactly *subject* stands in the configuration file."""
+        return self._fixed.on(subject) is not None
+
+    def kept(self) -> Iterator[Ban]:
+        """The bans of the store, expired ones included."""
+        return iter(self._kept)
+
+    def on(self, subject: Subject) -> Ban | None:
+        """The store's ban on exactly *subject*, expired or not."""
+        return self._kept.on(subject)
+
+    def covering_address(self, address: Address, now: Instant) -> Ban | None:
+        return self._kept.covering_address(address, now) or self._fixed.covering_address(
+            address, now
+        )
+
+    def covering(self, subject: Subject, now: Instant) -> Ban | None:
+        """A ban in force that covers the whole of *subject*."""
+        return self._kept.covering(subject, now) or self._fixed.covering(subject, now)
+
+    def kept_over(self, network: Network, now: Instant) -> list[Ban]:
+        """The store's bans that cover the whole of *network*."""
+        return self._kept.over(network, now)
+
+    def fix(self, bans: Iterable[Ban]) -> None:
+        """Take *bans* for those of the configuration file."""
+        table = BanTable()
+        for ban in bans:
+            table.put(ban)
+            if self._fixed.on(ban.subject) is None:
+                self.changes.publish(BanInForce(ban))
+        self._fixed = table
+
+    def put(self, ban: Ban, now: Instant) -> None:
+        """Bring *ban* into force here and on its way to the store."""
+        self._take(ban)
+        self._writer.note(BanPut(ban), now)
+        self.changes.publish(BanInForce(ban))
+
+    def describe(self, ban: Ban, now: Instant) -> None:
+        """Put *ban*, which only knows more about itself than before."""
+        self._kept.put(ban)
+        self._writer.note(BanPut(ban), now)
+
+    def remove(self, subject: Subject, now: Instant) -> Ban | None:
+        """Take the store's ban on exactly *subject* away and return it."""
+        ban = self._kept.remove(subject)
+        if ban is not None:
+            self._writer.note(BanRemoved(subject), now)
+            self.changes.publish(BanGone(ban))
+        return ban
+
+    def ended(self, now: Instant, at_most: int) -> Iterator[Ban]:
+        """Up to *at_most* bans that are over at *now* and have not been removed yet."""
+        for _ in range(at_most):
+            if not self._ends or self._ends[0][0] > now:
+                return
+            until, _, subject = heapq.heappop(self._ends)
+            ban = self._kept.on(subject)
+            # A ban that was lifted or made longer left its old end in the heap.
+            if ban is not None and ban.until == until:
+                yield ban
+
+    def _take(self, ban: Ban) -> None:
+        self._kept.put(ban)
+        if ban.until is not None:
+            heapq.heappush(self._ends, (ban.until, ban.subject.key, ban.subject))

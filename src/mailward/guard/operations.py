@@ -1,0 +1,179 @@
+"""What an operator asks of the guard: ban, lift, why. Each answer tells the whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mailward.guard.journal import Event
+from mailward.guard.service import Guard
+from mailward.rules.addresses import network_name, subject_network
+from mailward.rules.model import (
+    Ban,
+    Failure,
+    Instant,
+    Limit,
+    Network,
+    Reason,
+    Subject,
+    SubjectKind,
+)
+
+MAX_FAILURES_SHOWN = 100
+
+
+class AllowedError(Exception):
+    """An allowed subject cannot be banned; the message names what allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """What lifting did: the *bans* that went, failures forgotten, and what still covers it."""
+
+    subject: Subject
+    bans: tuple[Ban, ...]
+    had_failures: bool
+    still: Ban | None
+    still_fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """All there is to say of a subject.
+
+    *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
+    """
+
+    subject: Subject
+    ban: Ban | None
+    fixed: bool
+    allowed: Network | None
+    counted: Subject
+    limit: Limit | None
+    count: int
+    failures: tuple[Failure, ...]
+    under_way: int
+    waiting: int
+
+
+def check_bannable(guard: Guard, subject: Subject) -> None:
+    """See that a ban on *subject* would act.
+
+    Raises:
+        AllowedError: the whole subject is allowed.
+    """
+    allowed = allowed_over(guard, subject)
+    if allowed is not None:
+        raise AllowedError(
+            f"{subject.name} is inside the allowed network {network_name(allowed)}: "
+            "allowed networks win over every ban; take it out of allowed-networks first"
+        )
+
+
+async def ban(
+    guard: Guard, subject: Subject, until: Instant | None, note: str, now: Instant
+) -> Ban:
+    """Ban *subject* by hand and return the ban in force (an older one may last longer).
+
+    Raises:
+        AllowedError: the whole subject is allowed, so the ban would never act.
+    """
+    check_bannable(guard, subject)
+    asked = Ban(subject, Reason.MANUAL, now, until, note=note)
+    in_force = guard.impose(asked, now)
+    await guard.writer.written()
+    if in_force is asked:
+        guard.write_ban(Event.BAN_ADDED, asked, now)
+    return in_force
+
+
+def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
+    """Whether lifting *subject* would end a ban."""
+    known = (guard.mirror.on(target) for target in _targets(guard, subject, now))
+    return any(ban is not None and ban.covers(now) for ban in known)
+
+
+async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
+    """Lift the ban on *subject*, or the automatic ones that cover it, and clear its tally."""
+    lifted: list[Ban] = []
+    had_failures = False
+    for target in dict.fromkeys(_targets(guard, subject, now)):
+        had_failures = bool(_count(guard, target, now)) or had_failures
+        known = guard.release(target, now)
+        if known is not None and known.covers(now):
+            lifted.append(known)
+    await guard.writer.written()
+    still = guard.mirror.covering(subject, now)
+    fixed = still is not None and guard.mirror.is_fixed(still.subject)
+    return Lifted(subject, tuple(lifted), had_failures, still, fixed)
+
+
+async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
+    """Lift every ban of the store that has *reason*; return how many."""
+    subjects = [b.subject for b in guard.mirror.kept() if b.reason is reason and b.covers(now)]
+    for subject in subjects:
+        guard.release(subject, now)
+    await guard.writer.written()
+    return len(subjects)
+
+
+async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
+    """Whether *subject* is banned, by what, and the failures it has."""
+    guard.end(subject, now)
+    counted = counted_as(guard, subject)
+    limit = guard.policy.limit(counted.kind)
+    failures = await guard.failures(counted, MAX_FAILURES_SHOWN)
+    covering = guard.mirror.covering(subject, now)
+    return Why(
+        subject=subject,
+        ban=covering,
+        fixed=covering is not None and guard.mirror.is_fixed(covering.subject),
+        allowed=allowed_over(guard, subject),
+        counted=counted,
+        limit=limit,
+        count=_count(guard, counted, now),
+        failures=tuple(f for f in failures if limit and now - f.at < limit.period_seconds),
+        under_way=guard.reservations.held(counted),
+        waiting=guard.reservations.waiting(counted),
+    )
+
+
+async def bans(guard: Guard, now: Instant) -> list[Ban]:
+    """Every ban in force; those of the store are on disk before they are shown."""
+    await guard.writer.written()
+    return [ban for ban in guard.mirror if ban.covers(now)]
+
+
+def counted_as(guard: Guard, subject: Subject) -> Subject:
+    """The subject that failures of *subject* are counted for."""
+    if subject.kind is SubjectKind.ADDRESS:
+        network = subject_network(subject)
+        if network.prefixlen == network.max_prefixlen:
+            return guard.policy.prefixes.subject(
+                guard.policy.prefixes.fold(network.network_address)
+            )
+    return subject
+
+
+def allowed_over(guard: Guard, subject: Subject) -> Network | None:
+    """The allowed network that holds the whole of *subject*."""
+    if subject.kind is not SubjectKind.ADDRESS:
+        return None
+    return next(guard.policy.allowed.enclosing(subject_network(subject)), None)
+
+
+def _targets(guard: Guard, subject: Subject, now: Instant) -> Iterator[Subject]:
+    """*subject*, what it is counted as, and the subjects of automatic bans that cover it."""
+    yield subject
+    if subject.kind is SubjectKind.ADDRESS:
+        counted = counted_as(guard, subject)
+        if guard.mirror.on(counted) is None:
+            yield counted
+        for covering in guard.mirror.kept_over(subject_network(subject), now):
+            if covering.reason is Reason.AUTHENTICATION:
+                yield covering.subject
+
+
+def _count(guard: Guard, subject: Subject, now: Instant) -> int:
+    limit = guard.policy.limit(subject.kind)
+    return 0 if limit is None else guard.tallies[subject.kind].count(subject.name, limit, now)

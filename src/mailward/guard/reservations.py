@@ -1,0 +1,148 @@
+"""Places for guesses under way: failures and reservations of a subject never exceed its limit.
+
+An attempt reserves a place with each of its subjects, or with none. Where there is no place it
+waits in that subject's line, first come, first served, until a guess under way is settled. Nobody
+can hold a place by stalling: it is taken only when the whole deciding message is in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from mailward.rules.model import Attempt, Ban, Subject
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """The right to ask the backend once; to be settled exactly once."""
+
+    attempt: Attempt
+    subjects: tuple[Subject, ...]
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The attempt goes no further, because of *ban*."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """*subject* has no place left while guesses for it are under way."""
+
+    subject: Subject
+
+
+Screening = Ticket | Refused
+Step = Ticket | Refused | Full
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    attempt: Attempt
+    answer: asyncio.Future[Screening]
+    subject: Subject
+
+
+@dataclass(slots=True)
+class Reservations:
+    """The places held and the lines before them, by subject."""
+
+    _held: dict[Subject, int] = field(default_factory=dict)
+    _lines: dict[Subject, deque[_Waiter]] = field(default_factory=dict)
+
+    def held(self, subject: Subject) -> int:
+        """How many guesses for *subject* are under way."""
+        return self._held.get(subject, 0)
+
+    def waiting(self, subject: Subject) -> int:
+        """How many attempts wait for a place with *subject*."""
+        return len(self._lines.get(subject, ()))
+
+    @property
+    def under_way(self) -> int:
+        """The places held in all."""
+        return sum(self._held.values())
+
+    def take(self, attempt: Attempt, subjects: tuple[Subject, ...]) -> Ticket:
+        """Reserve a place with each of *subjects*; the caller has seen that there is one."""
+        for subject in subjects:
+            self._held[subject] = self._held.get(subject, 0) + 1
+        return Ticket(attempt, subjects)
+
+    def give_back(self, ticket: Ticket) -> None:
+        """End the reservation of *ticket*.
+
+        Raises:
+            ValueError: it was settled before.
+        """
+        if ticket.settled:
+            raise ValueError("a ticket is settled once")
+        ticket.settled = True
+        for subject in ticket.subjects:
+            left = self._held[subject] - 1
+            if left:
+                self._held[subject] = left
+            else:
+                del self._held[subject]
+
+    async def wait(
+        self, attempt: Attempt, full: Full, give_up: Callable[[Ticket], None]
+    ) -> Screening:
+        """Stand in line. Cancelling leaves it; a place that was just won goes to *give_up*."""
+        waiter = _Waiter(attempt, asyncio.get_running_loop().create_future(), full.subject)
+        self._line_up(waiter)
+        try:
+            return await waiter.answer
+        except asyncio.CancelledError:
+            if waiter.answer.done() and not waiter.answer.cancelled():
+                match waiter.answer.result():
+                    case Ticket() as ticket:
+                        give_up(ticket)
+                    case Refused():
+                        pass
+            else:
+                self._leave(waiter)
+            raise
+
+    def advance(
+        self, subjects: Iterable[Subject], step: Callable[[Attempt, Subject], Step]
+    ) -> None:
+        """Serve the lines of *subjects* as far as there are places.
+
+        *step* decides on the attempt that is first in the line of the given subject.
+        """
+        for subject in subjects:
+            while line := self._lines.get(subject):
+                waiter = line[0]
+                match step(waiter.attempt, subject):
+                    case Full(other) if other == subject:
+                        break
+                    case Full(other):
+                        self._leave(waiter)
+                        waiter.subject = other
+                        self._line_up(waiter)
+                    case Ticket() | Refused() as answer:
+                        self._leave(waiter)
+                        waiter.answer.set_result(answer)
+
+    def lines(self) -> list[Subject]:
+        """The subjects somebody waits for."""
+        return list(self._lines)
+
+    def _line_up(self, waiter: _Waiter) -> None:
+        self._lines.setdefault(waiter.subject, deque()).append(waiter)
+
+    def _leave(self, waiter: _Waiter) -> None:
+        line = self._lines[waiter.subject]
+        if line[0] is waiter:
+            line.popleft()
+        else:
+            line.remove(waiter)
+        if not line:
+            del self._lines[waiter.subject]

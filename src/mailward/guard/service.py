@@ -1,0 +1,387 @@
+"""The guard: the one service every door asks. The rules' judgement, a store's memory.
+
+``admit`` at accept, ``screen`` before the backend is asked, ``settle`` with its answer. Whoever
+calls passes the time; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mailward.guard.drops import Drops
+from mailward.guard.journal import Event, Journal
+from mailward.guard.mirror import Mirror
+from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
+from mailward.guard.writer import Writer
+from mailward.rules.judge import Banish, Tolerate, Verdict, judge
+from mailward.rules.model import (
+    Address,
+    Attempt,
+    Ban,
+    Failure,
+    Instant,
+    Limit,
+    Outcome,
+    Reason,
+    Subject,
+    SubjectKind,
+)
+from mailward.rules.policy import Policy, Term
+from mailward.rules.tallies import Tallies
+from mailward.stores.port import Contents, FailureAdded, Store, StoreError, TallyCleared
+
+MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
+
+_EVENTS = {
+    Outcome.FAILED: Event.AUTH_FAILED,
+    Outcome.SUCCEEDED: Event.AUTH_SUCCEEDED,
+    Outcome.UNAVAILABLE: Event.AUTH_UNAVAILABLE,
+}
+
+
+class Guard:
+    """Counts, judges and bans for every door of this node.
+
+    *contents* is what *store* held at the start; *now* the time of that.
+    """
+
+    def __init__(
+        self, store: Store, policy: Policy, journal: Journal, contents: Contents, now: Instant
+    ) -> None:
+        self.policy = policy
+        self.journal = journal
+        self.writer = Writer(store, journal)
+        self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
+        self.drops = Drops(journal)
+        self.reservations = Reservations()
+        self.tallies = {kind: Tallies(policy.max_tracked) for kind in SubjectKind}
+        self.evicted = 0
+        self._store = store
+        self._latest = now
+        for subject, instants in contents.failures.items():
+            limit = policy.limit(subject.kind)
+            if limit is not None:
+                self._restore(subject, [Instant(min(at, now)) for at in instants], limit, now)
+
+    # -- the three questions of a door ---------------------------------------------------------
+
+    def admit(self, address: Address, now: Instant) -> Ban | None:
+        """The ban that forbids *address* (folded) to connect, or ``None``: serve it."""
+        ban = self.mirror.covering_address(address, now)
+        if ban is None or self.policy.allows(address) is not None:
+            return None
+        return ban
+
+    async def screen(self, attempt: Attempt, now: Instant) -> Screening:
+        """Reserve a guess for *attempt*, waiting for a place as long as the caller lets it.
+
+        A ticket has to be settled, whatever happens. Bound the wait by a time-out around the call.
+        """
+        match self._step(attempt, now):
+            case Full() as full:
+                screening = await self.reservations.wait(attempt, full, self._give_up)
+            case Ticket() | Refused() as screening:
+                pass
+        match screening:
+            case Refused(ban):
+                self._write_attempt(Event.AUTH_REFUSED, attempt, now, reason=ban.subject.kind.value)
+            case Ticket():
+                pass
+        return screening
+
+    async def settle(self, ticket: Ticket, outcome: Outcome, now: Instant) -> Verdict:
+        """Tell what became of the guess; a ban that follows is durable when this returns."""
+        self.reservations.give_back(ticket)
+        verdict = self._count(ticket.attempt, outcome, now, now)
+        self._advance((*ticket.subjects, *self.policy.subjects(ticket.attempt)), now)
+        await self._announce(verdict, now)
+        return verdict
+
+    async def report(
+        self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant
+    ) -> Verdict:
+        """Count what another program saw at *at* (later than *now* is taken as *now*).
+
+        Raises:
+            ValueError: it is older than the period of every limit it could count for.
+        """
+        at = min(at, now)
+        limits = [limit for kind in SubjectKind if (limit := self.policy.limit(kind))]
+        if limits and all(now - at >= limit.period_seconds for limit in limits):
+            raise ValueError("the report is older than the period of the limit")
+        verdict = self._count(attempt, outcome, at, now)
+        self._advance(self.policy.subjects(attempt), now)
+        await self._announce(verdict, now)
+        return verdict
+
+    # -- bans ----------------------------------------------------------------------------------
+
+    def impose(self, ban: Ban, now: Instant) -> Ban:
+        """Bring a manual ban into force; of two on one subject the one that ends later stays.
+
+        It is on its way to the store: wait for ``writer.written`` before it is shown.
+        """
+        known = self.mirror.on(ban.subject)
+        if known is not None and known.covers(now) and _ends_later(known, ban):
+            return known
+        self.mirror.put(ban, now)
+        self._advance(self.reservations.lines(), now)
+        return ban
+
+    def release(self, subject: Subject, now: Instant) -> Ban | None:
+        """Lift the store's ban on exactly *subject* and clear its tally."""
+        self.end(subject, now)
+        ban = self.mirror.remove(subject, now)
+        self.clear(subject, now)
+        self._advance(self.reservations.lines(), now)
+        if ban is not None:
+            self.write_ban(Event.BAN_LIFTED, ban, now)
+        return ban
+
+    def clear(self, subject: Subject, now: Instant) -> bool:
+        """Forget the failures of *subject*; say whether there were any."""
+        had = self.tallies[subject.kind].clear(subject.name)
+        if had:
+            self.writer.note(TallyCleared(subject), now)
+        return had
+
+    def end(self, subject: Subject, now: Instant) -> None:
+        """If the ban on *subject* is over at *now*, remove it with all that follows from that.
+
+        With a ban that had a period of its own the tally goes, as by lifting. One that lasts as
+        long as the window is full is renewed where the window still is (the limit is a new one).
+        """
+        ban = self.mirror.on(subject)
+        if ban is None or ban.covers(now):
+            return
+        self.mirror.remove(subject, now)
+        if self._follows_window(ban):
+            match self._judge((subject,), now):
+                case Banish(bans):
+                    self.mirror.put(replace(bans[0], since=ban.since), now)
+                    self.write_ban(Event.BAN_RENEWED, bans[0], now)
+                    return
+                case Tolerate():
+                    pass
+        else:
+            self.clear(subject, now)
+        self.write_ban(Event.BAN_EXPIRED, ban, now)
+
+    # -- the whole -----------------------------------------------------------------------------
+
+    def adopt(self, policy: Policy, now: Instant) -> None:
+        """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
+        self.policy = policy
+        self.mirror.fix(policy.blocked)
+        for kind, tallies in self.tallies.items():
+            self._evict(kind, tallies.resize(policy.max_tracked), now)
+        self._advance(self.reservations.lines(), now)
+
+    def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
+        """Ban *subject* if it is at its limit and not banned; the store learns it behind."""
+        self.end(subject, now)
+        if self.mirror.covering(subject, now) is not None:
+            return None
+        match self._judge((subject,), now):
+            case Tolerate():
+                return None
+            case Banish(bans):
+                self.mirror.put(bans[0], now)
+                self.write_ban(Event.BAN_ADDED, bans[0], now)
+                return bans[0]
+
+    def advance_all(self, now: Instant) -> None:
+        """Serve every line: failures that left the window have made places."""
+        self._advance(self.reservations.lines(), now)
+
+    async def failures(self, subject: Subject, at_most: int) -> list[Failure]:
+        """The last *at_most* failures of *subject* with their details, oldest first.
+
+        While the store cannot be read only their instants are known.
+        """
+        await self.writer.written()
+        try:
+            return list(await self._store.failures(subject, at_most))
+        except StoreError:
+            window = self.tallies[subject.kind].window(subject.name)[-at_most:]
+            return [Failure(Instant(at), "", "") for at in window]
+
+    async def prune(self, before: Instant, at_most: int) -> None:
+        """Let the store forget up to *at_most* failures that no window can hold any more."""
+        if self.writer.degraded:
+            return
+        try:
+            await self._store.forget_before(before, at_most)
+        except StoreError:
+            return  # the next write meets the same trouble, and reports it
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _restore(
+        self, subject: Subject, instants: list[Instant], limit: Limit, now: Instant
+    ) -> None:
+        tallies = self.tallies[subject.kind]
+        for at in instants:
+            if now - at < limit.period_seconds:
+                self._evict(subject.kind, tallies.add(subject.name, limit, at, now), now)
+
+    def _step(self, attempt: Attempt, now: Instant, first_for: Subject | None = None) -> Step:
+        """One look at *attempt*; *first_for* is the subject whose line it is first in."""
+        self._latest = max(self._latest, now)
+        ban = self.admit(attempt.address, now)
+        if ban is not None:
+            return Refused(ban)
+        if attempt.login is not None:
+            login = Subject(SubjectKind.LOGIN, attempt.login)
+            ban = self.mirror.covering(login, now)
+            if ban is not None:
+                return Refused(ban)
+        subjects = self.policy.subjects(attempt)
+        for subject in subjects:
+            limit = self.policy.limit(subject.kind)
+            if limit is None:
+                continue
+            self.end(subject, now)
+            failures = self.tallies[subject.kind].count(subject.name, limit, now)
+            if failures >= limit.failures:
+                ban = self.rejudge(subject, now) or self.mirror.covering(subject, now)
+                if ban is not None:
+                    return Refused(ban)
+            if failures + self.reservations.held(subject) >= limit.failures or (
+                subject != first_for and self.reservations.waiting(subject)
+            ):
+                return Full(subject)
+        return self.reservations.take(attempt, subjects)
+
+    def _give_up(self, ticket: Ticket) -> None:
+        self.reservations.give_back(ticket)
+        self._advance(ticket.subjects, self._latest)
+
+    def _advance(self, subjects: tuple[Subject, ...] | list[Subject], now: Instant) -> None:
+        self.reservations.advance(
+            subjects, lambda attempt, first_for: self._step(attempt, now, first_for)
+        )
+
+    def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
+        subjects = self.policy.subjects(attempt)
+        self._write_attempt(_EVENTS[outcome], attempt, now)
+        match outcome:
+            case Outcome.UNAVAILABLE:
+                return Tolerate()
+            case Outcome.SUCCEEDED:
+                for subject in subjects:
+                    self.tallies[subject.kind].succeed(subject.name)
+                return Tolerate()
+            case Outcome.FAILED:
+                self._add_failure(attempt, subjects, at, now)
+                return self._fall(self._judge(subjects, now), now)
+
+    def _add_failure(
+        self, attempt: Attempt, subjects: tuple[Subject, ...], at: Instant, now: Instant
+    ) -> None:
+        for subject in subjects:
+            limit = self.policy.limit(subject.kind)
+            if limit is None or now - at >= limit.period_seconds:
+                continue
+            self.end(subject, now)
+            tallies = self.tallies[subject.kind]
+            gone = tallies.add(subject.name, limit, at, now)
+            counterpart = (
+                (attempt.login or "")
+                if subject.kind is SubjectKind.ADDRESS
+                else str(attempt.address)
+            )
+            failure = Failure(at, attempt.service, counterpart)
+            self.writer.note(FailureAdded(subject, failure), now)
+            self._evict(subject.kind, gone, now)
+
+    def _evict(self, kind: SubjectKind, names: list[str], now: Instant) -> None:
+        self.evicted += len(names)
+        for name in names:
+            self.writer.note(TallyCleared(Subject(kind, name)), now)
+
+    def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
+        windows = {subject: self.tallies[subject.kind].window(subject.name) for subject in subjects}
+        return judge(windows, self.policy, now)
+
+    def _fall(self, verdict: Verdict, now: Instant) -> Verdict:
+        """Bring the bans of *verdict* into force here; what is left of it is news to tell."""
+        match verdict:
+            case Tolerate():
+                return verdict
+            case Banish(bans):
+                fallen = tuple(self._fresh(bans, now))
+                for ban in fallen:
+                    self.mirror.put(ban, now)
+                return Banish(fallen) if fallen else Tolerate()
+
+    def _fresh(self, bans: tuple[Ban, ...], now: Instant) -> Iterator[Ban]:
+        for ban in bans:
+            known = self.mirror.on(ban.subject)
+            if known is None or not known.covers(now):
+                yield ban
+            elif not _ends_later(known, ban) and known.until != ban.until:
+                yield replace(known, until=ban.until, failures=ban.failures)
+
+    async def _announce(self, verdict: Verdict, now: Instant) -> None:
+        match verdict:
+            case Tolerate():
+                return
+            case Banish(bans):
+                await self.writer.written()
+                for ban in bans:
+                    await self._describe(ban, now)
+                    event = Event.BAN_ADDED if ban.since == now else Event.BAN_RENEWED
+                    self.write_ban(event, ban, now)
+
+    async def _describe(self, ban: Ban, now: Instant) -> None:
+        """Let *ban* remember where its failures came from."""
+        failures = await self.failures(ban.subject, max(ban.failures, 1))
+        if self.mirror.on(ban.subject) is not ban:
+            return  # lifted or replaced meanwhile
+        counterparts = dict.fromkeys(f.counterpart for f in reversed(failures) if f.counterpart)
+        self.mirror.describe(
+            replace(
+                ban,
+                services=tuple(sorted({f.service for f in failures if f.service})),
+                counterparts=tuple(counterparts)[:MAX_COUNTERPARTS],
+            ),
+            now,
+        )
+
+    def _follows_window(self, ban: Ban) -> bool:
+        return (
+            ban.reason is Reason.AUTHENTICATION
+            and self.policy.term(ban.subject.kind) is Term.UNTIL_WINDOW_EMPTIES
+        )
+
+    def _write_attempt(
+        self, event: Event, attempt: Attempt, now: Instant, reason: str | None = None
+    ) -> None:
+        self.journal.write(
+            event,
+            now,
+            service=attempt.service,
+            listener=attempt.listener,
+            address=str(attempt.address),
+            login=attempt.login,
+            reason=reason,
+            session=attempt.session,
+        )
+
+    def write_ban(self, event: Event, ban: Ban, now: Instant) -> None:
+        """Tell the journal what happened to *ban*."""
+        self.journal.write(
+            event,
+            now,
+            **{ban.subject.kind.value: ban.subject.name},
+            reason=ban.reason.value,
+            failures=ban.failures or None,
+            until=ban.until,
+        )
+
+
+def _ends_later(known: Ban, other: Ban) -> bool:
+    """Whether *known* lasts longer than *other*."""
+    return other.until is not None and (known.until is None or known.until > other.until)

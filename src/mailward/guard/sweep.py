@@ -1,0 +1,73 @@
+"""Lets bans and tallies end, in small bites: a sweep never holds up a connection for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from mailward.guard.journal import Event
+from mailward.guard.service import Guard
+from mailward.rules.limits import MAX_PERIOD
+from mailward.rules.model import Instant, Subject, SubjectKind
+from mailward.rules.policy import Policy
+
+SWEEP_SECONDS = 1.0
+_BITE = 500  # steps between two looks at the connections
+_BITES = 40
+_MAX_PRUNED = 20_000
+
+
+class Sweep:
+    """The housekeeping of *guard*. ``once`` is to be called every :data:`SWEEP_SECONDS`."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._judged_by: Policy | None = None
+        self._unjudged: deque[Subject] = deque()
+
+    async def once(self, now: Instant) -> None:
+        """End what is over at *now*, and judge what a new policy has to say of old tallies."""
+        await self._end_bans(now)
+        await self._judge_anew(now)
+        self._forget_idle(now)
+        self._guard.advance_all(now)
+        self._guard.drops.report(now)
+        if self._guard.evicted:
+            self._guard.journal.write(Event.TALLY_EVICTED, now, count=self._guard.evicted)
+            self._guard.evicted = 0
+        await self._guard.prune(self._oldest_that_counts(now), _MAX_PRUNED)
+
+    async def _end_bans(self, now: Instant) -> None:
+        for _ in range(_BITES):
+            over = list(self._guard.mirror.ended(now, _BITE))
+            if not over:
+                return
+            for ban in over:
+                self._guard.end(ban.subject, now)
+            await asyncio.sleep(0)
+
+    async def _judge_anew(self, now: Instant) -> None:
+        if self._judged_by is not self._guard.policy:
+            self._judged_by = self._guard.policy
+            self._unjudged = deque(
+                Subject(kind, name)
+                for kind, tallies in self._guard.tallies.items()
+                for name in tallies.names()
+            )
+        for _ in range(_BITES):
+            for _ in range(min(_BITE, len(self._unjudged))):
+                self._guard.rejudge(self._unjudged.popleft(), now)
+            if not self._unjudged:
+                return
+            await asyncio.sleep(0)
+
+    def _forget_idle(self, now: Instant) -> None:
+        for kind, tallies in self._guard.tallies.items():
+            limit = self._guard.policy.limit(kind)
+            if limit is not None:
+                tallies.forget_idle(limit, now, _BITE)
+
+    def _oldest_that_counts(self, now: Instant) -> Instant:
+        limits = [limit for kind in SubjectKind if (limit := self._guard.policy.limit(kind))]
+        longest = max((limit.period for limit in limits), default=MAX_PERIOD)
+        return Instant(now - longest.total_seconds())

@@ -1,0 +1,118 @@
+"""Writes behind: what changed is noted at once and goes to the store in batches.
+
+A failing store bans nobody and lifts nothing: changes wait here, in their order, until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from mailward.guard.journal import Event, Journal
+from mailward.rules.model import Instant
+from mailward.stores.port import Change, FailureAdded, Store, StoreError
+
+BATCH_SECONDS = 0.5
+"""A failure is in the store within a second: half to wait, half to write."""
+
+MAX_WAITING_CHANGES = 200_000
+"""While the store is away so much is remembered; beyond it the oldest failures are let go."""
+
+
+class Writer:
+    """The only one who writes to *store*. ``run`` has to run for anything to arrive there."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+        self._noted: list[Change] = []
+        self._waiting: list[asyncio.Future[bool]] = []
+        self._wanted = asyncio.Event()
+        self._closing = False
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+        self._now = Instant(0.0)
+        self.degraded = ""
+        """What is wrong with the store; empty while all is well."""
+
+    @property
+    def behind(self) -> int:
+        """How many changes have not reached the store."""
+        return len(self._noted)
+
+    def note(self, change: Change, now: Instant) -> None:
+        """Remember a change; it is written in its turn."""
+        self._now = max(self._now, now)
+        self._noted.append(change)
+
+    async def written(self) -> bool:
+        """Wait until all that was noted is committed; what was noted just now, durably.
+
+        Returns ``False`` at once while the store is degraded: nothing may hang on its recovery.
+        """
+        if self.degraded:
+            return False
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wanted.set()
+        return await future
+
+    async def run(self) -> None:
+        """Write until :meth:`close` is called."""
+        self._stopped.clear()
+        while not self._closing:
+            try:
+                async with asyncio.timeout(BATCH_SECONDS):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            await self._write()
+        self._stopped.set()
+
+    async def close(self) -> None:
+        """Let the batch on its way arrive, write the rest, close the store."""
+        self._closing = True
+        self._wanted.set()
+        await self._stopped.wait()
+        await self._write()
+        await self._store.close()
+
+    async def _write(self) -> None:
+        changes, self._noted = self._noted, []
+        waiting, self._waiting = self._waiting, []
+        well = True
+        if changes:
+            try:
+                await self._store.commit(changes, durable=bool(waiting))
+            except StoreError as error:
+                well = False
+                self._keep(changes)
+                self._degrade(str(error))
+            else:
+                self._recover()
+        for future in waiting:
+            if not future.done():
+                future.set_result(well)
+
+    def _keep(self, changes: list[Change]) -> None:
+        self._noted = changes + self._noted
+        surplus = len(self._noted) - MAX_WAITING_CHANGES
+        if surplus <= 0:
+            return
+        kept: list[Change] = []
+        for change in self._noted:
+            if surplus > 0 and isinstance(change, FailureAdded):
+                surplus -= 1
+            else:
+                kept.append(change)
+        self._noted = kept
+
+    def _degrade(self, why: str) -> None:
+        if not self.degraded:
+            self._journal.write(Event.STORE_DEGRADED, self._now, reason=why)
+        self.degraded = why
+
+    def _recover(self) -> None:
+        if self.degraded:
+            self.degraded = ""
+            self._journal.write(Event.STORE_RECOVERED, self._now)

@@ -1,0 +1,192 @@
+"""From flat keys to a configuration, with everything that is wrong found in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mailward.rules.model import Instant
+from mailward.settings.configuration import (
+    Configuration,
+    DoorLimits,
+    LogSettings,
+    StoreSettings,
+)
+from mailward.settings.dialect import Entry, Form
+from mailward.settings.doors import read_listeners, read_upstreams
+from mailward.settings.errors import Fault, SettingsError, WrongValueError, is_secret, shown_key
+from mailward.settings.places import Place, UnknownKeyError, how_to_list, locate, why_unknown
+from mailward.settings.policy import read_policy
+from mailward.settings.readers import VALUE_ERRORS
+from mailward.settings.reading import NOT_YET, Reading, is_ban
+from mailward.settings.schema import (
+    HOSTNAME,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    LOGIN_TIMEOUT,
+    MANAGEMENT_SOCKET,
+    MAX_ATTEMPTS,
+    MAX_WAITING,
+    MAX_WAITING_PER_ADDRESS,
+    STORE_PATH,
+    STORE_TYPE,
+    Effect,
+    Shape,
+)
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What came of it: a configuration, or ``None`` if the file has faults.
+
+    Stored keys that are wrong were left out; *stored_faults* tells which.
+    """
+
+    configuration: Configuration | None
+    file_faults: tuple[Fault, ...]
+    stored_faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedKey:
+    """A key that may be stored: its one spelling, and when it will be felt."""
+
+    key: str
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveKey:
+    """A key in force; *line* is the file's, ``None`` for a stored one."""
+
+    key: str
+    value: str
+    line: int | None
+
+
+def build(
+    file: Mapping[str, Entry],
+    stored: Mapping[str, str],
+    now: Instant,
+    *,
+    name: str | None = None,
+) -> Built:
+    """Read all keys; *now* is since when the file's bans hold, *name* the file's, for faults.
+
+    A stored value wins over that of the file; lists are the union of both. Stored bans are no
+    settings: they are passed over here.
+    """
+    usable = {key: value for key, value in stored.items() if not is_ban(key)}
+    stored_faults: dict[Fault, None] = {}
+    while True:
+        reading = Reading(file, usable, name)
+        configuration = _configuration(reading, now)
+        if not reading.stored_faults:
+            break
+        # Without the wrong keys the rest may mean something else: read it anew.
+        for key, fault in reading.stored_faults.items():
+            del usable[key]
+            stored_faults.setdefault(fault)
+    faults = sorted(set(reading.file_faults), key=_place)
+    return Built(None if faults else configuration, tuple(faults), tuple(stored_faults))
+
+
+def check_key(key: str, value: str) -> CheckedKey:
+    """Check one key that an operator wants to store.
+
+    A network is spelled canonically in the answer; one of length /0 is let through, and is for
+    the caller to confirm. Whether the key fits the others is seen when all are read.
+
+    Raises:
+        SettingsError: with one fault that says what was expected.
+    """
+    try:
+        return _checked(key, value)
+    except UnknownKeyError:
+        message = why_unknown(key)
+    except VALUE_ERRORS as error:
+        message = str(error)
+    raise SettingsError([Fault(None, None, key, message)])
+
+
+def effective(file: Mapping[str, Entry], stored: Mapping[str, str]) -> list[EffectiveKey]:
+    """Every key in force, sorted, with its value as it can be stored again (but no secret)."""
+    keys = {}
+    for key, entry in file.items():
+        if entry.form is not Form.EMPTY:
+            spelled = _spelled(key)
+            keys[spelled] = _shown(spelled, entry.value, entry.line)
+    for key, value in stored.items():
+        spelled = _spelled(key)
+        keys[spelled] = _shown(spelled, value, None)
+    return [keys[key] for key in sorted(keys)]
+
+
+def members(prefix: str, flat: Mapping[str, V]) -> dict[str, V]:
+    """What stands below *prefix*, by the rest of its key.
+
+    >>> members("a.b", {"a.b.192.0.2.1": 1, "a.bc": 2})
+    {'192.0.2.1': 1}
+    """
+    table = f"{prefix}."
+    return {key[len(table) :]: value for key, value in flat.items() if key.startswith(table)}
+
+
+def _configuration(reading: Reading, now: Instant) -> Configuration:
+    upstreams = read_upstreams(reading)
+    return Configuration(
+        hostname=reading.optional(HOSTNAME),
+        policy=read_policy(reading, now),
+        listeners=read_listeners(reading, upstreams),
+        upstreams=upstreams,
+        doors=DoorLimits(
+            login_timeout=reading.one(LOGIN_TIMEOUT),
+            max_attempts=reading.one(MAX_ATTEMPTS),
+            max_waiting=reading.one(MAX_WAITING),
+            max_waiting_per_address=reading.one(MAX_WAITING_PER_ADDRESS),
+        ),
+        store=StoreSettings(reading.one(STORE_TYPE), reading.one(STORE_PATH)),
+        socket=reading.one(MANAGEMENT_SOCKET),
+        log=LogSettings(reading.one(LOG_LEVEL), reading.one(LOG_FORMAT)),
+    )
+
+
+def _place(fault: Fault) -> tuple[int, str, str]:
+    return fault.line or 0, fault.key or "", fault.message
+
+
+def _checked(key: str, value: str) -> CheckedKey:
+    place = locate(key)
+    if not place.key.supported:
+        raise WrongValueError(NOT_YET)
+    match place.key.shape:
+        case Shape.ONE:
+            place.key.read(value)
+        case Shape.LIST | Shape.MAP if not place.member:
+            raise WrongValueError(how_to_list(place))
+        case Shape.LIST:
+            place.key.read(place.member)
+        case Shape.MAP:
+            place.key.spell(place.member)
+            place.key.read(value)
+    return CheckedKey(_spelled_at(key, place), place.key.effect)
+
+
+def _spelled_at(key: str, place: Place) -> str:
+    if not place.member:
+        return key
+    return key[: -len(place.member)] + place.key.spell(place.member)
+
+
+def _spelled(key: str) -> str:
+    try:
+        return _spelled_at(key, locate(key))
+    except VALUE_ERRORS:
+        return key
+
+
+def _shown(key: str, value: str, line: int | None) -> EffectiveKey:
+    return EffectiveKey(shown_key(key), "***" if is_secret(key) else value, line)

@@ -1,0 +1,130 @@
+"""What the daemon is built from: every value read, checked and of its own type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, unique
+
+from mailward.rules.policy import Policy
+
+
+@unique
+class Protocol(Enum):
+    """What a listener speaks."""
+
+    IMAP = "imap"
+    SUBMISSION = "submission"
+
+
+@unique
+class ClientAddress(Enum):
+    """How a backend is told who the client is."""
+
+    NONE = "none"
+    PROXY_V2 = "proxy-v2"
+
+
+@unique
+class StoreType(Enum):
+    """Where failures, bans and settings are kept."""
+
+    SQLITE = "sqlite"
+    MEMORY = "memory"
+
+
+@unique
+class LogLevel(Enum):
+    """The least that is worth a line in the log."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+@unique
+class LogFormat(Enum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where a listener listens. *host* is an address; port 0 means any that is free.
+
+    >>> str(Bind("::1", 143))
+    '[::1]:143'
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One door. *backend* is a name among the upstreams of the configuration."""
+
+    name: str
+    protocol: Protocol
+    binds: tuple[Bind, ...]
+    backend: str
+    allow_plaintext: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A mail server behind the doors. *host* is an address or a name."""
+
+    name: str
+    host: str
+    port: int
+    client_address: ClientAddress
+    connect_timeout: timedelta
+    answer_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """What a connection that is not logged in may take of everybody's time and room."""
+
+    login_timeout: timedelta
+    max_attempts: int
+    max_waiting: int
+    max_waiting_per_address: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the log says, and how."""
+
+    level: LogLevel
+    format: LogFormat
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """*path* is relative to the data directory."""
+
+    type: StoreType
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of it. *hostname* ``None`` means the machine's; *socket* is relative like the store."""
+
+    hostname: str | None
+    policy: Policy
+    listeners: tuple[Listener, ...]
+    upstreams: Mapping[str, Upstream]
+    doors: DoorLimits
+    store: StoreSettings
+    socket: str
+    log: LogSettings

@@ -1,0 +1,122 @@
+"""From a flat key to its line in the schema; what is no key gets told what might be meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from mailward.settings.errors import WrongValueError
+from mailward.settings.schema import SCHEMA, Key, Shape
+
+MAX_COMPARED = 100  # characters; a longer unknown key is no slip of the finger
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_ID_TABLES = ("server.listener", "backend", "certificate")
+_BY_STEM = {key.stem: key for key in SCHEMA}
+_LISTS = tuple(key.stem for key in SCHEMA if key.shape is not Shape.ONE)
+_MEMBER_EXAMPLES = {
+    "<network>": "192.0.2.0/24",
+    "<prefix>": "2001:db8:64::/96",
+    "<login>": "jdoe@example.org",
+    "<domain>": "example.net",
+    "<address>": "127.0.0.1:143",
+}
+
+
+class UnknownKeyError(WrongValueError):
+    """There is no such key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a flat key stands: *id* names the listener or backend (empty for other keys),
+    *member* the member of a list or map (``None``: the whole list is meant)."""
+
+    key: Key[object]
+    id: str = ""
+    member: str | None = None
+
+
+def locate(flat: str) -> Place:
+    """Find the schema's line for a flat key.
+
+    >>> place = locate("server.listener.imap.bind.[::1]:143")
+    >>> place.key.name, place.id, place.member
+    ('bind', 'imap', '[::1]:143')
+
+    Raises:
+        UnknownKeyError: there is none.
+    """
+    pattern, name = _with_id(flat)
+    key = _BY_STEM.get(pattern)
+    if key is not None:
+        return Place(key, name)
+    for stem in _LISTS:
+        if pattern.startswith(f"{stem}."):
+            return Place(_BY_STEM[stem], name, pattern[len(stem) + 1 :])
+    raise UnknownKeyError("is no key")
+
+
+def is_table(flat: str) -> bool:
+    """Whether keys can stand below *flat*, and it is none itself."""
+    pattern, _ = _with_id(flat)
+    return any(key.startswith(f"{pattern}.") for key in _BY_STEM) and pattern not in _BY_STEM
+
+
+def table_id(flat: str) -> tuple[str, str] | None:
+    """The table of listeners or backends and the id in it that *flat* belongs to."""
+    for table in _ID_TABLES:
+        if flat.startswith(f"{table}."):
+            name = flat[len(table) + 1 :].partition(".")[0]
+            return (table, name) if _ID.fullmatch(name) else None
+    return None
+
+
+def why_unknown(flat: str) -> str:
+    """What is wrong with a key that :func:`locate` does not find, and what might be meant.
+
+    >>> why_unknown("server.security.fail2bann")
+    'is no key; server.security.fail2ban is the nearest'
+    """
+    if is_table(flat):
+        return "is a table; a key is one of those in it"
+    for table in _ID_TABLES:
+        if flat.startswith(f"{table}.") and table_id(flat) is None:
+            return f"an id under {table} has 1 to 64 letters, digits, - or _"
+    pattern, name = _with_id(flat)
+    for stem, key in _BY_STEM.items():
+        if key.shape is Shape.ONE and pattern.startswith(f"{stem}."):
+            return f"{_shown(stem, name)} takes one value, no list or table"
+    if len(flat) > MAX_COMPARED:
+        return "is no key"
+    # On a tie the first in order wins, so that the answer is always the same.
+    nearest = difflib.get_close_matches(pattern, _BY_STEM, n=1, cutoff=0.75)
+    return f"is no key; {_shown(nearest[0], name)} is the nearest" if nearest else "is no key"
+
+
+def how_to_list(place: Place) -> str:
+    """How the members of a list are written, for somebody who gave it one value."""
+    key = place.key
+    stem = _shown(key.stem, place.id)
+    example = _MEMBER_EXAMPLES.get(key.pattern.rpartition(".")[2], "...")
+    match key.shape:
+        case Shape.ONE | Shape.LIST:
+            in_file = f'{{ "{example}" }}'
+            at_prompt = f"{stem}.{example}"
+        case Shape.MAP:
+            in_file = f'{{ "{example}" = "example.org" }}'
+            at_prompt = f"{stem}.{example} example.org"
+    return f"holds {key.takes}; write {key.name} = {in_file} in the file or add {at_prompt}"
+
+
+def _with_id(flat: str) -> tuple[str, str]:
+    found = table_id(flat)
+    if found is None:
+        return flat, ""
+    table, name = found
+    return f"{table}.<id>{flat[len(table) + 1 + len(name) :]}", name
+
+
+def _shown(stem: str, name: str) -> str:
+    return stem.replace("<id>", name or "ID")

@@ -1,0 +1,182 @@
+"""The policy: what counts, how much of it, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mailward.rules.addresses import NetworkTable, Prefixes, network_name, network_subject
+from mailward.rules.logins import Naming
+from mailward.rules.model import Ban, Instant, Limit, Network, Reason, Subject, SubjectKind
+from mailward.rules.policy import Policy
+from mailward.rules.subjects import SubjectError, subject_of_kind
+from mailward.settings.readers import Off
+from mailward.settings.reading import Given, Read, Reading
+from mailward.settings.schema import (
+    ALLOWED_NETWORKS,
+    BAN_CLOSES_SESSIONS,
+    BAN_PERIOD,
+    BLOCKED_LOGINS,
+    BLOCKED_NETWORKS,
+    DEFAULT_DOMAIN,
+    DOMAIN_ALIASES,
+    FAIL2BAN,
+    IPV4_PREFIX,
+    IPV6_PREFIX,
+    LOGIN_BAN_PERIOD,
+    LOGIN_FAIL2BAN,
+    LOGIN_FORMAT,
+    MASTER_SEPARATOR,
+    MAX_TRACKED,
+    NAT64_PREFIXES,
+)
+
+
+def read_policy(reading: Reading, now: Instant) -> Policy:
+    """The policy; the bans that the file spells out hold since *now*."""
+    limit = reading.one(FAIL2BAN)
+    login_limit = reading.given(LOGIN_FAIL2BAN)
+    naming = _naming(reading)
+    allowed, allowed_in_file = _allowed(reading)
+    return Policy(
+        address_limit=_limit(limit),
+        login_limit=_limit(limit if login_limit is None else login_limit.value),
+        address_term=reading.one(BAN_PERIOD),
+        login_term=reading.one(LOGIN_BAN_PERIOD),
+        ban_closes_sessions=reading.one(BAN_CLOSES_SESSIONS),
+        prefixes=_prefixes(reading),
+        naming=naming,
+        allowed=allowed,
+        blocked=(
+            *_blocked_networks(reading, allowed_in_file, now),
+            *_blocked_logins(reading, naming, now),
+        ),
+        max_tracked=reading.one(MAX_TRACKED),
+    )
+
+
+def _limit(limit: Limit | Off) -> Limit | None:
+    match limit:
+        case Off.OFF:
+            return None
+        case Limit():
+            return limit
+
+
+def _prefixes(reading: Reading) -> Prefixes:
+    default = Prefixes()
+    more = (read.value for read in reading.members(NAT64_PREFIXES))
+    return Prefixes(
+        ipv4_bits=reading.one(IPV4_PREFIX),
+        ipv6_bits=reading.one(IPV6_PREFIX),
+        nat64=tuple(dict.fromkeys((*default.nat64, *more))),
+    )
+
+
+def _naming(reading: Reading) -> Naming:
+    return Naming(
+        default_domain=reading.optional(DEFAULT_DOMAIN) or "",
+        login_format=reading.one(LOGIN_FORMAT),
+        domain_aliases=MappingProxyType(_aliases(reading)),
+        master_separator=reading.optional(MASTER_SEPARATOR) or "",
+    )
+
+
+def _aliases(reading: Reading) -> dict[str, str]:
+    """Every alias with the domain at the end of its chain."""
+    given: dict[str, Read[str]] = {}
+    for domain, target in reading.pairs(DOMAIN_ALIASES):
+        before = given.get(domain)
+        if before is not None and before.value != target.value and not target.given.is_stored:
+            reading.refuse(target.given, f"{domain} stands for {before.value} already")
+        given[domain] = target
+    targets = {domain: target.value for domain, target in given.items()}
+    for circle in _circles(targets):
+        # If a stored alias closes the circle, the file's alone may be right.
+        keys = [given[domain].given for domain in circle]
+        for key in [key for key in keys if key.is_stored] or keys:
+            reading.refuse(key, f"goes in a circle: {' -> '.join([*circle, circle[0]])}")
+        for domain in circle:
+            del targets[domain]
+    return _ends(targets)
+
+
+def _circles(targets: Mapping[str, str]) -> list[list[str]]:
+    circles = []
+    seen: set[str] = set()
+    for start in targets:
+        chain: dict[str, None] = {}
+        domain = start
+        while domain in targets and domain not in seen:
+            seen.add(domain)
+            chain[domain] = None
+            domain = targets[domain]
+        if domain in chain:
+            names = list(chain)
+            circles.append(names[names.index(domain) :])
+    return circles
+
+
+def _ends(targets: Mapping[str, str]) -> dict[str, str]:
+    ends: dict[str, str] = {}
+    for start in targets:
+        chain = []
+        domain = start
+        while domain in targets and domain not in ends:
+            chain.append(domain)
+            domain = targets[domain]
+        end = ends.get(domain, domain)
+        ends.update(dict.fromkeys(chain, end))
+    return ends
+
+
+def _allowed(reading: Reading) -> tuple[NetworkTable[Network], NetworkTable[Network]]:
+    """The allowed networks: all of them, and those of the file alone."""
+    allowed: NetworkTable[Network] = NetworkTable()
+    in_file: NetworkTable[Network] = NetworkTable()
+    for read in reading.members(ALLOWED_NETWORKS):
+        allowed.put(read.value, read.value)
+        if not read.given.is_stored:
+            in_file.put(read.value, read.value)
+    return allowed, in_file
+
+
+def _blocked_networks(
+    reading: Reading, allowed_in_file: NetworkTable[Network], now: Instant
+) -> list[Ban]:
+    bans = {}
+    for read in reading.members(BLOCKED_NETWORKS):
+        network = read.value
+        # What is allowed by a stored key wins over the file's blocks; that is no fault.
+        allowed = next(allowed_in_file.enclosing(network), None)
+        if network.prefixlen == 0:
+            reading.refuse(
+                read.given,
+                "blocks everybody; a network of length /0 can only be banned by hand:"
+                f" mailward ban {network} --yes",
+            )
+        elif allowed is not None:
+            reading.refuse(
+                read.given, f"is inside the allowed network {network_name(allowed)}, which wins"
+            )
+        else:
+            subject = network_subject(network)
+            bans[subject] = _ban(subject, read.given, now)
+    return list(bans.values())
+
+
+def _blocked_logins(reading: Reading, naming: Naming, now: Instant) -> list[Ban]:
+    bans = {}
+    spelling = Policy(naming=naming)
+    for read in reading.members(BLOCKED_LOGINS):
+        try:
+            subject = subject_of_kind(read.value, SubjectKind.LOGIN, spelling)
+        except SubjectError as error:
+            reading.refuse(read.given, str(error))
+        else:
+            bans[subject] = _ban(subject, read.given, now)
+    return list(bans.values())
+
+
+def _ban(subject: Subject, given: Given, now: Instant) -> Ban:
+    return Ban(subject, Reason.MANUAL, since=now, note=given.value)

@@ -1,0 +1,197 @@
+"""One value's text to the value: a function for each kind of value that a key can take.
+
+Each raises a :class:`ValueError` of the family in :data:`VALUE_ERRORS` with a message that quotes
+the text and says what is taken instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum, unique
+from ipaddress import IPv6Network
+from typing import TypeVar
+
+from mailward.rules.addresses import (
+    NAT64_PREFIX_BITS,
+    AddressError,
+    network_name,
+    parse_address,
+    parse_network,
+)
+from mailward.rules.limits import LimitError, format_period, parse_limit, parse_period
+from mailward.rules.logins import domain_a_labels, fold_text
+from mailward.rules.model import Limit
+from mailward.rules.policy import BanTerm, Term
+from mailward.settings.configuration import Bind
+from mailward.settings.errors import WrongValueError
+
+VALUE_ERRORS = (AddressError, LimitError, WrongValueError)
+
+E = TypeVar("E", bound=Enum)
+
+_MAX_PORT = 65_535
+_MAX_DOMAIN_OCTETS = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:/]*)):([0-9]{1,5})", re.ASCII)
+_LATER_ADDRESS = re.compile(r"(?:unix|https?):", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+@unique
+class Off(Enum):
+    """Instead of a limit: nothing is counted or banned."""
+
+    OFF = "none"
+
+
+@unique
+class NoTls(Enum):
+    """The one way there is yet of talking to a backend."""
+
+    NONE = "none"
+
+
+def limit_or_off(text: str) -> Limit | Off:
+    if text.strip().casefold() in {"none", "false"}:
+        return Off.OFF
+    return parse_limit(text)
+
+
+def ban_term(text: str) -> BanTerm:
+    """``never`` (until lifted) or a period."""
+    if text.strip().casefold() == Term.UNTIL_LIFTED.value:
+        return Term.UNTIL_LIFTED
+    return parse_period(text)
+
+
+def login_ban_term(text: str) -> BanTerm:
+    """``limit`` (until the window empties), ``never`` (until lifted) or a period."""
+    if text.strip().casefold() == Term.UNTIL_WINDOW_EMPTIES.value:
+        return Term.UNTIL_WINDOW_EMPTIES
+    return ban_term(text)
+
+
+def period_up_to(longest: timedelta) -> Callable[[str], timedelta]:
+    def read(text: str) -> timedelta:
+        return parse_period(text, longest=longest)
+
+    read.__doc__ = f"A period of at most {format_period(longest)}."
+    return read
+
+
+def yes_or_no(text: str) -> bool:
+    match text:
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise WrongValueError(f'"{text}" is neither true nor false')
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if _WHOLE_NUMBER.fullmatch(text) is None or not least <= int(text) <= most:
+            raise WrongValueError(f'"{text}" is no number from {least} to {most}')
+        return int(text)
+
+    read.__doc__ = f"A number from {least} to {most}."
+    return read
+
+
+def one_of(kind: type[E], *, later: tuple[str, ...] = ()) -> Callable[[str], E]:
+    """A reader for the values of an enum; those in *later* are known, but refused as yet."""
+    names = [str(member.value) for member in kind]
+
+    def read(text: str) -> E:
+        if text in later:
+            raise WrongValueError(f'"{text}" is not supported yet; use {_listed(names)}')
+        if text not in names:
+            raise WrongValueError(f'"{text}" is unknown; use {_listed(names)}')
+        return kind(text)
+
+    return read
+
+
+def network_text(text: str) -> str:
+    """The one spelling of a network, as its key has it."""
+    return network_name(parse_network(text))
+
+
+def nat64_prefix(text: str) -> IPv6Network:
+    network = parse_network(text)
+    if not isinstance(network, IPv6Network) or network.prefixlen != NAT64_PREFIX_BITS:
+        raise WrongValueError(f'"{text}" is no IPv6 network of length /{NAT64_PREFIX_BITS}')
+    return network
+
+
+def domain(text: str) -> str:
+    """A domain in A-labels."""
+    name = domain_a_labels(fold_text(text)) if len(text) <= _MAX_DOMAIN_OCTETS else ""
+    if len(name) > _MAX_DOMAIN_OCTETS or not all(map(_LABEL.fullmatch, name.split("."))):
+        raise WrongValueError(f'"{text}" is no domain name')
+    return name
+
+
+def separator(text: str) -> str:
+    if len(text) != 1 or not "!" <= text <= "~" or text.isalnum() or text == "@":
+        raise WrongValueError(
+            f'"{text}" is no separator; use one ASCII character that is no letter, digit or "@"'
+        )
+    return text
+
+
+def bind(text: str) -> Bind:
+    """``address:port``; port 0 lets the system choose."""
+    host, port = _host_and_port(text, least_port=0)
+    return Bind(str(parse_address(host)), port)
+
+
+def backend_address(text: str) -> tuple[str, int]:
+    """``host:port``, where the host is an address or a name."""
+    if _LATER_ADDRESS.match(text):
+        raise WrongValueError(f'"{text}" is not supported yet; use host:port or [v6]:port')
+    host, port = _host_and_port(text, least_port=1)
+    try:
+        return str(parse_address(host)), port
+    except AddressError:
+        # All digits and dots: a mistyped address, not a name that some resolver may know.
+        if ":" in host or "%" in host or not host.strip("0123456789."):
+            raise
+    return domain(host), port
+
+
+def backend_name(text: str) -> str:
+    if text == "embedded":
+        raise WrongValueError('"embedded" is not supported yet; use an id under [backend]')
+    return text
+
+
+def path(text: str) -> str:
+    if not text or "\0" in text:
+        raise WrongValueError(f'"{text}" is no path')
+    return text
+
+
+def as_written(text: str) -> str:
+    """Any text: there is nothing to check, or not yet."""
+    return text
+
+
+def _host_and_port(text: str, *, least_port: int) -> tuple[str, int]:
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None or (match[1] is not None and ":" not in match[1]):
+        raise WrongValueError(
+            f'"{text}" is no address with a port; write "127.0.0.1:143" or "[::1]:143"'
+        )
+    port = int(match[3])
+    if not least_port <= port <= _MAX_PORT:
+        raise WrongValueError(f'"{text}": the port must be from {least_port} to {_MAX_PORT}')
+    return match[1] or match[2], port
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last

@@ -1,0 +1,399 @@
+"""Every key there is: what it takes, what holds without it, when it takes effect.
+
+The command line, the documentation and the reading of the file are all made from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, unique
+from typing import Generic, TypeVar
+
+from mailward.rules.addresses import parse_network
+from mailward.rules.limits import MAX_FAILURES, format_limit
+from mailward.rules.logins import LoginFormat
+from mailward.rules.policy import DEFAULT_LIMIT, DEFAULT_MAX_TRACKED
+from mailward.settings import readers
+from mailward.settings.configuration import ClientAddress, LogFormat, LogLevel, Protocol, StoreType
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@unique
+class Shape(Enum):
+    """How many values a key holds."""
+
+    ONE = "one"
+    LIST = "list"
+    """Its members are the last part of the key; a text of theirs is a note."""
+    MAP = "map"
+    """Like a list, but every member has a value."""
+
+
+@unique
+class Effect(Enum):
+    """When a change of a key is felt."""
+
+    NOW = "in force at once"
+    RELOAD = "in force at reload-config"
+    RESTART = "in force at the next start"
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T_co]):
+    """One line of the schema.
+
+    *pattern* has ``<...>`` where names of the operator stand; *takes* is what may be written, and
+    *default* what holds without it (``None``: nothing). *read* makes the value of a text (of a
+    member, for a list), *spell* the one spelling of a member. A key that is not *supported* is
+    known, but refused.
+    """
+
+    pattern: str
+    takes: str
+    help: str
+    read: Callable[[str], T_co]
+    default: str | None = None
+    shape: Shape = Shape.ONE
+    effect: Effect = Effect.RELOAD
+    spell: Callable[[str], str] = readers.as_written
+    supported: bool = True
+
+    @property
+    def stem(self) -> str:
+        """The pattern without the place of a member."""
+        match self.shape:
+            case Shape.ONE:
+                return self.pattern
+            case Shape.LIST | Shape.MAP:
+                return self.pattern.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The last part of the stem: how the key is called inside its table."""
+        return self.stem.rpartition(".")[2]
+
+
+def later(pattern: str, help_: str, *, shape: Shape = Shape.ONE) -> Key[str]:
+    """A key of a version to come."""
+    return Key(pattern, "", help_, readers.as_written, shape=shape, supported=False)
+
+
+_YES_OR_NO = "true or false"
+_SHORT = timedelta(minutes=10)
+_LONG = timedelta(hours=1)
+
+HOSTNAME = Key(
+    "server.hostname",
+    "a domain name",
+    "how the doors call themselves; without it the machine's name",
+    readers.domain,
+)
+
+FAIL2BAN = Key(
+    "server.security.fail2ban",
+    f'failures/period like "100/1d" (at most {MAX_FAILURES} failures in 366d), or "none"',
+    "the failure that reaches this limit bans the address, or the login, that it counts for",
+    readers.limit_or_off,
+    format_limit(DEFAULT_LIMIT),
+)
+LOGIN_FAIL2BAN = Key(
+    "server.security.login-fail2ban",
+    'failures/period like "100/1d", or "none"',
+    "another limit for logins; without it that of fail2ban",
+    readers.limit_or_off,
+)
+BLOCKED_NETWORKS = Key(
+    "server.security.blocked-networks.<network>",
+    "addresses and networks",
+    "banned until lifted by hand",
+    parse_network,
+    shape=Shape.LIST,
+    effect=Effect.NOW,
+    spell=readers.network_text,
+)
+BLOCKED_LOGINS = Key(
+    "server.security.blocked-logins.<login>",
+    "login names",
+    "banned until lifted by hand",
+    readers.as_written,
+    shape=Shape.LIST,
+    effect=Effect.NOW,
+)
+ALLOWED_NETWORKS = Key(
+    "server.security.allowed-networks.<network>",
+    "addresses and networks",
+    "never counted and never banned, whatever blocks them; their logins count as any other",
+    parse_network,
+    shape=Shape.LIST,
+    effect=Effect.NOW,
+    spell=readers.network_text,
+)
+BAN_PERIOD = Key(
+    "server.security.ban-period",
+    '"never" or a period like "4w"',
+    "when the automatic ban of an address ends by itself",
+    readers.ban_term,
+    "never",
+)
+LOGIN_BAN_PERIOD = Key(
+    "server.security.login-ban-period",
+    '"limit", "never" or a period like "1d"',
+    'when the automatic ban of a login ends by itself; "limit": when enough failures are too old',
+    readers.login_ban_term,
+    "limit",
+)
+BAN_CLOSES_SESSIONS = Key(
+    "server.security.ban-closes-sessions",
+    _YES_OR_NO,
+    "whether a ban also ends sessions that are logged in",
+    readers.yes_or_no,
+    "false",
+)
+IPV4_PREFIX = Key(
+    "server.security.ipv4-prefix",
+    "8 to 32",
+    "how many bits of an IPv4 address are counted and banned as one",
+    readers.whole_number(8, 32),
+    "32",
+)
+IPV6_PREFIX = Key(
+    "server.security.ipv6-prefix",
+    "32 to 128",
+    "how many bits of an IPv6 address are counted and banned as one",
+    readers.whole_number(32, 128),
+    "64",
+)
+DEFAULT_DOMAIN = Key(
+    "server.security.default-domain",
+    "a domain name",
+    "the domain of a login that is given without one",
+    readers.domain,
+)
+LOGIN_FORMAT = Key(
+    "server.security.login-format",
+    '"full" or "local-part"',
+    "which part of a login tells accounts apart",
+    readers.one_of(LoginFormat),
+    "full",
+)
+DOMAIN_ALIASES = Key(
+    "server.security.domain-aliases.<domain>",
+    "domain names, each with the domain it stands for",
+    "domains whose logins are those of another domain",
+    readers.domain,
+    shape=Shape.MAP,
+    spell=readers.domain,
+)
+MASTER_SEPARATOR = Key(
+    "server.security.master-separator",
+    'one ASCII character that is no letter, digit or "@"',
+    "what stands between an account and the master user who logs in to it",
+    readers.separator,
+)
+NAT64_PREFIXES = Key(
+    "server.security.nat64-prefixes.<prefix>",
+    "IPv6 networks of length /96",
+    "where IPv6 addresses carry an IPv4 address, besides 64:ff9b::/96",
+    readers.nat64_prefix,
+    shape=Shape.LIST,
+    spell=readers.network_text,
+)
+MAX_TRACKED = Key(
+    "server.security.max-tracked",
+    "1000 to 100000000",
+    "how many addresses, and how many logins, are counted at most",
+    readers.whole_number(1_000, 100_000_000),
+    str(DEFAULT_MAX_TRACKED),
+)
+LOGIN_TIMEOUT = Key(
+    "server.security.login-timeout",
+    "1s to 1h",
+    "the whole time a connection has to log in",
+    readers.period_up_to(_LONG),
+    "60s",
+)
+MAX_ATTEMPTS = Key(
+    "server.security.max-attempts",
+    "1 to 1000",
+    "failures after which a connection is closed",
+    readers.whole_number(1, 1_000),
+    "3",
+)
+MAX_WAITING = Key(
+    "server.security.max-waiting",
+    "1 to 1000000",
+    "connections that are not logged in, at all doors together",
+    readers.whole_number(1, 1_000_000),
+    "10000",
+)
+MAX_WAITING_PER_ADDRESS = Key(
+    "server.security.max-waiting-per-address",
+    "1 to 1000000",
+    "connections of one address that are not logged in",
+    readers.whole_number(1, 1_000_000),
+    "50",
+)
+
+LISTENER_PROTOCOL = Key(
+    "server.listener.<id>.protocol",
+    '"imap" or "submission"',
+    "what the listener speaks",
+    readers.one_of(Protocol, later=("smtp", "managesieve", "jmap", "tcp", "manage")),
+)
+LISTENER_BIND = Key(
+    "server.listener.<id>.bind.<address>",
+    "addresses with a port",
+    "where the listener listens; port 0 lets the system choose",
+    readers.bind,
+    shape=Shape.LIST,
+)
+LISTENER_BACKEND = Key(
+    "server.listener.<id>.backend",
+    "an id under [backend]",
+    "the mail server behind the listener",
+    readers.backend_name,
+)
+LISTENER_ALLOW_PLAINTEXT = Key(
+    "server.listener.<id>.allow-plaintext",
+    _YES_OR_NO,
+    "whether passwords may cross the network unencrypted",
+    readers.yes_or_no,
+    "false",
+)
+
+BACKEND_ADDRESS = Key(
+    "backend.<id>.address",
+    "host:port or [v6]:port",
+    "where the mail server listens",
+    readers.backend_address,
+)
+BACKEND_CLIENT_ADDRESS = Key(
+    "backend.<id>.client-address",
+    '"none" or "proxy-v2"',
+    "how the mail server is told who the client is",
+    readers.one_of(ClientAddress, later=("proxy-v1", "imap-id", "xclient", "forwarded")),
+    "none",
+)
+BACKEND_TLS = Key(
+    "backend.<id>.tls",
+    '"none"',
+    "how the connection to the mail server is encrypted",
+    readers.one_of(readers.NoTls, later=("starttls", "implicit")),
+    "none",
+)
+BACKEND_CONNECT_TIMEOUT = Key(
+    "backend.<id>.connect-timeout",
+    "1s to 10m",
+    "how long the mail server may take to be reached",
+    readers.period_up_to(_SHORT),
+    "10s",
+)
+BACKEND_ANSWER_TIMEOUT = Key(
+    "backend.<id>.answer-timeout",
+    "1s to 1h",
+    "how long the mail server may take to judge credentials",
+    readers.period_up_to(_LONG),
+    "150s",
+)
+
+STORE_TYPE = Key(
+    "store.type",
+    '"sqlite" or "memory"',
+    "where failures, bans and settings are kept; memory forgets all at the end",
+    readers.one_of(StoreType),
+    "sqlite",
+    effect=Effect.RESTART,
+)
+STORE_PATH = Key(
+    "store.path",
+    "a path, relative to the data directory",
+    "the file of the store",
+    readers.path,
+    "mailward.db",
+    effect=Effect.RESTART,
+)
+MANAGEMENT_SOCKET = Key(
+    "management.socket",
+    "a path, relative to the data directory",
+    "the Unix socket that the command line talks to",
+    readers.path,
+    "mailward.sock",
+    effect=Effect.RESTART,
+)
+LOG_LEVEL = Key(
+    "log.level",
+    '"error", "warning", "info" or "debug"',
+    "the least that is logged",
+    readers.one_of(LogLevel),
+    "info",
+)
+LOG_FORMAT = Key(
+    "log.format",
+    '"text" or "json"',
+    "how the log is written",
+    readers.one_of(LogFormat),
+    "text",
+)
+
+SCHEMA: tuple[Key[object], ...] = (
+    HOSTNAME,
+    FAIL2BAN,
+    LOGIN_FAIL2BAN,
+    BLOCKED_NETWORKS,
+    BLOCKED_LOGINS,
+    later(
+        "server.security.blocked-operators.<name>",
+        "operators that are banned until lifted by hand",
+        shape=Shape.LIST,
+    ),
+    ALLOWED_NETWORKS,
+    BAN_PERIOD,
+    LOGIN_BAN_PERIOD,
+    BAN_CLOSES_SESSIONS,
+    later("server.security.observe", "count and judge, but drop nobody"),
+    IPV4_PREFIX,
+    IPV6_PREFIX,
+    DEFAULT_DOMAIN,
+    LOGIN_FORMAT,
+    DOMAIN_ALIASES,
+    MASTER_SEPARATOR,
+    NAT64_PREFIXES,
+    MAX_TRACKED,
+    LOGIN_TIMEOUT,
+    MAX_ATTEMPTS,
+    MAX_WAITING,
+    MAX_WAITING_PER_ADDRESS,
+    later(
+        "server.proxy.trusted-networks.<network>",
+        "proxies that are believed who the client is",
+        shape=Shape.LIST,
+    ),
+    LISTENER_PROTOCOL,
+    LISTENER_BIND,
+    LISTENER_BACKEND,
+    LISTENER_ALLOW_PLAINTEXT,
+    later("server.listener.<id>.proxy-protocol", "whether a PROXY header is expected"),
+    later("server.listener.<id>.client-header", "the HTTP header that names the client"),
+    later("server.listener.<id>.paths.<path>", "the HTTP paths passed on", shape=Shape.LIST),
+    later("server.listener.<id>.tls.implicit", "whether TLS begins with the connection"),
+    later("server.listener.<id>.tls.certificate", "an id under [certificate]"),
+    BACKEND_ADDRESS,
+    BACKEND_CLIENT_ADDRESS,
+    BACKEND_TLS,
+    later("backend.<id>.tls.ca", "whose certificates the mail server may show"),
+    later("backend.<id>.tls.server-name", "the name in the mail server's certificate"),
+    BACKEND_CONNECT_TIMEOUT,
+    BACKEND_ANSWER_TIMEOUT,
+    later("certificate.<id>.cert", "a file with a certificate chain"),
+    later("certificate.<id>.private-key", "a file with the certificate's key"),
+    STORE_TYPE,
+    STORE_PATH,
+    MANAGEMENT_SOCKET,
+    later("management.admin.user", "the operator's name at a manage listener"),
+    later("management.admin.secret", "the hash of the operator's password"),
+    LOG_LEVEL,
+    LOG_FORMAT,
+)

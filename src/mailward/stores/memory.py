@@ -1,0 +1,101 @@
+"""The reference store: right by reading. It keeps nothing beyond the process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count, islice
+from math import isnan
+
+from mailward.rules.model import Ban, Failure, Instant, Subject
+from mailward.stores.port import (
+    BanPut,
+    BanRemoved,
+    Change,
+    Contents,
+    FactPut,
+    FailureAdded,
+    SettingDeleted,
+    SettingPut,
+    StoreError,
+    TallyCleared,
+)
+
+
+class MemoryStore:
+    """A store of dictionaries, for tests and for those who want to keep nothing."""
+
+    def __init__(self) -> None:
+        self._arrivals = count()
+        self._order: dict[int, Subject] = {}
+        self._failures: dict[Subject, dict[int, Failure]] = {}
+        self._bans: dict[Subject, Ban] = {}
+        self._settings: dict[str, str] = {}
+        self._facts: dict[str, str] = {}
+
+    async def load(self) -> Contents:
+        return Contents(
+            failures={
+                subject: sorted(failure.at for failure in failures.values())
+                for subject, failures in self._failures.items()
+            },
+            bans=tuple(self._bans.values()),
+            settings=dict(self._settings),
+            facts=dict(self._facts),
+        )
+
+    async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
+        del durable  # nothing here survives a crash, so nothing survives a power cut
+        if not all(_has_its_instants(change) for change in changes):
+            raise StoreError("a change has an instant that is no number: nothing was kept")
+        for change in changes:
+            self._apply(change)
+
+    async def failures(self, subject: Subject, at_most: int) -> Sequence[Failure]:
+        known = sorted(self._failures.get(subject, {}).values(), key=lambda failure: failure.at)
+        return known[max(0, len(known) - at_most) :]
+
+    async def forget_before(self, at: Instant, at_most: int) -> int:
+        looked_at = list(islice(self._order.items(), at_most))
+        old = [(seq, who) for seq, who in looked_at if self._failures[who][seq].at <= at]
+        for seq, subject in old:
+            self._forget(seq, subject)
+        return len(old)
+
+    async def close(self) -> None:
+        pass
+
+    def _apply(self, change: Change) -> None:
+        match change:
+            case FailureAdded(subject, failure):
+                seq = next(self._arrivals)
+                self._order[seq] = subject
+                self._failures.setdefault(subject, {})[seq] = failure
+            case TallyCleared(subject):
+                for seq in list(self._failures.get(subject, ())):
+                    self._forget(seq, subject)
+            case BanPut(ban):
+                self._bans[ban.subject] = ban
+            case BanRemoved(subject):
+                self._bans.pop(subject, None)
+            case SettingPut(key, value):
+                self._settings[key] = value
+            case SettingDeleted(key):
+                self._settings.pop(key, None)
+            case FactPut(name, value):
+                self._facts[name] = value
+
+    def _forget(self, seq: int, subject: Subject) -> None:
+        del self._order[seq]
+        del self._failures[subject][seq]
+        if not self._failures[subject]:
+            del self._failures[subject]
+
+
+def _has_its_instants(change: Change) -> bool:
+    match change:
+        case FailureAdded(_, failure):
+            return not isnan(failure.at)
+        case BanPut(ban):
+            return not isnan(ban.since)
+        case TallyCleared() | BanRemoved() | SettingPut() | SettingDeleted() | FactPut():
+            return True

@@ -1,0 +1,357 @@
+"""A store in one SQLite file, written by one thread of its own.
+
+The event loop never waits for the disk, and SQLite never sees two callers at once. After a
+failure that leaves the connection in doubt it is dropped and made anew at the next call, so a
+full disk or a read-only mount needs nobody to restart anything once its cause is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from itertools import chain, groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
+
+from mailward.rules.model import Ban, Failure, Instant, Reason, Subject, subject_from_key
+from mailward.stores.port import (
+    BanPut,
+    BanRemoved,
+    Change,
+    Contents,
+    FactPut,
+    FailureAdded,
+    SettingDeleted,
+    SettingPut,
+    StoreError,
+    TallyCleared,
+)
+
+BUSY_TIMEOUT = timedelta(seconds=2)
+"""How long a backup or an operator's sqlite3 may hold the file before a call fails."""
+
+CHECKPOINT_PAGES = 4_000  # 16 MB of log; the usual 1,000 cost a flood a third of its speed
+MAX_VARIABLES = 999  # what every SQLite takes in one statement
+APPLICATION_ID = int.from_bytes(b"mwrd", "big")
+
+# What the operator can do, by SQLite's primary result code.
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "another process has it locked; end that process (a second mailward?)",
+    sqlite3.SQLITE_FULL: "its disk is full; make room",
+    sqlite3.SQLITE_READONLY: "it cannot be written; look at its owner, its mode and its mount",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; look at the owner and the mode of its folder",
+    sqlite3.SQLITE_IOERR: "its disk does not work; look at mount, quota and kernel log",
+    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup, or move it away to start with none",
+    sqlite3.SQLITE_NOTADB: "it is no database; move it away, or set store.path to another file",
+}
+# After these the connection is as good as before; after any other it is made anew.
+_HARMLESS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
+
+_Row = tuple[str | float | int | None, ...]
+_T = TypeVar("_T")
+
+
+class _Form(NamedTuple):
+    """A statement for any number of rows at once.
+
+    Each call of SQLite gives up the interpreter's lock, and behind a busy event loop it takes
+    milliseconds to get it back: one call for each row would let the store fall behind a flood.
+    """
+
+    head: str
+    row: str
+    tail: str = ""
+
+    @property
+    def rows_at_once(self) -> int:
+        return MAX_VARIABLES // self.row.count("?")
+
+    def statement(self, rows: int) -> str:
+        return self.head + ", ".join([self.row] * rows) + self.tail
+
+
+_FAILURE_ADDED = _Form(
+    "INSERT INTO failure (subject, at, service, counterpart) VALUES ", "(?, ?, ?, ?)"
+)
+_TALLY_CLEARED = _Form("DELETE FROM failure WHERE subject IN (", "?", ")")
+_BAN_PUT = _Form("REPLACE INTO ban VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?)")
+_BAN_REMOVED = _Form("DELETE FROM ban WHERE subject IN (", "?", ")")
+_SETTING_PUT = _Form("REPLACE INTO setting VALUES ", "(?, ?)")
+_SETTING_DELETED = _Form("DELETE FROM setting WHERE key IN (", "?", ")")
+_FACT_PUT = _Form("REPLACE INTO fact VALUES ", "(?, ?)")
+
+
+class SqliteStore:
+    """One file, opened at the first call. Made with mode 0600; its folder must be there."""
+
+    def __init__(self, path: Path, busy_timeout: timedelta = BUSY_TIMEOUT) -> None:
+        self._path = path
+        self._busy_seconds = busy_timeout.total_seconds()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._database: sqlite3.Connection | None = None
+        self._made = False
+        self._closed = False
+
+    async def load(self) -> Contents:
+        return await self._in_thread(_load)
+
+    async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
+        changes = tuple(changes)  # the caller may go on filling its list
+        if changes:
+            await self._in_thread(lambda database: _commit(database, changes, durable))
+
+    async def failures(self, subject: Subject, at_most: int) -> Sequence[Failure]:
+        return await self._in_thread(lambda database: _failures(database, subject, at_most))
+
+    async def forget_before(self, at: Instant, at_most: int) -> int:
+        return await self._in_thread(lambda database: _forget_before(database, at, at_most))
+
+    async def close(self) -> None:
+        """Write the log back into the file and end the thread; whatever was begun is finished."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        finally:
+            self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        if self._closed:
+            raise StoreError(f"{self._path}: the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+
+    # What follows runs in the store's thread.
+
+    def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            if self._database is None:
+                self._database = self._connect()
+            return work(self._database)
+        except sqlite3.Error as error:
+            code = _primary_code(error)
+            if code not in _HARMLESS:
+                self._disconnect()
+            raise StoreError(f"{self._path}: {_ADVICE.get(code, 'it failed')} ({error})") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise StoreError(
+                f"{self._path}: a value in it or for it is unusable: {error}"
+            ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self._look_at_the_file()
+        # mode=rw: a file that vanished under a running mailward is not replaced by an empty one.
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+        database = sqlite3.connect(uri, timeout=self._busy_seconds, isolation_level=None, uri=True)
+        try:
+            _migrate(database, self._path)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        except BaseException:
+            database.close()
+            raise
+        self._made = True
+        return database
+
+    def _look_at_the_file(self) -> None:
+        """Make the file if there is none yet, and say in plain words what SQLite would not."""
+        path, folder = self._path, self._path.absolute().parent
+        if not folder.is_dir():
+            raise StoreError(f"{path}: there is no folder {folder}; make it or set store.path")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"{path}: nothing can be written in {folder}; look at owner, mode and mount"
+            )
+        if path.is_dir():
+            raise StoreError(f"{path}: it is a folder; set store.path to a file")
+        if not path.exists():
+            if self._made:
+                raise StoreError(f"{path}: it is gone; put it back, or restart to begin with none")
+            try:
+                # SQLite gives its -wal and -shm files the mode of the database.
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise StoreError(f"{path}: it cannot be made: {error.strerror}") from error
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{path}: {_ADVICE[sqlite3.SQLITE_READONLY]}")
+
+    def _disconnect(self) -> None:
+        database, self._database = self._database, None
+        if database is None:
+            return
+        # Best effort: what cannot be written back now stays in the log for the next start.
+        with suppress(sqlite3.Error):
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):
+            database.close()
+
+
+@cache
+def _migrations() -> Mapping[int, str]:
+    """The text of each schema change by the version it leads to."""
+    folder = files("mailward.stores") / "schema"
+    return {
+        int(entry.name.partition("_")[0]): entry.read_text("utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".sql")
+    }
+
+
+def _migrate(database: sqlite3.Connection, path: Path) -> None:
+    version, owner, tables = (
+        int(database.execute(query).fetchone()[0])
+        for query in (
+            "PRAGMA user_version",
+            "PRAGMA application_id",
+            "SELECT count(*) FROM sqlite_master",
+        )
+    )
+    newest = max(_migrations())
+    if (version or owner or tables) and owner != APPLICATION_ID:
+        raise StoreError(f"{path}: it belongs to another program; set store.path to another file")
+    if version > newest:
+        raise StoreError(
+            f"{path}: a newer mailward wrote it (schema {version}, this one knows {newest});"
+            " run that one, or restore a backup from before"
+        )
+    for number, script in _migrations().items():
+        if number > version:
+            # The version goes up with what it stands for: a crash in between leaves neither.
+            steps = f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+            database.executescript(steps)
+
+
+def _commit(database: sqlite3.Connection, changes: Sequence[Change], durable: bool) -> None:
+    # FULL waits for the disk at each commit, and takes all earlier commits along; NORMAL only
+    # hands over to the kernel. SQLite refuses the switch inside a transaction.
+    database.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for form, run in groupby(map(_row, changes), key=itemgetter(0)):
+            rows = (row for _, row in run)
+            while some := tuple(islice(rows, form.rows_at_once)):
+                database.execute(form.statement(len(some)), tuple(chain.from_iterable(some)))
+        database.execute("COMMIT")
+    except BaseException:
+        _roll_back(database)
+        raise
+
+
+def _roll_back(database: sqlite3.Connection) -> None:
+    if database.in_transaction:  # SQLite may have rolled back by itself: a full disk, a bad sector
+        database.execute("ROLLBACK")
+
+
+def _row(change: Change) -> tuple[_Form, _Row]:
+    form: _Form
+    row: _Row
+    match change:
+        case FailureAdded(subject, failure):
+            form = _FAILURE_ADDED
+            row = (subject.key, failure.at, failure.service, failure.counterpart)
+        case TallyCleared(subject):
+            form, row = _TALLY_CLEARED, (subject.key,)
+        case BanPut(ban):
+            form, row = _BAN_PUT, _ban_row(ban)
+        case BanRemoved(subject):
+            form, row = _BAN_REMOVED, (subject.key,)
+        case SettingPut(key, value):
+            form, row = _SETTING_PUT, (_text(key), _text(value))
+        case SettingDeleted(key):
+            form, row = _SETTING_DELETED, (_text(key),)
+        case FactPut(name, value):
+            form, row = _FACT_PUT, (_text(name), _text(value))
+    return form, row
+
+
+def _ban_row(ban: Ban) -> _Row:
+    return (
+        ban.subject.key,
+        ban.reason.value,
+        ban.since,
+        ban.until,
+        ban.failures,
+        json.dumps(ban.services),
+        json.dumps(ban.counterparts),
+        _text(ban.note),
+    )
+
+
+def _text(text: str) -> str:
+    # JSON can spell a lone surrogate, UTF-8 cannot: one such note must not block all that follows.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _load(database: sqlite3.Connection) -> Contents:
+    database.execute("BEGIN")  # one moment for all four tables
+    try:
+        return Contents(
+            failures=_load_failures(database),
+            bans=tuple(_load_bans(database)),
+            settings=dict(database.execute("SELECT key, value FROM setting")),
+            facts=dict(database.execute("SELECT name, value FROM fact")),
+        )
+    finally:
+        _roll_back(database)
+
+
+def _load_failures(database: sqlite3.Connection) -> Mapping[Subject, Sequence[Instant]]:
+    windows: dict[Subject, array[float]] = {}  # 8 octets for each of a million instants
+    last_key: str | None = None
+    window: array[float] = array("d")
+    for key, at in database.execute("SELECT subject, at FROM failure ORDER BY subject, at"):
+        if key != last_key:
+            last_key, window = key, array("d")
+            windows[subject_from_key(key)] = window
+        window.append(at)
+    return cast("Mapping[Subject, Sequence[Instant]]", windows)
+
+
+def _load_bans(database: sqlite3.Connection) -> Iterator[Ban]:
+    for key, reason, since, until, failures, services, counterparts, note in database.execute(
+        "SELECT subject, reason, since, until, failures, services, counterparts, note FROM ban"
+    ):
+        yield Ban(
+            subject=subject_from_key(key),
+            reason=Reason(reason),
+            since=Instant(since),
+            until=None if until is None else Instant(until),
+            failures=failures,
+            services=tuple(json.loads(services)),
+            counterparts=tuple(json.loads(counterparts)),
+            note=note,
+        )
+
+
+def _failures(database: sqlite3.Connection, subject: Subject, at_most: int) -> Sequence[Failure]:
+    rows = database.execute(
+        "SELECT at, service, counterpart FROM failure WHERE subject = ?"
+        " ORDER BY at DESC, seq DESC LIMIT ?",
+        (subject.key, at_most),
+    ).fetchall()
+    return [Failure(Instant(at), service, counterpart) for at, service, counterpart in rows[::-1]]
+
+
+def _forget_before(database: sqlite3.Connection, at: Instant, at_most: int) -> int:
+    # Only the *at_most* rows that arrived first are looked at: the cost never depends on how many
+    # there are. A report that came late stands behind younger rows and goes when its turn comes.
+    return database.execute(
+        "DELETE FROM failure WHERE at <= ? AND seq IN"
+        " (SELECT seq FROM failure ORDER BY seq LIMIT ?)",
+        (at, at_most),
+    ).rowcount
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """The result code without its extension; an error of the Python module itself has none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,0 +1,250 @@
+"""IMAP before login, the door's side (RFC 9051; LOGIN: 6.2.3, AUTHENTICATE: 6.2.2; RFC 5530).
+
+Knows the few commands that make sense before login; the backend never sees any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailward.wire.door import (
+    MAX_COMMAND_OCTETS,
+    MAX_LOGIN_OCTETS,
+    MAX_PASSWORD_OCTETS,
+    Closing,
+    Credentials,
+    DoorEvent,
+    Mechanism,
+    Reply,
+)
+from mailward.wire.imap_command import Command, Head, WordError, Words
+from mailward.wire.linedoor import LineDoor, State
+from mailward.wire.lines import LineError, Literal, literal_at_end
+from mailward.wire.sasl import Malformed, credentials, exchange_named
+
+MAX_ID_VALUE_OCTETS = 1_024  # RFC 2971 section 3.3
+MAX_LITERALS = 60  # RFC 2971 section 3.3: 30 pairs
+
+_UNKNOWN_OFFER = ("IMAP4rev1",)
+_NEVER_SHOWN = {"STARTTLS", "LOGINDISABLED", "LOGIN-REFERRALS", "UNAUTHENTICATE", "SASL-IR"}
+_NEVER_SHOWN_KINDS = ("AUTH=", "COMPRESS=")
+_AFTER_LOGIN = frozenset(
+    b"APPEND CHECK CLOSE COMPRESS COPY CREATE DELETE DELETEACL ENABLE EXAMINE EXPUNGE FETCH GETACL"
+    b" GETMETADATA GETQUOTA GETQUOTAROOT IDLE LIST LISTRIGHTS LSUB MOVE MYRIGHTS NAMESPACE NOTIFY"
+    b" RENAME SEARCH SELECT SETACL SETMETADATA SETQUOTA SORT STATUS STORE SUBSCRIBE THREAD UID"
+    b" UNAUTHENTICATE UNSELECT UNSUBSCRIBE".split()
+)
+
+
+def capabilities_before_login(offer: Sequence[str], *, passwords: bool) -> tuple[str, ...]:
+    """What the door shows of the backend's *offer*, and what the door itself adds.
+
+    >>> capabilities_before_login(["IMAP4rev1", "STARTTLS", "AUTH=PLAIN"], passwords=True)
+    ('IMAP4rev1', 'SASL-IR', 'AUTH=PLAIN', 'AUTH=LOGIN')
+    """
+    upper = {token.upper() for token in offer}
+    # What the client says in one mechanism reaches the backend in any other.
+    carried = not offer or "LOGINDISABLED" not in upper or upper & {"AUTH=PLAIN", "AUTH=LOGIN"}
+    shown = [
+        token
+        for token in offer or _UNKNOWN_OFFER
+        if token.upper() not in _NEVER_SHOWN and not token.upper().startswith(_NEVER_SHOWN_KINDS)
+    ]
+    own = ("AUTH=PLAIN", "AUTH=LOGIN") if passwords and carried else ("LOGINDISABLED",)
+    return (*shown, "SASL-IR", *own)
+
+
+def capabilities_after_login(capabilities: Sequence[str]) -> tuple[str, ...]:
+    """What the client is told of the backend's capabilities once it is logged in.
+
+    Where UNAUTHENTICATE exists (RFC 8437) the commands are read on, which compression would hide.
+    """
+    if not can_unauthenticate(capabilities):
+        return tuple(capabilities)
+    hidden = ("UNAUTHENTICATE", "COMPRESS=")
+    return tuple(token for token in capabilities if not token.upper().startswith(hidden))
+
+
+def can_unauthenticate(capabilities: Sequence[str]) -> bool:
+    return any(token.upper() == "UNAUTHENTICATE" for token in capabilities)
+
+
+class ImapDoor(LineDoor):
+    """One IMAP connection before login.
+
+    *offer* is what the backend can do before login, empty where nothing is known yet; without
+    *passwords* none is taken (the connection is not safe enough for one).
+    """
+
+    def __init__(self, offer: Sequence[str], *, passwords: bool) -> None:
+        super().__init__()
+        self._capabilities = " ".join(capabilities_before_login(offer, passwords=passwords)).encode(
+            "ascii", "replace"
+        )
+        self._passwords = passwords
+        self._partial = Command()
+        self._tag = b"*"
+
+    def greeting(self) -> bytes:
+        return b"* OK [CAPABILITY %b] mailward ready\r\n" % self._capabilities
+
+    def wrong(self) -> bytes:
+        self._become(State.READY)
+        return self._tagged(b"NO [AUTHENTICATIONFAILED] Authentication failed")
+
+    def later(self) -> bytes:
+        self._become(State.READY)
+        return self._tagged(b"NO [UNAVAILABLE] Login is not possible now, try again later")
+
+    def accepted(self, capabilities: Sequence[str]) -> bytes:
+        self._become(State.OVER)
+        tokens = " ".join(capabilities_after_login(capabilities)).encode("ascii", "replace")
+        return self._tagged(b"OK [CAPABILITY %b] Logged in" % tokens if tokens else b"OK Logged in")
+
+    def banned(self) -> bytes:
+        return b"* BYE Too many failed logins\r\n"
+
+    def crowded(self) -> bytes:
+        return b"* BYE [UNAVAILABLE] Too many connections are waiting to log in\r\n"
+
+    def timed_out(self) -> bytes:
+        return b"* BYE The time for logging in is over\r\n"
+
+    def stopping(self) -> bytes:
+        return b"* BYE [UNAVAILABLE] The server is stopping\r\n"
+
+    def too_many_failures(self) -> bytes:
+        return b"* BYE Too many failed logins\r\n"
+
+    @property
+    def client_name(self) -> bytes:
+        return b""
+
+    def _command(self) -> DoorEvent | None:
+        partial = self._partial
+        while True:
+            if partial.wants is not None:
+                octets = self._lines.octets(partial.wants)
+                if octets is None:
+                    return None
+                partial.add_literal(octets)
+            line = self._lines.line(min(MAX_COMMAND_OCTETS, partial.room))
+            if line is None:
+                return None
+            partial.lines.append(line)
+            literal = literal_at_end(line)
+            if literal is None or not self._has_room(partial, literal):
+                self._partial = Command()
+                return self._run(partial)
+            partial.wants = literal.size
+            if literal.waits:
+                return Reply(b"+ OK\r\n")
+
+    def _has_room(self, partial: Command, literal: Literal) -> bool:
+        """Whether *literal* is to be read. One that waits can be refused in its command's answer.
+
+        Raises:
+            LineError: it does not wait, and is too large to be read just to be thrown away.
+        """
+        fits = literal.size <= partial.room and len(partial.literals) < MAX_LITERALS
+        if literal.waits:
+            return fits and literal.size <= self._largest_literal(partial)
+        if not fits or literal.size > MAX_PASSWORD_OCTETS:
+            raise LineError("literal too large")
+        return True
+
+    def _largest_literal(self, partial: Command) -> int:
+        head = partial.head()
+        match head.name if head else b"":
+            case b"LOGIN" if head and self._passwords:
+                is_name = partial.lines[0].startswith(b"{", head.end) and not partial.literals
+                return MAX_LOGIN_OCTETS if is_name else MAX_PASSWORD_OCTETS
+            case b"ID":
+                return MAX_ID_VALUE_OCTETS
+            case _:
+                return -1
+
+    def _run(self, command: Command) -> DoorEvent:
+        head = command.head()
+        self._tag = head.tag if head else b"*"
+        if head is None:
+            return self._bad("A command is a tag and a name")
+        words = Words(command.lines, command.literals, head.end)
+        try:
+            return self._known(head, words)
+        except WordError as error:
+            return self._bad(str(error))
+
+    def _known(self, head: Head, words: Words) -> DoorEvent:  # noqa: PLR0911 -- one for each command
+        match head.name:
+            case b"LOGIN":
+                return self._login(words)
+            case b"AUTHENTICATE":
+                return self._authenticate(words)
+            case b"ID":
+                words.id_parameters()
+                words.end()
+                return self._done(b'* ID ("name" "mailward")\r\n', b"ID")
+            case b"CAPABILITY":
+                words.end()
+                return self._done(b"* CAPABILITY %b\r\n" % self._capabilities, b"CAPABILITY")
+            case b"NOOP":
+                words.end()
+                return self._done(b"", b"NOOP")
+            case b"LOGOUT":
+                words.end()
+                return self._close(b"* BYE Good bye\r\n" + self._tagged(b"OK Done"), "logout")
+            case b"STARTTLS":
+                return self._bad("TLS is not available here")
+            case name if name in _AFTER_LOGIN:
+                return self._bad("Please log in first")
+            case _:
+                return self._bad("Unknown command")
+
+    def _login(self, words: Words) -> DoorEvent:
+        if not self._passwords:
+            return self._needs_privacy()
+        login = words.string()
+        words.space()
+        password = words.string()
+        words.end()
+        offered = credentials(Mechanism.COMMAND, login, password)
+        match offered:
+            case Credentials():
+                return self._offer(offered)
+            case Malformed(why):
+                return self._bad(why)
+
+    def _authenticate(self, words: Words) -> DoorEvent:
+        if not self._passwords:
+            return self._needs_privacy()
+        name = words.atom()
+        initial = words.last_atom()
+        exchange = exchange_named(name)
+        if exchange is None:
+            return self._mistake(self._tagged(b"NO No such mechanism"))
+        return self._begin(exchange, initial)
+
+    def _needs_privacy(self) -> Reply:
+        return self._answer(self._tagged(b"NO [PRIVACYREQUIRED] Passwords are taken over TLS only"))
+
+    def _done(self, untagged: bytes, name: bytes) -> Reply:
+        return self._answer(untagged + self._tagged(b"OK %b completed" % name))
+
+    def _bad(self, why: str) -> Reply | Closing:
+        return self._mistake(self._tagged(b"BAD " + why.encode("ascii")))
+
+    def _tagged(self, text: bytes) -> bytes:
+        return b"%b %b\r\n" % (self._tag, text)
+
+    def _challenge(self, text: bytes) -> bytes:
+        return b"+ %b\r\n" % text
+
+    def _malformed(self, why: str) -> bytes:
+        return self._tagged(b"BAD " + why.encode("ascii"))
+
+    def _cancelled(self) -> bytes:
+        return self._tagged(b"BAD Authentication cancelled")
+
+    def _broken(self, why: str) -> bytes:
+        return b"* BYE %b\r\n" % why.capitalize().encode("ascii")

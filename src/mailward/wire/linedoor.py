@@ -1,0 +1,139 @@
+"""What the doors of all line protocols share: reading in turn, the SASL exchange, the caps.
+
+The words that are sent belong to each protocol's own door.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum, auto, unique
+
+from mailward.wire.door import (
+    MAX_HELD_OCTETS,
+    MAX_SASL_OCTETS,
+    Closing,
+    Credentials,
+    DoorEvent,
+    Offered,
+    Reply,
+)
+from mailward.wire.lines import LineError, Lines
+from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
+
+MAX_MISTAKES = 10  # in a row; a mail client makes one at most, a scanner makes nothing else
+
+
+@unique
+class State(Enum):
+    """Where a door stands."""
+
+    READY = auto()
+    EXCHANGE = auto()
+    OFFERED = auto()
+    OVER = auto()
+
+
+class LineDoor(ABC):
+    """A door whose protocol is lines, some of them with literals."""
+
+    def __init__(self) -> None:
+        self._lines = Lines(MAX_HELD_OCTETS)
+        self._state = State.READY
+        self._exchange: Exchange | None = None
+        self._mistakes = 0
+
+    def receive_data(self, data: bytes) -> None:
+        self._lines.add(data)
+        self._trim_unless_reading()
+
+    def next_event(self) -> DoorEvent | None:
+        try:
+            return self._event()
+        except LineError as error:
+            return self._close(self._broken(str(error)), str(error))
+
+    def leftover(self) -> bytes:
+        return self._lines.rest()
+
+    def _event(self) -> DoorEvent | None:
+        match self._state:
+            case State.READY:
+                return self._command()
+            case State.EXCHANGE:
+                line = self._lines.line(MAX_SASL_OCTETS)
+                if line is None or self._exchange is None:
+                    return None
+                return self._take(self._exchange.receive(line))
+            case State.OFFERED:
+                return None
+            case State.OVER:
+                self._lines.check()
+                return None
+
+    def _begin(self, exchange: Exchange, initial: bytes | None) -> DoorEvent:
+        self._exchange = exchange
+        self._state = State.EXCHANGE
+        return self._take(exchange.start(initial))
+
+    def _take(self, step: Step) -> DoorEvent:
+        match step:
+            case Challenge(text):
+                return Reply(self._challenge(text))
+            case Credentials():
+                return self._offer(step)
+            case Malformed(why):
+                self._become(State.READY)
+                return self._mistake(self._malformed(why))
+            case Cancelled():
+                self._become(State.READY)
+                return self._mistake(self._cancelled())
+
+    def _offer(self, credentials: Credentials) -> Offered:
+        self._mistakes = 0
+        self._become(State.OFFERED)
+        return Offered(credentials)
+
+    def _become(self, state: State) -> None:
+        self._exchange = None
+        self._state = state
+        self._trim_unless_reading()
+
+    def _trim_unless_reading(self) -> None:
+        if self._state in (State.OFFERED, State.OVER):
+            self._lines.trim()
+
+    def _answer(self, reply: bytes) -> Reply:
+        self._mistakes = 0
+        return Reply(reply)
+
+    def _mistake(self, reply: bytes) -> Reply | Closing:
+        self._mistakes += 1
+        if self._mistakes < MAX_MISTAKES:
+            return Reply(reply)
+        return self._close(reply + self._broken("too many mistakes"), "too many mistakes")
+
+    def _close(self, octets: bytes, why: str) -> Closing:
+        self._become(State.OVER)
+        self._lines.shut()
+        return Closing(octets, why)
+
+    @abstractmethod
+    def _command(self) -> DoorEvent | None:
+        """Read and answer one command; ``None`` when more bytes are needed.
+
+        Raises:
+            LineError: the stream cannot be cut any further.
+        """
+
+    @abstractmethod
+    def _challenge(self, text: bytes) -> bytes: ...
+
+    @abstractmethod
+    def _malformed(self, why: str) -> bytes: ...
+
+    @abstractmethod
+    def _cancelled(self) -> bytes: ...
+
+    @abstractmethod
+    def _broken(self, why: str) -> bytes:
+        """The last words before closing on a client that broke the rules."""

@@ -1,0 +1,169 @@
+"""Submission before login, the door's side (RFC 6409, RFC 5321; AUTH: RFC 4954; RFC 5248).
+
+Knows the few commands that make sense before login; the backend never sees any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Reply
+from mailward.wire.linedoor import LineDoor, State
+from mailward.wire.sasl import exchange_named
+from mailward.wire.smtp_reply import is_name
+
+_NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
+_CARRIED = {"PLAIN", "LOGIN"}
+_AFTER_LOGIN = frozenset(b"MAIL RCPT DATA BDAT VRFY EXPN ETRN BURL".split())
+_HTTP = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
+
+
+def ehlo_keywords(offer: Sequence[str], *, passwords: bool) -> tuple[str, ...]:
+    """The keyword lines that the door shows of the backend's *offer*, and its own AUTH.
+
+    >>> ehlo_keywords(["SIZE 1000", "STARTTLS", "AUTH PLAIN CRAM-MD5"], passwords=True)
+    ('SIZE 1000', 'AUTH PLAIN LOGIN')
+    """
+    shown = [line for line in offer if _keyword(line) not in _NEVER_SHOWN]
+    # What the client says in one mechanism reaches the backend in the other.
+    carried = not offer or mechanism_names(offer) & _CARRIED
+    return (*shown, "AUTH PLAIN LOGIN") if passwords and carried else tuple(shown)
+
+
+def mechanism_names(offer: Sequence[str]) -> set[str]:
+    """The SASL mechanisms in the keyword lines, in upper case (also the old ``AUTH=`` form)."""
+    return {
+        name
+        for line in offer
+        if _keyword(line) == "AUTH"
+        for name in line.upper().replace("=", " ").split()[1:]
+    }
+
+
+def _keyword(line: str) -> str:
+    words = line.upper().replace("=", " ").split()
+    return words[0] if words else ""
+
+
+class SubmissionDoor(LineDoor):
+    """One submission connection before login.
+
+    *offer* is the backend's EHLO keyword lines, empty where nothing is known yet; without
+    *passwords* none is taken (the connection is not safe enough for one).
+    """
+
+    def __init__(self, offer: Sequence[str], *, hostname: str, passwords: bool) -> None:
+        super().__init__()
+        self._keywords = [
+            line.encode("ascii", "replace") for line in ehlo_keywords(offer, passwords=passwords)
+        ]
+        self._hostname = hostname.encode("ascii", "replace")
+        self._passwords = passwords
+        self._is_extended = False
+        self._client_name = b""
+
+    def greeting(self) -> bytes:
+        return b"220 %b ESMTP mailward ready\r\n" % self._hostname
+
+    def wrong(self) -> bytes:
+        self._become(State.READY)
+        return b"535 5.7.8 Authentication failed\r\n"
+
+    def later(self) -> bytes:
+        self._become(State.READY)
+        return b"454 4.7.0 Login is not possible now, try again later\r\n"
+
+    def accepted(self, capabilities: Sequence[str]) -> bytes:
+        self._become(State.OVER)
+        return b"235 2.7.0 Authentication successful\r\n"
+
+    def banned(self) -> bytes:
+        return self._closing(b"4.7.0 Too many failed logins")
+
+    def crowded(self) -> bytes:
+        return self._closing(b"4.7.0 Too many connections are waiting to log in")
+
+    def timed_out(self) -> bytes:
+        return self._closing(b"4.4.2 The time for logging in is over")
+
+    def stopping(self) -> bytes:
+        return self._closing(b"4.3.2 The server is stopping")
+
+    def too_many_failures(self) -> bytes:
+        return self._closing(b"4.7.0 Too many failed logins")
+
+    @property
+    def client_name(self) -> bytes:
+        return self._client_name
+
+    def _command(self) -> DoorEvent | None:
+        line = self._lines.line(MAX_COMMAND_OCTETS)
+        if line is None:
+            return None
+        # RFC 5321 section 4.1.1: blanks before the line end are to be tolerated.
+        name, _, argument = line.rstrip(b" \t").partition(b" ")
+        return self._run(name.upper(), argument.strip(b" "))
+
+    def _run(self, name: bytes, argument: bytes) -> DoorEvent:  # noqa: PLR0911 -- one for each command
+        match name:
+            case b"EHLO" | b"HELO":
+                return self._greet(argument, is_extended=name == b"EHLO")
+            case b"AUTH":
+                return self._auth(argument)
+            case b"NOOP" | b"RSET":
+                return self._answer(b"250 2.0.0 OK\r\n")
+            case b"HELP":
+                return self._answer(b"214 2.0.0 EHLO, then AUTH\r\n")
+            case b"QUIT":
+                return self._close(b"221 2.0.0 Good bye\r\n", "quit")
+            case b"STARTTLS":
+                return self._mistake(b"502 5.5.1 TLS is not available here\r\n")
+            case _ if name in _AFTER_LOGIN:
+                return self._mistake(b"530 5.7.0 Authentication required\r\n")
+            case _ if name in _HTTP:
+                return self._close(self._broken("this is no web server"), "HTTP")
+            case _:
+                return self._mistake(b"500 5.5.2 Unknown command\r\n")
+
+    def _greet(self, name: bytes, *, is_extended: bool) -> Reply | Closing:
+        if not is_name(name):
+            return self._mistake(b"501 5.5.4 A host name is needed\r\n")
+        self._client_name = name
+        self._is_extended = is_extended
+        lines = [self._hostname, *self._keywords] if is_extended else [self._hostname]
+        before = b"".join(b"250-%b\r\n" % line for line in lines[:-1])
+        return self._answer(before + b"250 %b\r\n" % lines[-1])
+
+    def _auth(self, argument: bytes) -> DoorEvent:
+        if not self._passwords:
+            return self._answer(b"538 5.7.11 Passwords are taken over TLS only\r\n")
+        if not self._is_extended:
+            return self._mistake(b"503 5.5.1 Send EHLO first\r\n")
+        match argument.split(b" "):
+            case [name] if name:
+                initial = None
+            case [name, initial]:
+                pass
+            case _:
+                return self._mistake(b"501 5.5.4 AUTH takes a mechanism and its response\r\n")
+        exchange = exchange_named(name)
+        if exchange is None:
+            return self._mistake(b"504 5.5.4 No such mechanism\r\n")
+        return self._begin(exchange, initial)
+
+    def _challenge(self, text: bytes) -> bytes:
+        return b"334 %b\r\n" % text
+
+    def _malformed(self, why: str) -> bytes:
+        return b"501 5.5.2 %b\r\n" % why.encode("ascii")
+
+    def _cancelled(self) -> bytes:
+        return b"501 5.7.0 Authentication cancelled\r\n"
+
+    def _broken(self, why: str) -> bytes:
+        return self._closing(b"4.7.0 " + why.capitalize().encode("ascii"))
+
+    def _closing(self, text: bytes) -> bytes:
+        # RFC 5321 section 3.8: 421 may be said at any time, and it names the host.
+        code, _, words = text.partition(b" ")
+        return b"421 %b %b %b\r\n" % (code, self._hostname, words)

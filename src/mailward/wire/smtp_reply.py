@@ -1,0 +1,37 @@
+"""One line of an SMTP reply (RFC 5321 section 4.2), and the names that EHLO takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_NAME_OCTETS = 255  # RFC 5321 section 4.5.3.1.2
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\Z")
+_NAME = re.compile(rb"[\x21-\x7e]{1,%d}\Z" % MAX_NAME_OCTETS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyLine:
+    """*code* stands in every line of a reply; *is_last* ends it."""
+
+    code: int
+    is_last: bool
+    text: bytes
+
+
+def reply_line(line: bytes) -> ReplyLine | None:
+    """Read *line* (without its CRLF); ``None`` where it is no reply.
+
+    >>> reply_line(b"250-PIPELINING")
+    ReplyLine(code=250, is_last=False, text=b'PIPELINING')
+    """
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    return ReplyLine(int(found[1]), found[2] != b"-", found[3] or b"")
+
+
+def is_name(octets: bytes) -> bool:
+    """Whether *octets* may stand behind EHLO: printable, one word, within the cap."""
+    return _NAME.match(octets) is not None

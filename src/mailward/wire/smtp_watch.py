@@ -1,0 +1,88 @@
+"""Watches a submission session after login: no second login, no other way to become somebody.
+
+Whatever the client does to log in again, the backend's reply gives it away; so it is enough to
+read the replies.
+"""
+
+from __future__ import annotations
+
+from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
+from mailward.wire.lines import CRLF, LineError, Lines
+from mailward.wire.smtp_reply import ReplyLine, reply_line
+
+_OK = 250
+_WRONG = 535
+_SECOND_LOGIN = {
+    220: "the backend begins anew",  # STARTTLS or XCLIENT
+    235: "the backend accepts a second login",
+    334: "the backend asks for credentials",
+    _WRONG: "the backend refuses a second login",
+}
+_HIDDEN = {b"STARTTLS", b"XCLIENT", b"XFORWARD"}
+
+
+class SubmissionWatch:
+    """Stands between a logged-in client and its submission backend."""
+
+    def __init__(self) -> None:
+        self._lines = Lines(MAX_BACKEND_LINE_OCTETS)
+        self._code = 0
+        """The code of the reply that is under way; 0 between replies."""
+        self._kept = b""
+        """Its line that was read last: whether it is the last one to pass shows later."""
+
+    def from_client(self, data: bytes) -> bytes:
+        return data
+
+    def from_backend(self, data: bytes) -> bytes:
+        if self._is_usual(data):
+            return data
+        self._lines.add(data)
+        passed = bytearray()
+        try:
+            while (line := self._lines.line(MAX_BACKEND_LINE_OCTETS)) is not None:
+                passed += self._pass(line)
+        except LineError as error:
+            raise SecondLoginError(f"the backend talks nonsense: {error}", failed=False) from None
+        return bytes(passed)
+
+    def _is_usual(self, data: bytes) -> bool:
+        """Whether *data* is one whole reply of one line that may pass as it is."""
+        if self._code or len(self._lines) or not data.endswith(CRLF):
+            return False
+        found = reply_line(data[: -len(CRLF)])
+        return (
+            found is not None
+            and found.is_last
+            and found.code not in _SECOND_LOGIN
+            and not _is_hidden(found)
+        )
+
+    def _pass(self, line: bytes) -> bytes:
+        found = reply_line(line)
+        if found is None or (self._code and found.code != self._code):
+            raise SecondLoginError("the backend talks nonsense: no reply", failed=False)
+        if found.code in _SECOND_LOGIN:
+            raise SecondLoginError(_SECOND_LOGIN[found.code], failed=found.code == _WRONG)
+        is_first = not self._code
+        self._code = 0 if found.is_last else found.code
+        before, self._kept = self._kept, b""
+        if _is_hidden(found):
+            if not is_first:
+                return self._skip(before, is_last=found.is_last)
+            line = line[:4] + b"OK"  # a reply has a first line, whatever it says
+        if not found.is_last:
+            self._kept = line
+            return b"" if is_first else before + CRLF
+        return line + CRLF if is_first else before + CRLF + line + CRLF
+
+    def _skip(self, before: bytes, *, is_last: bool) -> bytes:
+        """Leave a line out; the one *before* it ends the reply then if that was the last."""
+        if not is_last:
+            self._kept = before
+            return b""
+        return before[:3] + b" " + before[4:] + CRLF
+
+
+def _is_hidden(line: ReplyLine) -> bool:
+    return line.code == _OK and line.text.split(b" ", 1)[0].upper() in _HIDDEN

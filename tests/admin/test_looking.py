@@ -1,0 +1,227 @@
+"""What an operator is shown, and what other programs may report."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.admin.house import House, Told, UnixConnection, open_house
+
+HOUR = 3_600.0
+
+
+def test_why_tells_the_whole_story_of_an_address(house: House) -> None:
+    house.fail("203.0.113.9", "ada", "imap")
+    house.later(60)
+    house.fail("203.0.113.9", "bob", "submission")
+    house.later(60)
+    house.fail("203.0.113.9", None, "submission")
+    why = house.ask("GET", "/api/why/203.0.113.9").body
+    assert (why["count"], why["limit"], why["counted"]) == (3, "3/1h", "203.0.113.9")
+    assert why["ban"]["reason"] == "authentication"
+    assert why["ban"]["since"] == "2026-09-21T14:15:20.000000Z"
+    assert why["ban"]["services"] == ["imap", "submission"]
+    assert why["failures"] == [
+        {"at": "2026-09-21T14:13:20.000000Z", "service": "imap", "counterpart": "ada"},
+        {"at": "2026-09-21T14:14:20.000000Z", "service": "submission", "counterpart": "bob"},
+        {"at": "2026-09-21T14:15:20.000000Z", "service": "submission", "counterpart": ""},
+    ]
+
+
+def test_why_of_one_address_in_a_banned_prefix_finds_the_ban(house: House) -> None:
+    while house.fail("2001:db8:5::1"):
+        pass
+    why = house.ask("GET", "/api/why/2001:DB8:5:0::99").body
+    assert (why["subject"], why["counted"]) == ("2001:db8:5::99", "2001:db8:5::/64")
+    assert why["ban"]["subject"] == "2001:db8:5::/64"
+
+
+def test_why_names_what_allows_and_what_stands_in_the_file(house: House) -> None:
+    assert house.ask("GET", "/api/why/192.0.2.3").body["allowed"] == "192.0.2.0/28"
+    assert house.ask("GET", "/api/why/198.51.100.7").body["ban"]["origin"] == "file"
+    assert house.ask("GET", "/api/why/nobody@example.org").body["ban"] is None
+
+
+def test_why_of_nothing_is_refused(house: House) -> None:
+    assert house.ask("GET", "/api/why/10.0.0.0%2F33").status == 422
+    assert house.ask("GET", "/api/why/").status == 404
+
+
+def test_who_attacks_a_login_is_told(house: House) -> None:
+    house.fail("203.0.113.1", "ada")
+    house.fail("203.0.113.2", "ada")
+    house.fail("203.0.113.2", "bob")
+    (ada, bob) = house.ask("GET", "/api/top").body["logins"]
+    assert (ada["subject"], ada["failures"]) == ("ada", 2)
+    assert ada["counterparts"] == ["203.0.113.2", "203.0.113.1"]
+    assert (bob["subject"], bob["failures"], bob["ban"]) == ("bob", 1, None)
+
+
+def test_the_busiest_come_first_and_no_more_than_asked_for(house: House) -> None:
+    for number in range(1, 6):
+        house.fail(f"203.0.113.{number}", f"login{number}")
+    house.fail("203.0.113.4", "other")
+    rows = house.ask("GET", "/api/top?count=2").body["addresses"]
+    assert (rows[0]["subject"], len(rows)) == ("203.0.113.4", 2)
+    house.later(HOUR)
+    assert house.ask("GET", "/api/top").body == {"addresses": [], "logins": []}
+    for wrong in ("0", "101", "-1", "x", "1e3", "٣"):
+        assert house.ask("GET", f"/api/top?count={_quoted(wrong)}").status == 400
+
+
+def test_the_status_counts_attempts_by_service(house: House) -> None:
+    for _ in range(4):
+        house.fail("203.0.113.9", "ada", "imap")
+    house.fail("203.0.113.10", "bob", "submission")
+    status = house.ask("GET", "/api/status").body
+    assert status["services"]["imap"] == {
+        "failed": 3,
+        "succeeded": 0,
+        "refused": 1,
+        "unavailable": 0,
+    }
+    assert status["services"]["submission"]["failed"] == 1
+    assert status["counted"]["address"] == 2
+    assert status["bans"] == {"all": 4, "file": 2}
+    assert status["policy"]["fail2ban"] == "3/1h"
+
+
+def test_the_status_shows_doors_and_age(house: House) -> None:
+    house.doors = [{"listener": "imap", "bind": "127.0.0.1:143", "state": "up"}]
+    house.later(90)
+    status = house.ask("GET", "/api/status").body
+    assert status["doors"] == [{"listener": "imap", "bind": "127.0.0.1:143", "state": "up"}]
+    assert (status["version"], status["uptime_seconds"]) == ("1.2.3", 90)
+
+
+# -- reports ---------------------------------------------------------------------------------------
+
+
+def report(house: House, **fields: object) -> Told:
+    return house.ask("POST", "/api/failures", fields)
+
+
+def test_a_reported_failure_counts_like_any_other(house: House) -> None:
+    for _ in range(2):
+        house.fail("203.0.113.9", "ada")
+    told = house.ask(
+        "POST", "/api/failures", {"address": "203.0.113.9", "login": "Ada", "service": "webmail"}
+    )
+    assert told.body["counted"] == ["203.0.113.9", "ada"]
+    assert [ban["subject"] for ban in told.body["bans"]] == ["203.0.113.9", "ada"]
+    assert not house.admits("203.0.113.9")
+
+
+def test_a_reported_failure_without_a_login_counts_for_the_address_alone(house: House) -> None:
+    told = house.ask("POST", "/api/failures", {"address": "203.0.113.9", "service": "webmail"})
+    assert told.body["counted"] == ["203.0.113.9"]
+
+
+def test_an_allowed_address_is_not_counted_but_its_login_is(house: House) -> None:
+    fields = {"address": "192.0.2.1", "login": "ada", "service": "webmail"}
+    assert house.ask("POST", "/api/failures", fields).body["counted"] == ["ada"]
+
+
+def test_a_reported_success_counts_for_nobody(house: House) -> None:
+    fields = {"address": "203.0.113.9", "login": "ada", "service": "webmail"}
+    assert house.ask("POST", "/api/successes", fields).body["counted"] == []
+    assert house.ask("GET", "/api/why/203.0.113.9").body["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "time", [1_789_999_400, 1_789_999_400.5, "2026-09-21T14:03:20Z", "2026-09-21T16:03:20+02:00"]
+)
+def test_a_report_may_tell_when_it_was(house: House, time: object) -> None:
+    assert report(house, address="203.0.113.9", service="webmail", time=time).status == 200
+    (failure,) = house.ask("GET", "/api/why/203.0.113.9").body["failures"]
+    assert failure["at"].startswith("2026-09-21T14:03:20")
+
+
+def test_a_report_from_the_future_is_taken_as_now(house: House) -> None:
+    assert report(house, address="203.0.113.9", service="a", time=house.now + 9_999).status == 200
+    (failure,) = house.ask("GET", "/api/why/203.0.113.9").body["failures"]
+    assert failure["at"] == "2026-09-21T14:13:20.000000Z"
+
+
+def test_a_report_older_than_the_period_is_refused(house: House) -> None:
+    told = report(house, address="203.0.113.9", service="webmail", time=house.now - HOUR)
+    assert (told.status, "older" in told.detail) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"address": "nonsense", "service": "webmail"}, 422),
+        ({"address": "10.0.0.0/8", "service": "webmail"}, 422),
+        ({"address": "203.0.113.9", "service": "Web Mail"}, 422),
+        ({"address": "203.0.113.9", "service": "x" * 33}, 422),
+        ({"address": "203.0.113.9", "service": ""}, 422),
+        ({"address": "203.0.113.9", "service": "a", "login": ""}, 422),
+        ({"address": "203.0.113.9"}, 400),
+        ({"service": "webmail"}, 400),
+        ({"address": 3405803785, "service": "webmail"}, 400),
+        ({"address": "203.0.113.9", "service": "a", "time": "yesterday"}, 400),
+        ({"address": "203.0.113.9", "service": "a", "time": "2026-09-21T14:03:20"}, 400),
+        ({"address": "203.0.113.9", "service": "a", "time": True}, 400),
+        ({"address": "203.0.113.9", "service": "a", "time": 1e300}, 400),
+        ({"address": "203.0.113.9", "service": "a", "password": "x"}, 400),
+    ],
+)
+def test_a_wrong_report_counts_for_nobody(
+    house: House, fields: dict[str, object], status: int
+) -> None:
+    assert report(house, **fields).status == status
+    assert house.ask("GET", "/api/top").body["addresses"] == []
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+
+def test_events_come_as_they_happen(house: House) -> None:
+    with closing(UnixConnection(house.socket)) as line:
+        line.request("GET", "/api/events")
+        stream = line.getresponse()
+        assert stream.headers.get_content_type() == "text/event-stream"
+        assert stream.readline().startswith(b":")
+        house.fail("203.0.113.9", "ada")
+        lines = [stream.readline() for _ in range(3)]
+        assert lines[:2] == [b"\n", b"event: auth.failed\n"]
+        event = json.loads(lines[2].removeprefix(b"data: "))
+        assert event == {
+            "event": "auth.failed",
+            "time": "2026-09-21T14:13:20.000000Z",
+            "service": "imap",
+            "address": "203.0.113.9",
+            "login": "ada",
+        }
+
+
+def test_the_end_of_a_ban_is_a_moment_in_its_event(house: House) -> None:
+    with closing(UnixConnection(house.socket)) as line:
+        line.request("GET", "/api/events")
+        stream = line.getresponse()
+        stream.readline()
+        house.ask("POST", "/api/bans", {"subject": "203.0.113.9", "for": "1h"})
+        stream.readline()
+        assert stream.readline() == b"event: ban.added\n"
+        event = json.loads(stream.readline().removeprefix(b"data: "))
+        assert event["until"] == "2026-09-21T15:13:20.000000Z"
+
+
+def test_a_follower_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house:
+        line = UnixConnection(house.socket)
+        line.request("GET", "/api/events")
+        stream = line.getresponse()
+        stream.readline()
+    # The house has seen to it that all of it is gone, with this stream still open.
+    with closing(line), pytest.raises(http.client.IncompleteRead):
+        stream.read()
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"%{octet:02X}" for octet in text.encode())

@@ -1,0 +1,251 @@
+"""Those who come to the doors: real client libraries, bare sockets, and the tools of attackers.
+
+Each is bounded in time. Any address of 127.0.0.0/8 can be the one they come from.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import smtplib
+import socket
+import subprocess
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum, unique
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_TOOL_SECONDS = 100
+
+
+@unique
+class Service(Enum):
+    IMAP = "imap"
+    SUBMISSION = "submission"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a service listens."""
+
+    service: Service
+    port: int
+    host: str = "127.0.0.1"
+
+
+@unique
+class Told(Enum):
+    """What came of a guess, as the client sees it."""
+
+    WRONG = "wrong credentials"
+    LATER = "try later"
+    OK = "logged in"
+    BYE = "told to go"
+    DROPPED = "dropped without a word"
+
+
+class UnexpectedAnswerError(Exception):
+    """The door said something that no client of it should ever hear."""
+
+
+def guess(
+    door: Door,
+    login: str,
+    password: str,
+    *,
+    source: str | None = None,
+    timeout_seconds: float = 30.0,
+) -> Told:
+    """Connect from *source*, try one password with the standard library's client, and leave."""
+    match door.service:
+        case Service.IMAP:
+            return _guess_imap(door, login, password, source, timeout_seconds)
+        case Service.SUBMISSION:
+            return _guess_submission(door, login, password, source, timeout_seconds)
+
+
+def guess_together(guesses: Iterable[Callable[[], Told]], *, at_once: int) -> list[Told]:
+    """Make all *guesses*, up to *at_once* of them at the same time."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda make: make(), guesses))
+
+
+class ImapFrom(imaplib.IMAP4):
+    """imaplib's client, coming from an address of choice."""
+
+    def __init__(self, door: Door, source: str | None = None, timeout: float = 30.0) -> None:
+        self._source = source
+        super().__init__(door.host, door.port, timeout)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        return socket.create_connection((self.host, self.port), timeout, _from(self._source))
+
+
+def _guess_imap(door: Door, login: str, password: str, source: str | None, timeout: float) -> Told:
+    try:
+        client = ImapFrom(door, source, timeout)
+        try:
+            client.login(login, password)
+            client.logout()
+        finally:
+            if client.state != "LOGOUT":
+                client.shutdown()
+    except imaplib.IMAP4.error as error:
+        return _told_by_imap(error)
+    except ConnectionError:
+        return Told.DROPPED
+    return Told.OK
+
+
+def _told_by_imap(error: imaplib.IMAP4.error) -> Told:
+    words = str(error)
+    if "[AUTHENTICATIONFAILED]" in words:
+        return Told.WRONG
+    if "[UNAVAILABLE]" in words and "BYE" not in words:
+        return Told.LATER
+    if isinstance(error, imaplib.IMAP4.abort) and "socket error" in words:
+        return Told.DROPPED
+    # A greeting is quoted with its BYE; after it the client gives up with the words behind BYE.
+    if "BYE" in words or isinstance(error, imaplib.IMAP4.abort):
+        return Told.BYE
+    raise UnexpectedAnswerError(words)
+
+
+def _guess_submission(
+    door: Door, login: str, password: str, source: str | None, timeout: float
+) -> Told:
+    try:
+        client = smtplib.SMTP(
+            door.host, door.port, "client.test", timeout, source_address=_from(source)
+        )
+        try:
+            client.ehlo_or_helo_if_needed()
+            client.user, client.password = login, password
+            client.auth("PLAIN", client.auth_plain)
+            client.quit()
+        finally:
+            client.close()
+    except smtplib.SMTPResponseException as error:
+        return _told_by_smtp(error.smtp_code, error.smtp_error)
+    except (smtplib.SMTPServerDisconnected, ConnectionError):
+        return Told.DROPPED
+    return Told.OK
+
+
+_SMTP_ANSWERS = {
+    (535, "5.7.8"): Told.WRONG,
+    (454, "4.7.0"): Told.LATER,
+    (421, "4.7.0"): Told.BYE,
+}
+
+
+def _told_by_smtp(code: int, text: bytes | str) -> Told:
+    words = text.decode(errors="replace") if isinstance(text, bytes) else text
+    try:
+        return _SMTP_ANSWERS[code, words.partition(" ")[0]]
+    except KeyError:
+        raise UnexpectedAnswerError(f"{code} {words}") from None
+
+
+def _from(source: str | None) -> tuple[str, int] | None:
+    return None if source is None else (source, 0)
+
+
+class Line:
+    """A bare connection to a door, for what no client library would do."""
+
+    def __init__(self, door: Door, *, source: str | None = None, timeout: float = 10.0) -> None:
+        self._socket = socket.create_connection((door.host, door.port), timeout, _from(source))
+        self._heard = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def say(self, octets: bytes) -> None:
+        self._socket.sendall(octets)
+
+    def hear(self, mark: bytes = b"\r\n") -> bytes:
+        """All up to and including *mark*; or less, where the other side closes before."""
+        while mark not in self._heard:
+            try:
+                more = self._socket.recv(65_536)
+            except ConnectionError:
+                more = b""
+            if not more:
+                said, self._heard = self._heard, b""
+                return said
+            self._heard += more
+        said, _, self._heard = self._heard.partition(mark)
+        return said + mark
+
+    def hear_all(self) -> bytes:
+        """All until the other side closes."""
+        parts = []
+        while part := self.hear():
+            parts.append(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def plain(login: str, password: str) -> bytes:
+    """SASL PLAIN's one message (RFC 4616 section 2) in base64."""
+    return b64encode(f"\0{login}\0{password}".encode())
+
+
+def offer(door: Door, login: str, password: str) -> bytes:
+    """All that a client sends which waits for no answer, up to and with its credentials."""
+    match door.service:
+        case Service.IMAP:
+            return f"a LOGIN {login} {password}\r\n".encode()
+        case Service.SUBMISSION:
+            return b"EHLO client.test\r\nAUTH PLAIN " + plain(login, password) + b"\r\n"
+
+
+def hydra(
+    door: Door, login: str, words: Sequence[str], *, at_once: int, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Let hydra try *words* in turn. How it ends says little: it gives up where doors shut."""
+    (folder / "words").write_text("".join(f"{word}\n" for word in words))
+    service = "imap" if door.service is Service.IMAP else "smtp"
+    return subprocess.run(
+        [
+            *["/usr/bin/hydra", "-I", "-f", "-W", "1", "-t", str(at_once)],
+            *["-l", login, "-P", "words", f"{service}://{door.host}:{door.port}/PLAIN"],
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=_TOOL_SECONDS,
+        check=False,
+    )
+
+
+def swaks(
+    door: Door, login: str, password: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Send a message through a submission door with swaks."""
+    return subprocess.run(
+        [
+            *["/usr/bin/swaks", "--server", door.host, "--port", str(door.port)],
+            *["--from", f"{login}@postfix.test", "--to", "friend@elsewhere.test"],
+            *["--auth", "PLAIN", "--auth-user", login, "--auth-password", password],
+            *["--helo", "client.test", *arguments],
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_TOOL_SECONDS,
+        check=False,
+    )

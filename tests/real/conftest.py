@@ -1,0 +1,93 @@
+"""Servers for the tests: one Dovecot and one Postfix for all, a mailward for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.real.daemon import Mailward
+from tests.real.processes import private_folder
+from tests.real.servers import Dovecot, Postfix, running
+
+# "opensesame" stands in every password that a test uses, so one look finds any that got out.
+ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with private_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[tuple[Dovecot, Postfix]]:
+    if os.geteuid() != 0:
+        pytest.fail("the tests against real servers need root: Dovecot and Postfix start with it")
+    with private_folder() as folder:
+        dovecot = Dovecot(folder, ACCOUNTS)
+        postfix = Postfix(folder, dovecot.sasl_socket)
+        with running(dovecot, postfix):
+            yield dovecot, postfix
+
+
+@pytest.fixture
+def dovecot(servers: tuple[Dovecot, Postfix]) -> Dovecot:
+    """The Dovecot of all tests, with no guess in its log yet."""
+    servers[0].forget_guesses()
+    return servers[0]
+
+
+@pytest.fixture
+def postfix(servers: tuple[Dovecot, Postfix]) -> Postfix:
+    """The Postfix of all tests, with an empty log."""
+    servers[1].forget_log()
+    return servers[1]
+
+
+class StartMailward(Protocol):
+    """Starts a mailward with these lines under [server.security], before these backends."""
+
+    def __call__(
+        self,
+        security: str,
+        *,
+        imap: int | None = None,
+        submission: int | None = None,
+        backend: str = "",
+        running: bool = True,
+    ) -> Mailward: ...
+
+
+@pytest.fixture
+def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[StartMailward]:
+    """A mailward in front of the servers of all tests, or of others by their ports."""
+    wards: list[Mailward] = []
+
+    def start(
+        security: str,
+        *,
+        imap: int | None = None,
+        submission: int | None = None,
+        backend: str = "",
+        running: bool = True,
+    ) -> Mailward:
+        ward = Mailward(
+            folder / f"mailward-{len(wards)}",
+            security=security,
+            dovecot=imap or dovecot.haproxy_port,
+            postfix=submission or postfix.haproxy_port,
+            backend=backend,
+        )
+        wards.append(ward)
+        if running:
+            ward.start()
+            dovecot.forget_guesses()
+        return ward
+
+    yield start
+    for ward in wards:
+        ward.finish()

@@ -1,0 +1,175 @@
+"""The commands, against a running daemon, word for word as they are documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.real.attack import Line, Told, guess
+from tests.real.conftest import ACCOUNTS, StartMailward
+from tests.real.daemon import Mailward
+
+KEY = "server.security.blocked-networks"
+
+
+def is_dropped(ward: Mailward, source: str) -> bool:
+    """Both doors agree on it."""
+    answers = []
+    for door in ward.doors:
+        with Line(door, source=source) as line:
+            answers.append(line.hear())
+    assert len({answer == b"" for answer in answers}) == 1, answers
+    return answers[0] == b""
+
+
+def test_the_documented_examples_block_what_they_say(mailward: StartMailward) -> None:
+    ward = mailward(
+        """fail2ban = "100/1d"
+blocked-networks = { "192.168.0.20", "10.0.0.0/8" }"""
+    )
+    assert set(ward.bans()) == {"192.168.0.20", "10.0.0.0/8"}
+    assert {ban["reason"] for ban in ward.bans().values()} == {"manual"}
+    assert "10.0.0.0/8" in ward.cli("why", "10.1.2.3")
+    assert set(ward.told("bans", "--address", "10.255.255.255")[0].items()) >= {
+        ("subject", "10.0.0.0/8")
+    }
+
+
+def test_a_network_of_the_file_is_dropped(mailward: StartMailward) -> None:
+    ward = mailward('blocked-networks = { "127.0.0.20", "127.10.0.0/16" }')
+    assert is_dropped(ward, "127.0.0.20")
+    assert is_dropped(ward, "127.10.255.1")
+    assert not is_dropped(ward, "127.0.0.21")
+    assert not is_dropped(ward, "127.11.0.1")
+
+
+@pytest.mark.parametrize(
+    ("member", "inside", "outside"),
+    [
+        ("127.0.0.5", "127.0.0.5", "127.0.0.6"),
+        ("127.5.0.0/16", "127.5.9.9", "127.6.0.1"),
+    ],
+)
+def test_the_documented_commands_block_and_unblock(
+    mailward: StartMailward, member: str, inside: str, outside: str
+) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    assert f"Successfully added key {KEY}.{member}." in ward.cli(
+        "server", "add-config", f"{KEY}.{member}"
+    )
+    ward.cli("server", "reload-config")
+    assert is_dropped(ward, inside)
+    assert not is_dropped(ward, outside)
+    assert f"{KEY}.{member}" in ward.cli("server", "list-config", KEY)
+    assert list(ward.bans()) == [member]
+
+    ward.cli("server", "delete-config", f"{KEY}.{member}")
+    ward.cli("server", "reload-config")
+    assert not is_dropped(ward, inside)
+    assert ward.bans() == {}
+    ward.cli("server", "delete-config", f"{KEY}.{member}", status=1)
+
+
+@pytest.mark.parametrize("member", ["192.168.1.1", "2001:db8::1", "2001:db8:1::/48", "10.0.0.0/8"])
+def test_keys_come_back_as_they_were_given(mailward: StartMailward, member: str) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    ward.cli("server", "add-config", f"{KEY}.{member}")
+    ward.cli("server", "reload-config")
+    assert list(ward.bans()) == [member]
+    assert f"{KEY}.{member}" in ward.cli("server", "list-config")
+    ward.crash()
+    ward.start()
+    assert list(ward.bans()) == [member]
+    ward.cli("server", "delete-config", f"{KEY}.{member}")
+    ward.cli("server", "reload-config")
+    assert ward.bans() == {}
+
+
+def test_a_blocked_ipv6_address_is_dropped_and_ipv4_is_not(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    ward.cli("server", "add-config", f"{KEY}.::1")
+    with Line(type(ward.imap)(ward.imap.service, ward.imap.port, "::1")) as line:
+        assert line.hear() == b""
+    assert not is_dropped(ward, "127.0.0.1")
+
+
+def test_a_whole_table_is_deleted_by_its_trailing_dot(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    for member in ("192.168.1.1", "192.168.1.10", "10.0.0.0/8"):
+        ward.cli("server", "add-config", f"{KEY}.{member}")
+    ward.cli("server", "delete-config", f"{KEY}.")
+    assert ward.bans() == {}
+
+
+def test_an_automatic_ban_is_a_key_and_deleting_it_lifts_it(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "1/1h"')
+    assert guess(ward.imap, "nobody", "wrong-opensesame", source="127.0.0.5") is Told.WRONG
+    assert is_dropped(ward, "127.0.0.5")
+    assert f"{KEY}.127.0.0.5" in ward.cli("server", "list-config")
+    ward.cli("server", "delete-config", f"{KEY}.127.0.0.5")
+    ward.cli("server", "reload-config")
+    assert not is_dropped(ward, "127.0.0.5")
+
+
+def test_bans_by_hand_act_at_once_and_end_by_themselves_or_by_lift(
+    mailward: StartMailward,
+) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    ward.cli("ban", "127.0.0.5", "--for", "1d", "--note", "seen in the news")
+    assert is_dropped(ward, "127.0.0.5")
+    assert ward.bans()["127.0.0.5"]["note"] == "seen in the news"
+    ward.cli("ban", "bob")
+    assert guess(ward.imap, "bob", ACCOUNTS["bob"]) is Told.LATER
+    ward.cli("lift", "127.0.0.5", "bob")
+    assert not is_dropped(ward, "127.0.0.5")
+    assert guess(ward.imap, "bob", ACCOUNTS["bob"]) is Told.OK
+
+
+def test_what_is_allowed_is_never_dropped_and_cannot_be_banned(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "2/1h"\nallowed-networks = { "127.0.0.5" }')
+    for number in range(4):
+        login, source = f"login{number}", "127.0.0.5"
+        assert guess(ward.imap, login, "wrong-opensesame", source=source) is Told.WRONG
+    assert not is_dropped(ward, "127.0.0.5")
+    assert "127.0.0.5" in ward.cli("ban", "127.0.0.5", status=1)
+
+
+def test_a_new_limit_holds_from_the_reload_on_and_a_wrong_one_changes_nothing(
+    mailward: StartMailward,
+) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    for number in range(3):
+        guess(ward.imap, f"login{number}", "wrong-opensesame", source="127.0.0.5")
+    ward.configure('fail2ban = "3"')
+    assert "fail2ban" in ward.cli("server", "reload-config", status=1)
+    assert not is_dropped(ward, "127.0.0.5")
+    ward.configure('fail2ban = "4/1d"')
+    ward.cli("server", "reload-config")
+    assert guess(ward.imap, "login9", "wrong-opensesame", source="127.0.0.5") is Told.WRONG
+    assert is_dropped(ward, "127.0.0.5")
+
+
+def test_another_program_reports_what_it_saw(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "2/1h"')
+    for _ in range(2):
+        ward.cli(
+            *["report", "failure", "--address", "127.0.0.5"],
+            *["--login", "bob", "--service", "webmail"],
+        )
+    assert is_dropped(ward, "127.0.0.5")
+    assert "webmail" in ward.cli("why", "bob")
+
+
+def test_status_names_the_doors_and_the_limit(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "7/1h"')
+    status = ward.cli("status")
+    for part in ("7/1h", str(ward.imap.port), str(ward.submission.port)):
+        assert part in status
+
+
+def test_a_command_without_a_daemon_says_so(mailward: StartMailward, folder: Path) -> None:
+    ward = mailward('fail2ban = "7/1h"', running=False)
+    told = ward.cli("bans", status=1)
+    assert len(told.splitlines()) == 1
+    assert "mailward serve" in told or str(folder) in told

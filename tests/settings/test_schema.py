@@ -1,0 +1,102 @@
+"""The schema: complete, consistent, and honest about what is not there yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailward.settings.build import check_key
+from mailward.settings.errors import SettingsError
+from mailward.settings.places import locate
+from mailward.settings.schema import SCHEMA, Effect, Key, Shape
+from tests.settings.sample import faults
+
+LATER_VALUES = [
+    *(("server.listener.imap.protocol", name) for name in
+      ("smtp", "managesieve", "jmap", "tcp", "manage")),
+    ("server.listener.imap.backend", "embedded"),
+    *(("backend.dovecot.client-address", name) for name in
+      ("proxy-v1", "imap-id", "xclient", "forwarded")),
+    *(("backend.dovecot.tls", name) for name in ("starttls", "implicit")),
+    *(("backend.dovecot.address", address) for address in
+      ("unix:/run/dovecot", "http://127.0.0.1:8080", "https://mail.example.org:443")),
+]  # fmt: skip
+
+
+def example(key: Key[object]) -> str:
+    names = {"<id>": "imap", "<network>": "192.0.2.1", "<name>": "admin", "<path>": "/jmap"}
+    flat = key.pattern
+    for place, name in names.items():
+        flat = flat.replace(place, name)
+    return flat
+
+
+def ids(key: Key[object]) -> str:
+    return key.pattern
+
+
+SUPPORTED = [key for key in SCHEMA if key.supported]
+LATER = [key for key in SCHEMA if not key.supported]
+
+
+def test_no_two_keys_are_one() -> None:
+    assert len({key.stem for key in SCHEMA}) == len(SCHEMA)
+
+
+@pytest.mark.parametrize("key", SCHEMA, ids=ids)
+def test_every_key_is_found_and_explained(key: Key[object]) -> None:
+    assert locate(example(key)).key is key
+    assert key.help
+    assert key.help == key.help.strip(" .")
+    assert key.pattern.endswith(">") == (key.shape is not Shape.ONE)
+
+
+@pytest.mark.parametrize("key", SUPPORTED, ids=ids)
+def test_every_default_is_a_value_the_key_takes(key: Key[object]) -> None:
+    assert key.takes
+    if key.default is not None:
+        key.read(key.default)
+
+
+@pytest.mark.parametrize("key", [k for k in SUPPORTED if k.shape is Shape.ONE], ids=ids)
+def test_every_key_of_the_file_is_read(key: Key[object]) -> None:
+    table, _, name = example(key).rpartition(".")
+    found = faults(f'[{table}]\n{name} = " "\n')
+    assert any(fault.startswith(f"mail.toml:2: {table}.{name}: ") for fault in found) or (
+        key.name in {"path", "socket"}
+    )
+
+
+@pytest.mark.parametrize("key", LATER, ids=ids)
+def test_a_key_of_a_later_version_is_refused_as_not_supported_yet(key: Key[object]) -> None:
+    flat = example(key)
+    table, _, name = flat.rpartition(".") if key.shape is Shape.ONE else (key.stem, ".", "x")
+    (fault,) = [
+        fault
+        for fault in faults(f'[{table.replace("<id>", "imap")}]\n"{name}" = "hunter2"\n')
+        if "not supported" in fault
+    ]
+    assert fault.startswith("mail.toml:2: ")
+    assert fault.endswith("is not supported yet")
+    with pytest.raises(SettingsError, match="is not supported yet"):
+        check_key(flat, "true")
+
+
+@pytest.mark.parametrize(("key", "value"), LATER_VALUES)
+def test_a_value_of_a_later_version_is_refused_as_not_supported_yet(key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f'"{value}" is not supported yet'):
+        check_key(key, value)
+    table, _, name = key.rpartition(".")
+    found = faults(f'[{table}]\n{name} = "{value}"\n')
+    assert any(f'{key}: "{value}" is not supported yet' in fault for fault in found)
+
+
+def test_what_is_felt_when() -> None:
+    by_effect = {
+        effect: {key.stem for key in SUPPORTED if key.effect is effect} for effect in Effect
+    }
+    assert by_effect[Effect.NOW] == {
+        "server.security.blocked-networks",
+        "server.security.blocked-logins",
+        "server.security.allowed-networks",
+    }
+    assert by_effect[Effect.RESTART] == {"store.type", "store.path", "management.socket"}

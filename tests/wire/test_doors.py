@@ -1,0 +1,53 @@
+"""What a door shows and says beyond its transcripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailward.wire.door import Door
+from mailward.wire.imap import ImapDoor, capabilities_after_login
+from mailward.wire.imap_watch import imap_watch
+from mailward.wire.smtp import SubmissionDoor, mechanism_names
+
+IMAP = ImapDoor((), passwords=True)
+SUBMISSION = SubmissionDoor((), hostname="mail.example.org", passwords=True)
+
+
+@pytest.mark.parametrize(("door", "opening"), [(IMAP, b"* BYE "), (SUBMISSION, b"421 4.")])
+def test_every_last_word_is_one_line_that_says_good_bye(door: Door, opening: bytes) -> None:
+    for words in (
+        door.banned(),
+        door.crowded(),
+        door.timed_out(),
+        door.stopping(),
+        door.too_many_failures(),
+    ):
+        assert words.startswith(opening)
+        assert words.endswith(b"\r\n")
+        assert words.count(b"\n") == 1
+
+
+def test_who_is_crowded_out_over_imap_is_told_to_come_again() -> None:
+    assert IMAP.crowded().startswith(b"* BYE [UNAVAILABLE] ")
+
+
+def test_compression_stays_where_nothing_has_to_be_watched() -> None:
+    capabilities = ["IMAP4rev1", "COMPRESS=DEFLATE"]
+    assert capabilities_after_login(capabilities) == tuple(capabilities)
+    assert imap_watch(capabilities) is None
+
+
+def test_where_a_second_login_is_possible_the_session_is_watched_in_plain() -> None:
+    capabilities = ["IMAP4rev1", "compress=deflate", "Unauthenticate"]
+    assert capabilities_after_login(capabilities) == ("IMAP4rev1",)
+    assert imap_watch(capabilities) is not None
+
+
+def test_both_forms_of_the_auth_keyword_are_understood() -> None:
+    assert mechanism_names(["AUTH PLAIN", "auth=login plain", "SIZE 1", ""]) == {"PLAIN", "LOGIN"}
+
+
+def test_a_door_without_a_backend_offers_what_it_can_carry() -> None:
+    assert b"AUTH=PLAIN AUTH=LOGIN" in ImapDoor((), passwords=True).greeting()
+    assert b"LOGINDISABLED" not in ImapDoor((), passwords=True).greeting()
+    assert b"AUTH=" not in ImapDoor((), passwords=False).greeting()

@@ -212,6 +212,27 @@ def test_the_end_of_a_ban_is_a_moment_in_its_event(house: House) -> None:
         assert event["until"] == "2026-09-21T15:13:20.000000Z"
 
 
+def test_a_silent_stream_stays_alive_and_misses_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailward.admin.events.KEEP_ALIVE_SECONDS", 0.02)
+    with closing(UnixConnection(house.socket)) as line:
+        line.request("GET", "/api/events")
+        stream = line.getresponse()
+        assert [stream.readline() for _ in range(4)][2] == b": still here\n"
+        house.fail("203.0.113.9", "ada")
+        house.fail("203.0.113.9", "bob")
+        heard: list[bytes] = []
+        while len(heard) < 2:
+            heard += [line for line in [stream.readline()] if line.startswith(b"data: ")]
+        assert [json.loads(data[6:])["login"] for data in heard] == ["ada", "bob"]
+    for _ in range(1_000):
+        if not house.guard.journal.entries.followed:
+            break
+        house.fail("192.0.2.1")
+    assert not house.guard.journal.entries.followed, "who has hung up is forgotten"
+
+
 def test_a_follower_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with open_house(tmp_path) as house:
         line = UnixConnection(house.socket)

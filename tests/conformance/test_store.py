@@ -14,6 +14,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockSetBack,
     FactPut,
     FailureAdded,
     SettingDeleted,
@@ -298,3 +299,17 @@ async def test_closing_twice_is_harmless(store: Store) -> None:
     await commit(store, failed(EVE, 1))
     await store.close()
     await store.close()
+
+
+async def test_failures_of_a_clock_that_was_ahead_are_taken_as_now(store: Store) -> None:
+    early, late = Instant(1_000.0), Instant(9_000.0)
+    await store.commit(
+        [FailureAdded(ADA, Failure(at, "imap", "192.0.2.1")) for at in (early, late)],
+        durable=False,
+    )
+    await store.commit([ClockSetBack(Instant(2_000.0))], durable=False)
+    kept = await store.failures(ADA, 9)
+    assert [(failure.at, failure.counterpart) for failure in kept] == [
+        (1_000.0, "192.0.2.1"),
+        (2_000.0, "192.0.2.1"),
+    ]

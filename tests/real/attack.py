@@ -158,8 +158,17 @@ class Line:
     """A bare connection to a door, for what no client library would do."""
 
     def __init__(self, door: Door, *, source: str | None = None, timeout: float = 10.0) -> None:
-        self._socket = socket.create_connection((door.host, door.port), timeout, _from(source))
+        family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout)
         self._heard = b""
+        self._is_closed = False
+        if source is not None:
+            self._socket.bind((source, 0))
+        try:
+            self._socket.connect((door.host, door.port))
+        except ConnectionResetError:  # closed so fast that connecting did not end before
+            self._is_closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -179,7 +188,7 @@ class Line:
         """All up to and including *mark*; or less, where the other side closes before."""
         while mark not in self._heard:
             try:
-                more = self._socket.recv(65_536)
+                more = b"" if self._is_closed else self._socket.recv(65_536)
             except ConnectionError:
                 more = b""
             if not more:
@@ -195,9 +204,6 @@ class Line:
         while part := self.hear():
             parts.append(part)
         return b"".join(parts)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def plain(login: str, password: str) -> bytes:

@@ -265,6 +265,8 @@ class Control:
         if subject.kind is not SubjectKind.ADDRESS:
             return
         network = subject_network(subject)
+        if network.prefixlen == network.max_prefixlen:
+            return
         for allowed in self.guard.policy.allowed.values():
             if is_inside(allowed, network):
                 yield allowed

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import UTC, datetime
 
-from mailward.guard.journal import Entry
+from mailward.guard.journal import Entry, utc
+from mailward.rules.model import Instant
 from mailward.settings.configuration import LogFormat, LogLevel, LogSettings
 
 _LEVELS = {
@@ -22,7 +22,7 @@ class TextLines(logging.Formatter):
     """``2026-11-22T10:00:00.000000Z info auth.failed service=imap ...``"""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_utc(record.created)} {record.levelname.lower()} {record.getMessage()}"
+        line = f"{utc(Instant(record.created))} {record.levelname.lower()} {record.getMessage()}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -31,7 +31,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": _utc(record.created),
+            "time": utc(Instant(record.created)),
             "level": record.levelname.lower(),
         }
         if isinstance(record.msg, Entry):
@@ -55,7 +55,3 @@ def set_up_logs(settings: LogSettings) -> None:
     root.handlers = [out]
     root.setLevel(logging.WARNING)
     logging.getLogger("mailward").setLevel(_LEVELS[settings.level])
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

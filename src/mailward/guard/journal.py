@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum, unique
 from types import MappingProxyType
 
@@ -90,6 +91,15 @@ class Journal:
         entry = Entry(event, now, known)
         _log.log(level, entry)
         self.entries.publish(entry)
+
+
+def utc(instant: Instant) -> str:
+    """An instant as the log writes it.
+
+    >>> utc(Instant(0.5))
+    '1970-01-01T00:00:00.500000Z'
+    """
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _printable(value: Value) -> str:

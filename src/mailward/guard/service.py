@@ -6,11 +6,11 @@ calls passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mailward.guard.drops import Drops
-from mailward.guard.journal import Event, Journal
+from mailward.guard.journal import Event, Journal, utc
 from mailward.guard.mirror import Mirror
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
@@ -21,7 +21,6 @@ from mailward.rules.model import (
     Ban,
     Failure,
     Instant,
-    Limit,
     Outcome,
     Reason,
     Subject,
@@ -29,7 +28,14 @@ from mailward.rules.model import (
 )
 from mailward.rules.policy import Policy, Term
 from mailward.rules.tallies import Tallies
-from mailward.stores.port import Contents, FailureAdded, Store, StoreError, TallyCleared
+from mailward.stores.port import (
+    ClockSetBack,
+    Contents,
+    FailureAdded,
+    Store,
+    StoreError,
+    TallyCleared,
+)
 
 MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
 
@@ -59,10 +65,9 @@ class Guard:
         self.evicted = 0
         self._store = store
         self._latest = now
-        for subject, instants in contents.failures.items():
-            limit = policy.limit(subject.kind)
-            if limit is not None:
-                self._restore(subject, [Instant(min(at, now)) for at in instants], limit, now)
+        # The longest idle come first, as if they had been counted here.
+        for subject, instants in sorted(contents.failures.items(), key=lambda kept: kept[1][-1]):
+            self._restore(subject, instants, now)
 
     # -- the three questions of a door ---------------------------------------------------------
 
@@ -218,13 +223,17 @@ class Guard:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _restore(
-        self, subject: Subject, instants: list[Instant], limit: Limit, now: Instant
-    ) -> None:
+    def _restore(self, subject: Subject, instants: Sequence[Instant], now: Instant) -> None:
+        if instants[-1] > now:
+            self.writer.note(ClockSetBack(now), now)
+        limit = self.policy.limit(subject.kind)
+        if limit is None:
+            return
         tallies = self.tallies[subject.kind]
         for at in instants:
             if now - at < limit.period_seconds:
-                self._evict(subject.kind, tallies.add(subject.name, limit, at, now), now)
+                gone = tallies.add(subject.name, limit, min(at, now), now)
+                self._evict(subject.kind, gone, now)
 
     def _step(self, attempt: Attempt, now: Instant, first_for: Subject | None = None) -> Step:
         """One look at *attempt*; *first_for* is the subject whose line it is first in."""
@@ -378,7 +387,7 @@ class Guard:
             **{ban.subject.kind.value: ban.subject.name},
             reason=ban.reason.value,
             failures=ban.failures or None,
-            until=ban.until,
+            until=None if ban.until is None else utc(ban.until),
         )
 
 

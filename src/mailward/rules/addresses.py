@@ -126,6 +126,17 @@ class Prefixes:
             return IPv4Address(int(address) & _LOW_32_BITS)
         return address
 
+    def fold_network(self, network: Network) -> Network:
+        """The network that is meant: the IPv4 network that a translator's only carries.
+
+        >>> Prefixes().fold_network(IPv6Network("64:ff9b::c000:200/120"))
+        IPv4Network('192.0.2.0/24')
+        """
+        address = self.fold(network.network_address)
+        if address.version == network.version or network.prefixlen < NAT64_PREFIX_BITS:
+            return network
+        return IPv4Network((address, network.prefixlen - NAT64_PREFIX_BITS), strict=False)
+
     def network(self, address: Address) -> Network:
         """The network that is counted and banned for a folded address."""
         if isinstance(address, IPv4Address):

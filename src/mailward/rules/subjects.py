@@ -32,7 +32,7 @@ def subject_from_text(text: str, policy: Policy) -> Subject:
         if text.startswith(prefix):
             return subject_of_kind(text[len(prefix) :], kind, policy)
     try:
-        return network_subject(parse_network(text))
+        return _network_subject(text, policy)
     except AddressError:
         if _looks_like_an_address(text):
             raise SubjectError(
@@ -50,7 +50,7 @@ def subject_of_kind(text: str, kind: SubjectKind, policy: Policy) -> Subject:
     match kind:
         case SubjectKind.ADDRESS:
             try:
-                return network_subject(parse_network(text))
+                return _network_subject(text, policy)
             except AddressError as error:
                 raise SubjectError(str(error)) from None
         case SubjectKind.LOGIN:
@@ -62,6 +62,10 @@ def subject_of_kind(text: str, kind: SubjectKind, policy: Policy) -> Subject:
             if not text:
                 raise SubjectError("an operator's name is missing")
             return Subject(kind, text)
+
+
+def _network_subject(text: str, policy: Policy) -> Subject:
+    return network_subject(policy.prefixes.fold_network(parse_network(text)))
 
 
 def _looks_like_an_address(text: str) -> bool:

@@ -36,19 +36,19 @@ def read_policy(reading: Reading, now: Instant) -> Policy:
     """The policy; the bans that the file spells out hold since *now*."""
     limit = reading.one(FAIL2BAN)
     login_limit = reading.given(LOGIN_FAIL2BAN)
-    naming = _naming(reading)
-    allowed, allowed_in_file = _allowed(reading)
+    naming, prefixes = _naming(reading), _prefixes(reading)
+    allowed, allowed_in_file = _allowed(reading, prefixes)
     return Policy(
         address_limit=_limit(limit),
         login_limit=_limit(limit if login_limit is None else login_limit.value),
         address_term=reading.one(BAN_PERIOD),
         login_term=reading.one(LOGIN_BAN_PERIOD),
         ban_closes_sessions=reading.one(BAN_CLOSES_SESSIONS),
-        prefixes=_prefixes(reading),
+        prefixes=prefixes,
         naming=naming,
         allowed=allowed,
         blocked=(
-            *_blocked_networks(reading, allowed_in_file, now),
+            *_blocked_networks(reading, prefixes, allowed_in_file, now),
             *_blocked_logins(reading, naming, now),
         ),
         max_tracked=reading.one(MAX_TRACKED),
@@ -130,23 +130,26 @@ def _ends(targets: Mapping[str, str]) -> dict[str, str]:
     return ends
 
 
-def _allowed(reading: Reading) -> tuple[NetworkTable[Network], NetworkTable[Network]]:
+def _allowed(
+    reading: Reading, prefixes: Prefixes
+) -> tuple[NetworkTable[Network], NetworkTable[Network]]:
     """The allowed networks: all of them, and those of the file alone."""
     allowed: NetworkTable[Network] = NetworkTable()
     in_file: NetworkTable[Network] = NetworkTable()
     for read in reading.members(ALLOWED_NETWORKS):
-        allowed.put(read.value, read.value)
+        network = prefixes.fold_network(read.value)
+        allowed.put(network, network)
         if not read.given.is_stored:
-            in_file.put(read.value, read.value)
+            in_file.put(network, network)
     return allowed, in_file
 
 
 def _blocked_networks(
-    reading: Reading, allowed_in_file: NetworkTable[Network], now: Instant
+    reading: Reading, prefixes: Prefixes, allowed_in_file: NetworkTable[Network], now: Instant
 ) -> list[Ban]:
     bans = {}
     for read in reading.members(BLOCKED_NETWORKS):
-        network = read.value
+        network = prefixes.fold_network(read.value)
         # What is allowed by a stored key wins over the file's blocks; that is no fault.
         allowed = next(allowed_in_file.enclosing(network), None)
         if network.prefixlen == 0:

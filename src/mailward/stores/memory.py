@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, islice
 from math import isnan
 
@@ -11,6 +12,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockSetBack,
     Contents,
     FactPut,
     FailureAdded,
@@ -73,6 +75,8 @@ class MemoryStore:
             case TallyCleared(subject):
                 for seq in list(self._failures.get(subject, ())):
                     self._forget(seq, subject)
+            case ClockSetBack(now):
+                self._set_back(now)
             case BanPut(ban):
                 self._bans[ban.subject] = ban
             case BanRemoved(subject):
@@ -83,6 +87,11 @@ class MemoryStore:
                 self._settings.pop(key, None)
             case FactPut(name, value):
                 self._facts[name] = value
+
+    def _set_back(self, now: Instant) -> None:
+        for failures in self._failures.values():
+            for seq, failure in failures.items():
+                failures[seq] = replace(failure, at=min(failure.at, now))
 
     def _forget(self, seq: int, subject: Subject) -> None:
         del self._order[seq]
@@ -95,6 +104,8 @@ def _has_its_instants(change: Change) -> bool:
     match change:
         case FailureAdded(_, failure):
             return not isnan(failure.at)
+        case ClockSetBack(now):
+            return not isnan(now)
         case BanPut(ban):
             return not isnan(ban.since)
         case TallyCleared() | BanRemoved() | SettingPut() | SettingDeleted() | FactPut():

@@ -33,6 +33,13 @@ class TallyCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSetBack:
+    """Every failure later than *now* happened now: the clock that said otherwise was wrong."""
+
+    now: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class BanPut:
     """*ban* takes the place of any ban on the same subject."""
 
@@ -65,7 +72,16 @@ class FactPut:
     value: str
 
 
-Change = FailureAdded | TallyCleared | BanPut | BanRemoved | SettingPut | SettingDeleted | FactPut
+Change = (
+    FailureAdded
+    | TallyCleared
+    | ClockSetBack
+    | BanPut
+    | BanRemoved
+    | SettingPut
+    | SettingDeleted
+    | FactPut
+)
 
 
 @dataclass(frozen=True, slots=True)

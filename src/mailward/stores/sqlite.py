@@ -28,6 +28,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockSetBack,
     Contents,
     FactPut,
     FailureAdded,
@@ -84,6 +85,11 @@ _FAILURE_ADDED = _Form(
     "INSERT INTO failure (subject, at, service, counterpart) VALUES ", "(?, ?, ?, ?)"
 )
 _TALLY_CLEARED = _Form("DELETE FROM failure WHERE subject IN (", "?", ")")
+_CLOCK_SET_BACK = _Form(
+    "WITH said(now) AS (VALUES ",
+    "(?)",
+    ") UPDATE failure SET at = (SELECT min(now) FROM said) WHERE at > (SELECT min(now) FROM said)",
+)
 _BAN_PUT = _Form("REPLACE INTO ban VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?)")
 _BAN_REMOVED = _Form("DELETE FROM ban WHERE subject IN (", "?", ")")
 _SETTING_PUT = _Form("REPLACE INTO setting VALUES ", "(?, ?)")
@@ -261,6 +267,8 @@ def _row(change: Change) -> tuple[_Form, _Row]:
             row = (subject.key, failure.at, failure.service, failure.counterpart)
         case TallyCleared(subject):
             form, row = _TALLY_CLEARED, (subject.key,)
+        case ClockSetBack(now):
+            form, row = _CLOCK_SET_BACK, (now,)
         case BanPut(ban):
             form, row = _BAN_PUT, _ban_row(ban)
         case BanRemoved(subject):

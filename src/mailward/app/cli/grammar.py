@@ -39,17 +39,18 @@ class _Grammar:
         self._commands = commands
 
     def command(self, name: str, does: str, run: Run | None) -> argparse.ArgumentParser:
+        """A command that runs *run*, or one (``None``) that has others below it."""
         parser = self._commands.add_parser(
             name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
         )
-        _add_global(parser)
+        _add_global(parser, answers=run is not _serve)
         if run is not None:
             parser.set_defaults(run=run, wrong=parser.error)
         return parser
 
 
-def _add_global(parser: argparse.ArgumentParser) -> None:
-    """What every command takes, before its name or behind it."""
+def _add_global(parser: argparse.ArgumentParser, *, answers: bool = True) -> None:
+    """What every command takes, before its name or behind it; *answers* can be had as JSON."""
     unset = argparse.SUPPRESS
     parser.add_argument(
         "--data", metavar="DIR", default=unset, help="the data directory (MAILWARD_DATA)"
@@ -57,9 +58,10 @@ def _add_global(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", metavar="FILE", default=unset, help="the configuration (MAILWARD_CONFIG)"
     )
-    parser.add_argument(
-        "--json", action="store_true", default=unset, help="print JSON instead of text"
-    )
+    if answers:
+        parser.add_argument(
+            "--json", action="store_true", default=unset, help="print JSON instead of text"
+        )
 
 
 def _add_serve(grammar: _Grammar) -> None:

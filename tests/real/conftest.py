@@ -59,6 +59,7 @@ class StartMailward(Protocol):
         submission: int | None = None,
         backend: str = "",
         running: bool = True,
+        has_servers: bool = True,
     ) -> Mailward: ...
 
 
@@ -74,6 +75,7 @@ def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[Start
         submission: int | None = None,
         backend: str = "",
         running: bool = True,
+        has_servers: bool = True,
     ) -> Mailward:
         ward = Mailward(
             folder / f"mailward-{len(wards)}",
@@ -84,7 +86,7 @@ def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[Start
         )
         wards.append(ward)
         if running:
-            ward.start()
+            ward.start(knows_backends=has_servers)
             dovecot.forget_guesses()
         return ward
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.real.attack import Door, ImapFrom, Service
-from tests.real.processes import Child, answers, eventually, free_port
+from tests.real.processes import Child, eventually, free_port
 
 PROGRAM = Path(sys.executable).with_name("mailward")
 PASSWORD_MARK = "opensesame"
@@ -112,7 +112,7 @@ class Mailward:
 
     # -- the process ------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, knows_backends: bool = True) -> None:
         """Start it, and wait until it is up and knows what the backends behind it can do."""
         child = Child(
             [PROGRAM, "serve", "--config", self.configuration, "--data", self.data],
@@ -121,7 +121,7 @@ class Mailward:
         )
         self._child = child
         child.wait_until(self._is_up)
-        if all(answers(port) for port in self._backends.values()):
+        if knows_backends:
             eventually(self._knows_its_backends, "the doors show what the backends can do")
 
     def serve_in_vain(self) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.real.attack import Door, Line, Service, Told, guess
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
+from tests.real.processes import eventually
 
 KEY = "server.security.blocked-networks"
 
@@ -93,6 +95,31 @@ def test_a_blocked_ipv6_address_is_dropped_and_ipv4_is_not(mailward: StartMailwa
     assert not is_dropped(ward, "127.0.0.1")
 
 
+def test_an_ipv6_attacker_is_banned_by_network_and_lifted_by_address(
+    mailward: StartMailward,
+) -> None:
+    ward = mailward('fail2ban = "2/1h"')
+    by_v6 = Door(Service.SUBMISSION, ward.submission.port, "::1")
+    for number in range(2):
+        assert guess(by_v6, f"login{number}", "wrong-opensesame") is Told.WRONG
+    assert guess(by_v6, "alice", ACCOUNTS["alice"]) is Told.DROPPED
+    assert list(ward.bans()) == ["::/64"]
+    assert "::/64" in ward.cli("why", "::1")
+    ward.cli("lift", "::1")
+    assert guess(by_v6, "alice", ACCOUNTS["alice"]) is Told.OK
+
+
+@pytest.mark.parametrize("member", ["10.0.0.0/33", "300.1.1.1", "fe80::1%eth0", "0.0.0.0/0"])
+def test_a_wrong_network_is_refused_and_changes_nothing(
+    mailward: StartMailward, member: str
+) -> None:
+    ward = mailward('fail2ban = "100/1d"')
+    told = ward.cli("server", "add-config", f"{KEY}.{member}", status=1)
+    assert len(told.splitlines()) == 1
+    ward.cli("ban", member, status=1)
+    assert ward.bans() == {}
+
+
 def test_a_whole_table_is_deleted_by_its_trailing_dot(mailward: StartMailward) -> None:
     ward = mailward('fail2ban = "100/1d"')
     for member in ("192.168.1.1", "192.168.1.10", "10.0.0.0/8"):
@@ -134,8 +161,18 @@ def test_what_is_allowed_is_never_dropped_and_cannot_be_banned(mailward: StartMa
     assert "127.0.0.5" in ward.cli("ban", "127.0.0.5", status=1)
 
 
+def reload_by_command(ward: Mailward) -> None:
+    ward.cli("server", "reload-config")
+
+
+def reload_by_signal(ward: Mailward) -> None:
+    ward.hang_up()
+    eventually(lambda: "config.reloaded" in ward.log(), "the configuration is reloaded")
+
+
+@pytest.mark.parametrize("reload", [reload_by_command, reload_by_signal])
 def test_a_new_limit_holds_from_the_reload_on_and_a_wrong_one_changes_nothing(
-    mailward: StartMailward,
+    mailward: StartMailward, reload: Callable[[Mailward], None]
 ) -> None:
     ward = mailward('fail2ban = "100/1d"')
     for number in range(3):
@@ -144,7 +181,7 @@ def test_a_new_limit_holds_from_the_reload_on_and_a_wrong_one_changes_nothing(
     assert "fail2ban" in ward.cli("server", "reload-config", status=1)
     assert not is_dropped(ward, "127.0.0.5")
     ward.configure('fail2ban = "4/1d"')
-    ward.cli("server", "reload-config")
+    reload(ward)
     assert guess(ward.imap, "login9", "wrong-opensesame", source="127.0.0.5") is Told.WRONG
     assert is_dropped(ward, "127.0.0.5")
 
@@ -172,3 +209,9 @@ def test_a_command_without_a_daemon_says_so(mailward: StartMailward, folder: Pat
     told = ward.cli("bans", status=1)
     assert len(told.splitlines()) == 1
     assert "mailward serve" in told or str(folder) in told
+
+
+def test_the_example_configuration_is_right(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "7/1h"', running=False)
+    example = Path(__file__).parents[2] / "examples" / "loopback.toml"
+    ward.cli("serve", "--check", "--config", str(example))

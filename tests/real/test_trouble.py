@@ -5,17 +5,19 @@ from __future__ import annotations
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
+from socket import SHUT_RDWR, create_server, socket
 from sqlite3 import connect
+from threading import Thread
 
 import pytest
 
 from tests.real.attack import Door, Line, Service, Told, guess, offer
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
-from tests.real.processes import eventually
+from tests.real.processes import eventually, free_port
 
 Trouble = Callable[[Mailward], AbstractContextManager[None]]
 
@@ -195,6 +197,17 @@ def test_sessions_that_read_nothing_are_held_back_not_stored(mailward: StartMail
     settle(ward, before)
 
 
+def test_a_daemon_full_of_clients_in_every_state_stops_in_time(mailward: StartMailward) -> None:
+    ward = mailward(MANY)
+    with ExitStack() as stack:
+        for door in ward.doors:
+            for speech in SPEECHES[door.service]:
+                line = stack.enter_context(Line(door))
+                line.hear()
+                line.say(speech)
+        ward.stop()
+
+
 def test_an_address_with_too_many_waiting_is_told_so_and_others_are_served(
     mailward: StartMailward,
 ) -> None:
@@ -218,3 +231,77 @@ def settle(ward: Mailward, descriptors: int) -> None:
     assert ward.bans() == {}
     for door in ward.doors:
         assert guess(door, "alice", ACCOUNTS["alice"]) is Told.OK
+
+
+def hang_up(client: socket) -> None:
+    client.close()
+
+
+def say_nothing(client: socket) -> None:
+    client.recv(65_536)
+
+
+def talk_nonsense(client: socket) -> None:
+    client.sendall(b"\0\xff nonsense\n" * 10)
+
+
+def greet_as_logged_in(client: socket) -> None:
+    client.sendall(b"* PREAUTH welcome\r\n")
+
+
+def greet_without_end(client: socket) -> None:
+    client.sendall(b"* OK " + b"x" * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "manner", [hang_up, say_nothing, talk_nonsense, greet_as_logged_in, greet_without_end]
+)
+def test_a_server_behind_that_misbehaves_is_told_as_try_later_and_counts_nothing(
+    mailward: StartMailward, manner: Callable[[socket], None]
+) -> None:
+    with misbehaving_server(manner) as port:
+        ward = mailward(
+            'fail2ban = "1/1d"',
+            imap=port,
+            submission=port,
+            backend='connect-timeout = "1s"',
+            has_servers=False,
+        )
+        for door in ward.doors:
+            assert guess(door, "alice", "wrong-opensesame") is Told.LATER
+        assert ward.bans() == {}
+
+
+def test_with_no_server_behind_it_starts_and_everyone_is_told_to_try_later(
+    mailward: StartMailward,
+) -> None:
+    ward = mailward(
+        'fail2ban = "1/1d"', imap=free_port(), submission=free_port(), has_servers=False
+    )
+    for door in ward.doors:
+        assert guess(door, "alice", "wrong-opensesame") is Told.LATER
+    assert ward.bans() == {}
+
+
+@contextmanager
+def misbehaving_server(manner: Callable[[socket], None]) -> Iterator[int]:
+    """Treats everyone who connects in this *manner*."""
+    port = free_port()
+    clients: list[socket] = []
+    with create_server(("127.0.0.1", port)) as listening:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listening.accept()
+                    clients.append(client)
+                    with suppress(OSError):
+                        manner(client)
+
+        thread = Thread(target=accept)
+        thread.start()
+        yield port
+        listening.shutdown(SHUT_RDWR)
+        for client in clients:
+            client.close()
+        thread.join()

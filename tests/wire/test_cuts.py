@@ -19,13 +19,13 @@ from mailward.wire.door import (
     Mechanism,
     Offered,
 )
-from mailward.wire.imap import ImapDoor
-from mailward.wire.imap_backend import ImapLogin
-from mailward.wire.imap_watch import imap_watch
+from mailward.wire.imap.backend import ImapLogin
+from mailward.wire.imap.door import ImapDoor
+from mailward.wire.imap.watch import imap_watch
 from mailward.wire.secret import Secret
-from mailward.wire.smtp import SubmissionDoor
-from mailward.wire.smtp_backend import SmtpLogin
-from mailward.wire.smtp_watch import SubmissionWatch
+from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import SubmissionDoor
+from mailward.wire.smtp.watch import SubmissionWatch
 
 JOE = Credentials(Mechanism.LOGIN, b"joe", Secret(b"s3cret"))
 PLAIN = b"AGpvZQBzM2NyZXQ="

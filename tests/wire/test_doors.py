@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailward.wire.door import Door
-from mailward.wire.imap import ImapDoor, capabilities_after_login
-from mailward.wire.imap_watch import imap_watch
-from mailward.wire.smtp import SubmissionDoor, mechanism_names
+from mailward.wire.imap.door import ImapDoor, capabilities_after_login
+from mailward.wire.imap.watch import imap_watch
+from mailward.wire.smtp.door import SubmissionDoor, mechanism_names
 
 IMAP = ImapDoor((), passwords=True)
 SUBMISSION = SubmissionDoor((), hostname="mail.example.org", passwords=True)

@@ -19,11 +19,11 @@ from mailward.wire.door import (
     Mechanism,
     Offered,
 )
-from mailward.wire.imap import ImapDoor
-from mailward.wire.imap_backend import ImapLogin
+from mailward.wire.imap.backend import ImapLogin
+from mailward.wire.imap.door import ImapDoor
 from mailward.wire.secret import Secret
-from mailward.wire.smtp import SubmissionDoor
-from mailward.wire.smtp_backend import SmtpLogin
+from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import SubmissionDoor
 
 ALLOWED = st.integers(1, 255).map(lambda octet: bytes([octet]))
 SPECIAL = st.sampled_from([b'"', b"\\", b"{3}", b"\r\n", b" ", b"(", b"*", b"a b", b"\xc3\xa9"])

@@ -9,11 +9,11 @@ import pytest
 
 from mailward.wire.dialogue import Dialogue
 from mailward.wire.door import Credentials, Door, Mechanism, Offered
-from mailward.wire.imap import ImapDoor
-from mailward.wire.imap_backend import ImapLogin
+from mailward.wire.imap.backend import ImapLogin
+from mailward.wire.imap.door import ImapDoor
 from mailward.wire.secret import Secret
-from mailward.wire.smtp import SubmissionDoor
-from mailward.wire.smtp_backend import SmtpLogin
+from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import SubmissionDoor
 
 PASSWORD = b"correcthorse"
 PLAIN = b64encode(b"\0joe\0" + PASSWORD)

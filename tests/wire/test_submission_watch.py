@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailward.wire.dialogue import SecondLoginError
-from mailward.wire.smtp_watch import SubmissionWatch
+from mailward.wire.smtp.watch import SubmissionWatch
 from tests.wire.test_cuts import CUTS, pieces
 
 CODES = st.integers(200, 599).filter(lambda code: code not in {220, 235, 334, 535})

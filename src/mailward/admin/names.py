@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-
 from mailward.guard.service import Guard
-from mailward.rules.addresses import Prefixes, network_subject, subject_network
-from mailward.rules.model import Network, Subject, SubjectKind
+from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
 from mailward.rules.subjects import SubjectError, subject_from_text, subject_of_kind
 
@@ -21,7 +18,6 @@ _STEMS = {
     SubjectKind.OPERATOR: BLOCKED_OPERATORS,
 }
 _LOGIN_PREFIX = f"{SubjectKind.LOGIN.value}:"
-_CARRIED_BITS = 96  # RFC 6052 section 2.2: what stands before the IPv4 address
 
 
 def ban_key(subject: Subject) -> str:
@@ -64,7 +60,7 @@ def spelled(subject: Subject) -> str:
 
 
 def read_subject(text: str, policy: Policy, kind: SubjectKind | None = None) -> Subject:
-    """The subject that *text* names; a network that only carries an IPv4 network is that one.
+    """The subject that *text* names.
 
     Raises:
         SubjectError: it names none.
@@ -73,13 +69,9 @@ def read_subject(text: str, policy: Policy, kind: SubjectKind | None = None) -> 
         subject = subject_from_text(text, policy)
     else:
         subject = subject_of_kind(text, kind, policy)
-    match subject.kind:
-        case SubjectKind.ADDRESS:
-            return network_subject(_carried(subject_network(subject), policy.prefixes))
-        case SubjectKind.LOGIN:
-            return subject
-        case SubjectKind.OPERATOR:
-            raise SubjectError("operators cannot be banned: manage listeners are not supported yet")
+    if subject.kind is SubjectKind.OPERATOR:
+        raise SubjectError("operators cannot be banned: manage listeners are not supported yet")
+    return subject
 
 
 def find_subject(text: str, guard: Guard, kind: SubjectKind | None = None) -> Subject:
@@ -96,11 +88,3 @@ def find_subject(text: str, guard: Guard, kind: SubjectKind | None = None) -> Su
     if is_login and guard.mirror.on(known) is not None:
         return known
     return read_subject(text, guard.policy, kind)
-
-
-def _carried(network: Network, prefixes: Prefixes) -> Network:
-    """The IPv4 network inside a translator's, or *network* itself."""
-    address = prefixes.fold(network.network_address)
-    if address.version == network.version or network.prefixlen < _CARRIED_BITS:
-        return network
-    return ip_network((address, network.prefixlen - _CARRIED_BITS), strict=False)

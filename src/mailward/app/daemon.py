@@ -102,6 +102,7 @@ async def _run(
     for fault in built.stored_faults:
         _log.error("left out of the configuration: %s", fault)
     configuration = built.configuration or configuration
+    set_up_logs(configuration.log)
     try:
         async with asyncio.TaskGroup() as tasks:
             program = Program(configuration, store, contents, clock, tasks)
@@ -157,6 +158,8 @@ async def _reload(control: Control) -> None:
         await control.keys.reload()
     except RefusedError as error:
         _log.error("not reloaded: %s", error)
+        for complaint in error.complaints:
+            _log.error("not reloaded: %s", complaint.message)
 
 
 def _say_what_is_open(program: Program, data: Path) -> None:

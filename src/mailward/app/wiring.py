@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from mailward.app.logs import set_up_logs
 from mailward.backends.port import Backend
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
 from mailward.edges.doors import Doors, Prepared
@@ -23,6 +25,8 @@ from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
+
+_log = logging.getLogger("mailward.daemon")
 
 Clock = Callable[[], Instant]
 
@@ -74,6 +78,7 @@ class Program:
             SettingsError: a new socket cannot be opened; nothing has changed.
         """
         prepared = self.doors.prepare(configuration)
+        set_up_logs(configuration.log)
         self.guard.adopt(configuration.policy, self._clock())
         self._open(prepared)
 
@@ -119,5 +124,8 @@ class Program:
 
     async def _sweep(self, sweep: Sweep) -> None:
         while True:
-            await sweep.once(self._clock())
+            try:
+                await sweep.once(self._clock())
+            except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
+                _log.exception("the housekeeping failed; it goes on")
             await asyncio.sleep(SWEEP_SECONDS)

@@ -21,11 +21,11 @@ from mailward.wire.dialogue import (
     Watch,
 )
 from mailward.wire.door import Credentials
-from mailward.wire.imap_backend import ImapLogin
-from mailward.wire.imap_watch import imap_watch
+from mailward.wire.imap.backend import ImapLogin
+from mailward.wire.imap.watch import imap_watch
 from mailward.wire.proxyline import TlsFacts, proxy_v2_header
-from mailward.wire.smtp_backend import SmtpLogin
-from mailward.wire.smtp_watch import SubmissionWatch
+from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.watch import SubmissionWatch
 
 PROBE_AGAIN_SECONDS = 600.0
 PROBE_SOON_SECONDS = 5.0  # while the backend is down: a user waits

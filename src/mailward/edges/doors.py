@@ -17,8 +17,8 @@ from mailward.settings.configuration import Bind, Configuration, Protocol
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
 from mailward.wire.door import Door
-from mailward.wire.imap import ImapDoor
-from mailward.wire.smtp import SubmissionDoor
+from mailward.wire.imap.door import ImapDoor
+from mailward.wire.smtp.door import SubmissionDoor
 
 Backends = Mapping[tuple[str, Protocol], Backend]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import Credentials, Mechanism
-from mailward.wire.imap_command import quoted
+from mailward.wire.imap.command import quoted
 from mailward.wire.lines import CRLF
 from mailward.wire.login_dialogue import LoginDialogue, State, printable, tokens
 from mailward.wire.sasl import carrier, messages

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto, unique
 
 from mailward.wire.dialogue import SecondLoginError, Watch
-from mailward.wire.imap import can_unauthenticate
+from mailward.wire.imap.door import can_unauthenticate
 from mailward.wire.lines import Literal, literal_at_end
 
 MAX_HEAD_OCTETS = 1_024  # tag and name of a command

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
 from mailward.wire.lines import CRLF, LineError, Lines
-from mailward.wire.smtp_reply import ReplyLine, reply_line
+from mailward.wire.smtp.reply import ReplyLine, reply_line
 
 _OK = 250
 _WRONG = 535

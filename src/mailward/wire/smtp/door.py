@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Reply
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.sasl import exchange_named
-from mailward.wire.smtp_reply import is_name
+from mailward.wire.smtp.reply import is_name
 
 _NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
 _CARRIED = {"PLAIN", "LOGIN"}

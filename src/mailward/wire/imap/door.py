@@ -17,7 +17,7 @@ from mailward.wire.door import (
     Mechanism,
     Reply,
 )
-from mailward.wire.imap_command import Command, Head, WordError, Words
+from mailward.wire.imap.command import Command, Head, WordError, Words
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.lines import LineError, Literal, literal_at_end
 from mailward.wire.sasl import Malformed, credentials, exchange_named

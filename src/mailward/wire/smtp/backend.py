@@ -7,8 +7,8 @@ from mailward.wire.door import Credentials, Mechanism
 from mailward.wire.lines import CRLF
 from mailward.wire.login_dialogue import LoginDialogue, State, tokens
 from mailward.wire.sasl import carrier, messages
-from mailward.wire.smtp import mechanism_names
-from mailward.wire.smtp_reply import is_name, reply_line
+from mailward.wire.smtp.door import mechanism_names
+from mailward.wire.smtp.reply import is_name, reply_line
 
 MAX_COMMAND_LINE_OCTETS = 512  # RFC 5321 section 4.5.3.1.4, CRLF included
 MAX_REPLY_LINES = 256

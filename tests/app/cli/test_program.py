@@ -153,7 +153,8 @@ def test_the_status_fits_on_one_screen(house: House, shell: Shell) -> None:
     printed = shell("status")
     assert printed.lines[0] == "mailward 1.2.3, up 1h 1m, since 2026-09-21 14:13:20 UTC"
     assert "store     ok" in printed.lines
-    assert "addresses 3/1h (banned: never), logins 3/1h (banned: limit)" in printed.out
+    assert "addresses banned at 3/1h, until lifted" in printed.lines
+    assert "logins    banned at 3/1h, until the window has room again" in printed.lines
     assert ["imap", "imap", "127.0.0.1:1143", "dovecot", "ready"] in [
         line.split() for line in printed.lines
     ]

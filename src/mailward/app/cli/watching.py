@@ -38,10 +38,8 @@ def _status_lines(answer: Json) -> Iterator[str]:
         yield "store     ok"
     else:
         yield f"store     DEGRADED: {shown(store['reason'])}; {store['behind']} changes wait"
-    yield (
-        f"limit     addresses {policy['fail2ban']} (banned: {policy['ban-period']}), "
-        f"logins {policy['login-fail2ban']} (banned: {policy['login-ban-period']})"
-    )
+    yield f"addresses {_limit(policy['fail2ban'], policy['ban-period'])}"
+    yield f"logins    {_limit(policy['login-fail2ban'], policy['login-ban-period'])}"
     yield f"bans      {bans['all']}, {bans['file']} of them in the configuration file"
     known = answer["counted"]
     yield f"counting  {known['address']} addresses and {known['login']} logins with failures"
@@ -68,6 +66,24 @@ def _status_lines(answer: Json) -> Iterator[str]:
         yield ""
         yield "Stored keys that are wrong and not in force:"
         yield from map(shown, answer["faults"])
+
+
+def _limit(limit: str, term: str) -> str:
+    """A limit and how long its bans last.
+
+    >>> _limit("100/1d", "never"), _limit("none", "never")
+    ('banned at 100/1d, until lifted', 'not counted')
+    """
+    if limit == "none":
+        return "not counted"
+    match term:
+        case "never":
+            lasting = "until lifted"
+        case "limit":
+            lasting = "until the window has room again"
+        case period:
+            lasting = f"for {period}"
+    return f"banned at {limit}, {lasting}"
 
 
 def _lasting(seconds: int) -> str:

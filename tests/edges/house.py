@@ -176,7 +176,7 @@ def policy(limit: str, **rest: object) -> Policy:
 
 
 def configuration(
-    ports: dict[Protocol, int], rules: Policy, doors: DoorLimits, answer_ms: int = 5_000
+    ports: dict[Protocol, int], rules: Policy, doors: DoorLimits, connect_ms: int, answer_ms: int
 ) -> Configuration:
     return Configuration(
         hostname="mail.test",
@@ -192,7 +192,7 @@ def configuration(
                     "127.0.0.1",
                     port,
                     ClientAddress.NONE,
-                    timedelta(seconds=2),
+                    timedelta(milliseconds=connect_ms),
                     timedelta(milliseconds=answer_ms),
                 )
                 for protocol, port in ports.items()
@@ -209,6 +209,7 @@ def configuration(
 async def open_house(
     rules: Policy | None = None,
     doors: DoorLimits | None = None,
+    connect_ms: int = 2_000,
     answer_ms: int = 5_000,
 ) -> AsyncIterator[Premises]:
     """Everything, from the mail server to the doors; ended and checked for leaks afterwards."""
@@ -220,7 +221,9 @@ async def open_house(
         ),
     }
     ports = {p: s.sockets[0].getsockname()[1] for p, s in behind.items()}
-    settings = configuration(ports, rules or policy("3/1h"), doors or limits(), answer_ms)
+    settings = configuration(
+        ports, rules or policy("3/1h"), doors or limits(), connect_ms, answer_ms
+    )
     now = [NOON]
     store = MemoryStore()
     guard = Guard(store, settings.policy, Journal(), await store.load(), now[0])

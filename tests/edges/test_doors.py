@@ -243,6 +243,10 @@ async def _refuses(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
     writer.transport.abort()
 
 
+async def _says_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
 async def _closes_at_the_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] x\r\n")
     await reader.readline()
@@ -268,6 +272,7 @@ async def _is_silent_after_the_guess(
     "behaviour",
     [
         _refuses,
+        _says_nothing,
         _closes_at_the_answer,
         _talks_nonsense,
         _greets_preauth,
@@ -275,13 +280,26 @@ async def _is_silent_after_the_guess(
     ],
 )
 async def test_a_broken_backend_bans_nobody(behaviour: Behaviour) -> None:
-    async with open_house(policy("1/1h"), answer_ms=100) as house:
+    async with open_house(policy("1/1h"), connect_ms=100, answer_ms=100) as house:
         house.server.behaviour = behaviour
         for _ in range(3):
             assert (await house.imap_login("ada", "right")).startswith(b"a NO [UNAVAILABLE]")
         house.server.behaviour = None
         assert (await house.imap_login("ada", "right")).startswith(b"a OK")
         assert house.guard.journal.counts[Event.AUTH_UNAVAILABLE, "imap"] == 3
+
+
+async def test_a_client_that_asks_and_reads_nothing_is_read_no_further() -> None:
+    async with open_house() as house:
+        reader, writer = await house.connect()
+        await reader.readline()
+        writer.transport.pause_reading()  # type: ignore[attr-defined] # how a client is deaf
+        for _ in range(200):
+            writer.write(b"a CAPABILITY\r\n" * 5_000)
+            await asyncio.sleep(0)
+        sent = 200 * 5_000 * len(b"a CAPABILITY\r\n")
+        assert writer.transport.get_write_buffer_size() > sent // 4
+        writer.transport.abort()
 
 
 async def test_a_second_login_inside_a_submission_session_ends_it_and_counts_if_wrong() -> None:

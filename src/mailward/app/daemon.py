@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import sys
@@ -143,7 +144,16 @@ async def _serve_until_told(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.create_task(_reload(control)))
+    has_terminal = sys.stderr.isatty()
+
+    def hang_up() -> None:
+        # From a terminal that was closed it means "end"; from anybody else "read anew".
+        if has_terminal and not _is_terminal_there():
+            told.set()
+        else:
+            tasks.create_task(_reload(control))
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     _say_what_is_open(program, data)
     notify("READY=1")
     await told.wait()
@@ -151,6 +161,14 @@ async def _serve_until_told(
     _log.info("stopping")
     await api.cleanup()
     await program.stop()
+
+
+def _is_terminal_there() -> bool:
+    try:
+        os.tcgetpgrp(sys.stderr.fileno())
+    except OSError:
+        return False
+    return True
 
 
 async def _reload(control: Control) -> None:
@@ -177,7 +195,7 @@ def _say_what_is_open(program: Program, data: Path) -> None:
                 'hit everybody; "proxy-v2" is better',
                 upstream.settings.name,
             )
-    _log.info("next: mailward --data %s status", data)
+    _log.info("next: %s --data %s status", sys.argv[0], data)
 
 
 def _read_file(path: Path | None) -> Mapping[str, Entry]:

@@ -164,7 +164,7 @@ def test_the_status_fits_on_one_screen(house: House, shell: Shell) -> None:
 
 
 def test_top_shows_attackers_and_attacked(house: House, shell: Shell) -> None:
-    assert "There are no failed addresses." in shell("top").out
+    assert "No address has failures." in shell("top").out
     for _ in range(3):
         house.fail("203.0.113.9", "ada")
     house.fail("203.0.113.10", "bob")

@@ -121,13 +121,16 @@ def top(options: argparse.Namespace) -> int:
 
 
 def _top_lines(answer: Json) -> Iterator[str]:
-    tables = (("ADDRESS", "LOGINS", "addresses"), ("LOGIN", "ADDRESSES", "logins"))
-    for name, others, field in tables:
+    tables = (
+        ("ADDRESS", "LOGINS", "addresses", "No address has failures."),
+        ("LOGIN", "ADDRESSES", "logins", "No login has failures."),
+    )
+    for name, others, field, nothing in tables:
         if answer[field]:
             head = (name, "FAILURES", "BANNED", "LAST", "SERVICES", others)
             yield from table(head, [_busy_cells(row) for row in answer[field]], (5, 4))
         else:
-            yield f"There are no failed {field}."
+            yield nothing
         yield ""
 
 

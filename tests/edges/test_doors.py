@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from mailward.edges.listener import BindError, open_socket
 from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.rules.model import Subject, SubjectKind
-from mailward.settings.configuration import Protocol
+from mailward.settings.configuration import Bind, Protocol
 from tests.edges.house import Behaviour, limits, open_house, policy
 
 ADA = Subject(SubjectKind.LOGIN, "ada")
@@ -223,6 +225,24 @@ async def test_one_address_cannot_fill_the_lobby() -> None:
             writer.close()
 
 
+async def test_a_burst_of_one_address_gets_no_more_places_than_it_may_have() -> None:
+    async with open_house(doors=limits(max_waiting_per_address=2)) as house:
+        connections = await asyncio.gather(*(house.connect() for _ in range(30)))
+        greetings = [await reader.readline() for reader, _ in connections]
+        assert sum(greeting.startswith(b"* OK") for greeting in greetings) == 2
+        for _, writer in connections:
+            writer.close()
+
+
+async def test_refusals_end_a_connection_as_failures_do() -> None:
+    async with open_house(policy("1/1h")) as house:
+        await house.imap_login("ada", "x", "127.0.1.1")
+        reader, writer = await house.connect()
+        writer.write(b"a LOGIN ada x\r\n" * 10)
+        assert (await reader.read()).count(b"[UNAVAILABLE]") == 3
+        writer.close()
+
+
 async def test_a_full_lobby_lets_the_oldest_of_the_largest_crowd_go() -> None:
     async with open_house(doors=limits(max_waiting=3)) as house:
         lonely_reader, lonely = await house.connect(source="127.0.9.1")
@@ -327,6 +347,16 @@ async def test_no_password_is_in_any_log(caplog: pytest.LogCaptureFixture) -> No
         writer.transport.abort()
     assert "auth.failed" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+async def test_no_descriptor_left_is_a_fault_that_changes_nothing() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(BindError, match="Too many open files"):
+            open_socket(Bind("127.0.0.1", 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_clients_that_vanish_in_every_state_leave_nothing_behind() -> None:

@@ -122,6 +122,21 @@ async def test_leaving_the_line_leaves_no_reservation_behind(scene: Scene) -> No
     assert scene.guard.reservations.held(ADA) == 3
 
 
+async def test_who_leaves_the_line_in_the_moment_it_moves_on_harms_nobody(scene: Scene) -> None:
+    tickets = [await scene.ticket("192.0.2.1") for _ in range(3)]
+    loop = asyncio.get_running_loop()
+    leaver = loop.create_task(scene.screen("192.0.2.1"))
+    winner = loop.create_task(scene.screen("192.0.2.1"))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await scene.guard.settle(tickets[0], Outcome.SUCCEEDED, scene.now)
+    assert isinstance(await winner, Ticket)
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    assert scene.guard.reservations.held(ADA) == 3
+    assert scene.guard.reservations.lines() == []
+
+
 async def test_an_outage_bans_nobody_and_a_success_resets_nothing(scene: Scene) -> None:
     for _ in range(20):
         await scene.try_to_log_in("192.0.2.1", outcome=Outcome.UNAVAILABLE)
@@ -269,6 +284,42 @@ async def test_an_allowed_address_is_never_counted_but_its_logins_are() -> None:
     with pytest.raises(operations.AllowedError, match=r"192\.0\.2\.0/24"):
         await operations.ban(scene.guard, HERE, None, "", scene.now)
     await scene.stop()
+
+
+async def test_the_sweep_bans_no_address_that_is_allowed_by_now(scene: Scene) -> None:
+    for name in "ab":
+        await scene.try_to_log_in("192.0.2.1", name)
+    allowed: NetworkTable[Network] = NetworkTable()
+    allowed.put(ip_network("192.0.2.0/24"), ip_network("192.0.2.0/24"))
+    scene.guard.adopt(policy("2/1h", allowed=allowed), scene.now)
+    await Sweep(scene.guard).once(scene.now)
+    assert await operations.bans(scene.guard, scene.now) == []
+
+
+async def test_a_short_ban_by_hand_does_not_make_the_automatic_one_a_manual_one(
+    scene: Scene,
+) -> None:
+    tickets = [await scene.ticket("192.0.2.1", name) for name in "abc"]
+    minute = type(scene.now)(scene.now + 60)
+    await operations.ban(scene.guard, HERE, minute, "", scene.now)
+    for ticket in tickets:
+        await scene.guard.settle(ticket, Outcome.FAILED, scene.now)
+    ban = scene.guard.mirror.on(HERE)
+    assert ban is not None
+    assert (ban.reason, ban.until) == (Reason.AUTHENTICATION, None)
+
+
+async def test_a_renewed_ban_keeps_its_story(scene: Scene) -> None:
+    for host in range(1, 4):
+        await scene.try_to_log_in(f"192.0.2.{host}")
+    scene.guard.adopt(policy("3/2h"), scene.now)
+    scene.later(3600)
+    await Sweep(scene.guard).once(scene.now)
+    ban = scene.guard.mirror.on(ADA)
+    assert ban is not None
+    assert ban.since == NOON
+    assert ban.services == ("imap",)
+    assert len(ban.counterparts) == 3
 
 
 async def test_without_a_limit_nobody_is_counted_and_manual_bans_still_hold() -> None:

@@ -200,3 +200,9 @@ def test_a_login_that_is_spelled_like_a_key_is_a_login(subject: Subject) -> None
 def test_a_key_of_no_known_kind_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"SubjectKind|no kind"):
         subject_from_key(key)
+
+
+def test_a_domain_too_long_for_dns_is_counted_as_it_stands() -> None:
+    label = "\U00020000" * 64
+    assert domain_a_labels(f"{label}.example") == f"{label}.example"
+    assert domain_a_labels("ü." * 127) == "ü." * 127

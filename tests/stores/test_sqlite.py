@@ -372,3 +372,10 @@ def test_a_file_or_folder_that_cannot_be_written_is_told_and_works_once_it_can(p
     assert read_only.startswith(f"refused: {path}: it cannot be written;")
     assert kept_then == "kept: [1.0]"
     assert f"nothing can be written in {path.parent};" in no_folder
+
+
+async def test_what_the_system_refuses_is_a_store_error_too(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / ("x" * 300))
+    with pytest.raises(StoreError, match="File name too long"):
+        await store.load()
+    await store.close()

@@ -36,6 +36,8 @@ from mailward.stores.port import StoreError
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
+LAST_ANSWERS_SECONDS = 2.0  # for operators' requests that are under way when the daemon stops
+
 SWITCH_SECONDS = 0.001
 """How long the loop may keep the interpreter from the store's thread (the default is 5 ms): a ban
 is durable before its client is answered, and that should not take longer in a flood."""
@@ -137,7 +139,12 @@ async def _run(
 async def _serve_until_told(
     program: Program, control: Control, listening: socket, tasks: asyncio.TaskGroup, data: Path
 ) -> None:
-    api = web.AppRunner(make_app(control, program.journal), handle_signals=False, access_log=None)
+    api = web.AppRunner(
+        make_app(control, program.journal),
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=LAST_ANSWERS_SECONDS,
+    )
     await api.setup()
     await web.SockSite(api, listening).start()
     told = asyncio.Event()
@@ -159,8 +166,10 @@ async def _serve_until_told(
     await told.wait()
     notify("STOPPING=1")
     _log.info("stopping")
+    loop.remove_signal_handler(signal.SIGHUP)
+    await program.shut()
     await api.cleanup()
-    await program.stop()
+    await program.close()
 
 
 def _is_terminal_there() -> bool:
@@ -178,6 +187,8 @@ async def _reload(control: Control) -> None:
         _log.error("not reloaded: %s", error)
         for complaint in error.complaints:
             _log.error("not reloaded: %s", complaint.message)
+    except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
+        _log.exception("not reloaded")
 
 
 def _say_what_is_open(program: Program, data: Path) -> None:

@@ -50,6 +50,10 @@ class Premises:
             PremisesError: a living daemon answers there, or it cannot be made.
         """
         where = self.data / path
+        if where.exists() and not where.is_socket():
+            raise PremisesError(
+                f"{where} is there and is no socket; move it away or set management.socket"
+            )
         if _is_answered(where):
             raise PremisesError(
                 f"another daemon answers on {where}; stop it or set management.socket"

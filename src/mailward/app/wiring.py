@@ -25,6 +25,7 @@ from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
+SETTLING_STEPS = 20
 
 _log = logging.getLogger("mailward.daemon")
 
@@ -85,11 +86,18 @@ class Program:
     def upstreams(self) -> list[Upstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
 
-    async def stop(self) -> None:
-        """Shut the doors, then write down what is still only in memory."""
+    async def shut(self) -> None:
+        """Shut the doors, and give the guesses under way a moment to be settled."""
         for task in (*self._running, *(task for _, task in self._upstreams.values())):
             task.cancel()
         await self.doors.shut(LAST_WORDS_SECONDS)
+        for _ in range(SETTLING_STEPS):
+            if not self.guard.reservations.under_way:
+                return
+            await asyncio.sleep(LAST_WORDS_SECONDS / SETTLING_STEPS)
+
+    async def close(self) -> None:
+        """Write down what is still only in memory."""
         await self.guard.writer.close()
 
     def _open(self, prepared: Prepared) -> None:

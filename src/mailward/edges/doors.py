@@ -9,10 +9,11 @@ from socket import socket
 
 from mailward.backends.port import Backend
 from mailward.edges.listener import BindError, Listener, open_socket
+from mailward.edges.lobby import Guest
 from mailward.edges.session import Entrance, House
-from mailward.guard.mirror import BanGone, BanInForce
+from mailward.guard.mirror import BanChange, BanGone, BanInForce
 from mailward.rules.addresses import network_subject, subject_network
-from mailward.rules.model import Address, Network, SubjectKind
+from mailward.rules.model import Address, Subject, SubjectKind
 from mailward.settings.configuration import Bind, Configuration, Protocol
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
@@ -74,7 +75,13 @@ class Doors:
                     opened[bind] = open_socket(bind)
                 except BindError as error:
                     key = f"server.listener.{settings.name}.bind"
-                    faults.append(Fault(None, None, key, str(error)))
+                    ours = [other for other in self._listeners if other.port == bind.port]
+                    why = (
+                        f"{bind} cannot be taken while this daemon listens on {ours[0]}: restart it"
+                        if ours and bind.port
+                        else str(error)
+                    )
+                    faults.append(Fault(None, None, key, why))
         prepared = Prepared(configuration, opened)
         if faults:
             prepared.discard()
@@ -119,20 +126,26 @@ class Doors:
     async def follow_bans(self) -> None:
         """Close the connections of whoever gets banned, until cancelled."""
         with self._house.guard.mirror.changes.follow() as news:
-            async for change in news:
-                match change:
-                    case BanInForce(ban) if ban.subject.kind is SubjectKind.ADDRESS:
-                        self._shut_out(subject_network(ban.subject))
-                    case BanInForce() | BanGone():
-                        pass
+            async for changes in news.batches():
+                for guest in self._touched(changes):
+                    if self._house.guard.admit(guest.address, self._house.clock()) is not None:
+                        guest.shut_out()
 
-    def _shut_out(self, network: Network) -> None:
-        policy = self._house.guard.policy
-        counted = policy.prefixes.network(network.network_address)
-        one = network_subject(counted) if network.prefixlen >= counted.prefixlen else None
-        for guest in self._house.lobby.inside(network, one):
-            if policy.allows(guest.address) is None:
-                guest.shut_out()
+    def _touched(self, changes: Sequence[BanChange]) -> list[Guest]:
+        """Whoever one of the new bans may cover: one look at everybody, however many they are."""
+        prefixes = self._house.guard.policy.prefixes
+        subjects: dict[Subject, None] = {}
+        for change in changes:
+            match change:
+                case BanInForce(ban) if ban.subject.kind is SubjectKind.ADDRESS:
+                    network = subject_network(ban.subject)
+                    counted = prefixes.network(network.network_address)
+                    if network.prefixlen < counted.prefixlen:
+                        return list(self._house.lobby.everybody())
+                    subjects[network_subject(counted)] = None
+                case BanInForce() | BanGone():
+                    pass
+        return [guest for subject in subjects for guest in self._house.lobby.of(subject)]
 
     async def shut(self, seconds: float) -> None:
         """Accept nothing more and close every connection, within *seconds*."""

@@ -23,6 +23,7 @@ from mailward.wire.door import Door
 BACKLOG = 4_096
 ACCEPTS_PER_TURN = 64  # then the sessions have their turn
 REST_SECONDS = 0.2  # when descriptors have run out
+COMPLAINT_SECONDS = 60.0  # between two lines about that
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _log = logging.getLogger("mailward.listener")
@@ -42,7 +43,10 @@ def open_socket(bind: Bind) -> socket.socket:
         BindError: the port is in use, the address is not this machine's, or it is not allowed.
     """
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise BindError(_why_not(bind, error)) from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -86,6 +90,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listening.fileno(), self._accept)
         self._resting: asyncio.TimerHandle | None = None
+        self._complain_at = 0.0
 
     @property
     def port(self) -> int:
@@ -114,11 +119,13 @@ class Listener:
             self._welcome(accepted, peer)
 
     def _rest(self, error: OSError) -> None:
-        _log.error(
-            "%s cannot accept: %s; raise the descriptor limit or lower max-waiting",
-            self.entrance.listener,
-            error.strerror,
-        )
+        if self._loop.time() >= self._complain_at:
+            self._complain_at = self._loop.time() + COMPLAINT_SECONDS
+            _log.error(
+                "%s cannot accept: %s; raise the descriptor limit or lower max-waiting",
+                self.entrance.listener,
+                error.strerror,
+            )
         self._loop.remove_reader(self._socket.fileno())
         self._resting = self._loop.call_later(REST_SECONDS, self._go_on)
 
@@ -138,7 +145,7 @@ class Listener:
         accepted.setblocking(False)
         door = self.make_door(self.entrance, address)
         subject = guard.policy.prefixes.subject(address)
-        if not self._house.lobby.has_room_for(subject) and guard.policy.allows(address) is None:
+        if not self._house.admits_one_more(address, subject):
             _say_and_close(accepted, door.crowded())
             return
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

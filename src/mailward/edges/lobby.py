@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from mailward.rules.model import Address, Network, Subject
+from mailward.rules.model import Address, Subject
 
 _IPV4_NEIGHBOURS = 8  # host bits of a /24
 _IPV6_NEIGHBOURS = 80  # host bits of a /48
@@ -118,14 +118,9 @@ class Lobby:
         if not self.present:
             self.empty.set()
 
-    def inside(self, network: Network, counted: Subject | None) -> list[Guest]:
-        """Everybody whose address is in *network*.
-
-        *counted* is what all its addresses are counted as, if that is one subject: then only the
-        guests of that subject are looked at.
-        """
-        guests = self.everybody() if counted is None else iter(self._present.get(counted, {}))
-        return [guest for guest in guests if guest.address in network]
+    def of(self, subject: Subject) -> list[Guest]:
+        """Everybody whose address is counted as *subject*."""
+        return list(self._present.get(subject, ()))
 
     def everybody(self) -> Iterator[Guest]:
         for guests in list(self._present.values()):

@@ -33,15 +33,19 @@ class Relay:
         self._backend = _Side(self, client, None if watch is None else watch.from_backend)
         self._transports = (client, backend)
 
-    def start(self, from_client: bytes, from_backend: bytes) -> None:
-        """Pass on what was read before the pump, then everything."""
+    def start(self, from_client: bytes, from_backend: bytes, *, client_is_full: bool) -> None:
+        """Pass on what was read before the pump, then everything.
+
+        A client that is full already will say when it can take more.
+        """
         client, backend = self._transports
         client.set_protocol(self._client)
         backend.set_protocol(self._backend)
         if client.is_closing() or backend.is_closing():
             self.close()
             return
-        backend.resume_reading()  # before writing: a client that is full by then pauses it again
+        if not client_is_full:
+            backend.resume_reading()  # before writing: that may fill the client, and pause it again
         if from_backend:
             self._backend.data_received(from_backend)
         if from_client:

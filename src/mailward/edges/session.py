@@ -20,7 +20,7 @@ from mailward.guard.journal import Event
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.rules.judge import Banish, Tolerate, Verdict
-from mailward.rules.model import Address, Attempt, Instant, Outcome, SubjectKind
+from mailward.rules.model import Address, Attempt, Instant, Outcome, Subject, SubjectKind
 from mailward.settings.configuration import DoorLimits
 from mailward.wire.dialogue import Rejected, SecondLoginError, Unavailable
 from mailward.wire.door import Closing, Credentials, Door, Offered, Reply
@@ -38,6 +38,10 @@ class House:
     lobby: Lobby
     clock: Callable[[], Instant]
     tasks: asyncio.TaskGroup
+
+    def admits_one_more(self, address: Address, subject: Subject) -> bool:
+        """Whether *address*, counted as *subject*, may have one more connection waiting."""
+        return self.lobby.has_room_for(subject) or self.guard.policy.allows(address) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,9 @@ class DoorSession(asyncio.Protocol):
         if ban is not None:  # it fell between accept and now
             self._state = State.CLOSED
             self._transport.abort()
+            return
+        if not self._house.admits_one_more(self.address, self.subject):
+            self._close(self._door.crowded())  # the others of a burst came in meanwhile
             return
         self._house.lobby.enter(self)
         self._transport.write(self._door.greeting())
@@ -241,17 +248,20 @@ class DoorSession(asyncio.Protocol):
         self._failures += 1
         match verdict:
             case Banish():
-                is_last = True
+                self._end_attempt(self._door.wrong(), is_last=True)
             case Tolerate():
-                is_last = self._failures >= self._entrance.limits.max_attempts
-        if is_last:
-            self._close(self._door.wrong() + self._door.too_many_failures())
+                self._end_attempt(self._door.wrong(), is_last=False)
+
+    def _end_attempt(self, octets: bytes, *, is_last: bool) -> None:
+        if is_last or self._failures >= self._entrance.limits.max_attempts:
+            self._close(octets + self._door.too_many_failures())
         else:
-            self._answer(self._door.wrong())
+            self._answer(octets)
 
     def _refuse_for_now(self) -> None:
         if self._state is not State.CLOSED:
-            self._answer(self._door.later())
+            self._failures += 1  # for this connection only: nobody asks for ever on one
+            self._end_attempt(self._door.later(), is_last=False)
 
     def _answer(self, octets: bytes) -> None:
         if self._is_shut_out:
@@ -298,7 +308,7 @@ class DoorSession(asyncio.Protocol):
         self._relay = Relay(
             self._transport, granted.transport, granted.watch, self._second_login, self._gone
         )
-        self._relay.start(self._door.leftover(), granted.leftover)
+        self._relay.start(self._door.leftover(), granted.leftover, client_is_full=self._paused)
         if self._paused:
             self._transport.resume_reading()
         if self._client_ended:

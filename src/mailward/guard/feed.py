@@ -26,11 +26,18 @@ class Follower(Generic[T]):
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[T]:
+        async for items in self.batches():
+            for item in items:
+                yield item
+
+    async def batches(self) -> AsyncIterator[list[T]]:
+        """All that is new, each time there is something."""
         while True:
-            while self._items:
-                yield self._items.popleft()
-            self._news.clear()
             await self._news.wait()
+            self._news.clear()
+            items = list(self._items)
+            self._items.clear()
+            yield items
 
 
 class Feed(Generic[T]):

@@ -62,7 +62,7 @@ def check_bannable(guard: Guard, subject: Subject) -> None:
     Raises:
         AllowedError: the whole subject is allowed.
     """
-    allowed = allowed_over(guard, subject)
+    allowed = guard.policy.allows_all_of(subject)
     if allowed is not None:
         raise AllowedError(
             f"{subject.name} is inside the allowed network {network_name(allowed)}: "
@@ -128,7 +128,7 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
         subject=subject,
         ban=covering,
         fixed=covering is not None and guard.mirror.is_fixed(covering.subject),
-        allowed=allowed_over(guard, subject),
+        allowed=guard.policy.allows_all_of(subject),
         counted=counted,
         limit=limit,
         count=_count(guard, counted, now),
@@ -153,13 +153,6 @@ def counted_as(guard: Guard, subject: Subject) -> Subject:
                 guard.policy.prefixes.fold(network.network_address)
             )
     return subject
-
-
-def allowed_over(guard: Guard, subject: Subject) -> Network | None:
-    """The allowed network that holds the whole of *subject*."""
-    if subject.kind is not SubjectKind.ADDRESS:
-        return None
-    return next(guard.policy.allowed.enclosing(subject_network(subject)), None)
 
 
 def _targets(guard: Guard, subject: Subject, now: Instant) -> Iterator[Subject]:

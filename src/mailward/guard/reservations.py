@@ -120,6 +120,10 @@ class Reservations:
         for subject in subjects:
             while line := self._lines.get(subject):
                 waiter = line[0]
+                if waiter.answer.done():
+                    # Its client has just gone: cancelled already, but not yet out of the line.
+                    self._leave(waiter)
+                    continue
                 match step(waiter.attempt, subject):
                     case Full(other) if other == subject:
                         break
@@ -139,10 +143,9 @@ class Reservations:
         self._lines.setdefault(waiter.subject, deque()).append(waiter)
 
     def _leave(self, waiter: _Waiter) -> None:
-        line = self._lines[waiter.subject]
-        if line[0] is waiter:
-            line.popleft()
-        else:
-            line.remove(waiter)
+        line = self._lines.get(waiter.subject)
+        if line is None or waiter not in line:
+            return
+        line.remove(waiter)
         if not line:
             del self._lines[waiter.subject]

@@ -164,8 +164,9 @@ class Guard:
         if self._follows_window(ban):
             match self._judge((subject,), now):
                 case Banish(bans):
-                    self.mirror.put(replace(bans[0], since=ban.since), now)
-                    self.write_ban(Event.BAN_RENEWED, bans[0], now)
+                    renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
+                    self.mirror.put(renewed, now)
+                    self.write_ban(Event.BAN_RENEWED, renewed, now)
                     return
                 case Tolerate():
                     pass
@@ -186,7 +187,7 @@ class Guard:
     def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
         """Ban *subject* if it is at its limit and not banned; the store learns it behind."""
         self.end(subject, now)
-        if self.mirror.covering(subject, now) is not None:
+        if self.mirror.covering(subject, now) is not None or self.policy.allows_all_of(subject):
             return None
         match self._judge((subject,), now):
             case Tolerate():
@@ -331,7 +332,8 @@ class Guard:
             if known is None or not known.covers(now):
                 yield ban
             elif not _ends_later(known, ban) and known.until != ban.until:
-                yield replace(known, until=ban.until, failures=ban.failures)
+                is_same = known.reason is ban.reason
+                yield replace(known, until=ban.until, failures=ban.failures) if is_same else ban
 
     async def _announce(self, verdict: Verdict, now: Instant) -> None:
         match verdict:

@@ -9,7 +9,7 @@ import asyncio
 
 from mailward.guard.journal import Event, Journal
 from mailward.rules.model import Instant
-from mailward.stores.port import Change, FailureAdded, Store, StoreError
+from mailward.stores.port import BanPut, Change, FailureAdded, Store, StoreError
 
 BATCH_SECONDS = 0.5
 """A failure is in the store within a second: half to wait, half to write."""
@@ -83,7 +83,8 @@ class Writer:
         well = True
         if changes:
             try:
-                await self._store.commit(changes, durable=bool(waiting))
+                is_ban_in_it = any(isinstance(change, BanPut) for change in changes)
+                await self._store.commit(changes, durable=bool(waiting) or is_ban_in_it)
             except StoreError as error:
                 well = False
                 self._keep(changes)

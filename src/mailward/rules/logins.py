@@ -114,7 +114,9 @@ def domain_a_labels(domain: str) -> str:
     'xn--bcher-kva.example'
     """
     domain = domain.casefold()
-    if domain.isascii():
+    # What is too long for DNS (RFC 1035 section 2.3.4) has no such form, and finding that out
+    # would take a time that grows with the square of its length.
+    if domain.isascii() or len(domain) > 253 or any(len(part) > 63 for part in domain.split(".")):  # noqa: PLR2004 -- see above
         return domain
     try:
         return idna.encode(domain, uts46=True).decode("ascii")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, unique
 
-from mailward.rules.addresses import NetworkTable, Prefixes
+from mailward.rules.addresses import NetworkTable, Prefixes, subject_network
 from mailward.rules.limits import empties_at
 from mailward.rules.logins import Naming
 from mailward.rules.model import (
@@ -72,6 +72,12 @@ class Policy:
     def allows(self, address: Address) -> Network | None:
         """The allowed network that holds *address*, if there is one."""
         return next(self.allowed.covering(address), None)
+
+    def allows_all_of(self, subject: Subject) -> Network | None:
+        """The allowed network that holds the whole of *subject*, if there is one."""
+        if subject.kind is not SubjectKind.ADDRESS:
+            return None
+        return next(self.allowed.enclosing(subject_network(subject)), None)
 
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.

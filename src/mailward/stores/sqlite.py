@@ -149,6 +149,11 @@ class SqliteStore:
             if code not in _HARMLESS:
                 self._disconnect()
             raise StoreError(f"{self._path}: {_ADVICE.get(code, 'it failed')} ({error})") from error
+        except OSError as error:
+            self._disconnect()
+            raise StoreError(
+                f"{self._path}: {error.strerror or error}; look at its folder's owner and mode"
+            ) from error
         except (ValueError, TypeError, OverflowError) as error:
             raise StoreError(
                 f"{self._path}: a value in it or for it is unusable: {error}"

@@ -1,0 +1,114 @@
+"""``mailward serve`` as whoever starts and stops it sees it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mailward.app.premises import Premises, PremisesError
+
+SERVE = [sys.executable, "-m", "mailward.app.cli.main", "serve"]
+
+
+@contextmanager
+def daemon(folder: Path, configuration: str = "") -> Iterator[subprocess.Popen[str]]:
+    file = folder / "config.toml"
+    file.write_text(configuration)
+    with subprocess.Popen(
+        [*SERVE, "--config", str(file), "--data", str(folder)], stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        while "next:" not in running.stderr.readline():
+            assert running.poll() is None
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def test_half_a_request_on_the_socket_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with daemon(tmp_path) as running, socket.socket(socket.AF_UNIX) as operator:
+        operator.connect(str(tmp_path / "mailward.sock"))
+        operator.sendall(b"POST /api/bans HTTP/1.1\r\nContent-Length: 99\r\n\r\n{")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+    assert not (tmp_path / "mailward.sock").exists()
+
+
+def test_a_broken_file_is_not_reloaded_and_the_log_says_every_fault(tmp_path: Path) -> None:
+    with daemon(tmp_path) as running:
+        (tmp_path / "config.toml").write_text('[server.security]\nfail2ban = "x"\nnone = 1\n')
+        running.send_signal(signal.SIGHUP)
+        assert running.stderr is not None
+        said = ""
+        while "server.security.none" not in said:
+            said += running.stderr.readline()
+        assert "config.toml:2: server.security.fail2ban" in said
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--config", "/nowhere/c.toml"], 78, "/nowhere/c.toml: cannot be read"),
+        (["--config", "/"], 78, "/: cannot be read: Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_wrong_configuration(
+    arguments: list[str], status: int, said: str, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [*SERVE, *arguments, "--data", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert ended.stderr.startswith(said)
+
+
+def test_check_reads_and_starts_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[server.security]\nfail2ban = "5/1h"\n')
+    ended = subprocess.run(
+        [*SERVE, "--config", str(file), "--data", str(tmp_path / "data"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"{file} is right\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious.db").write_text("all my bans")
+    premises = Premises(tmp_path)
+    with pytest.raises(PremisesError, match="is no socket"):
+        premises.open_socket("precious.db")
+    premises.leave()
+    assert (tmp_path / "precious.db").read_text() == "all my bans"
+
+
+def test_two_daemons_never_share_a_data_directory(tmp_path: Path) -> None:
+    first = Premises(tmp_path)
+    with pytest.raises(PremisesError, match="another mailward"):
+        Premises(tmp_path)
+    first.leave()
+    Premises(tmp_path).leave()
+
+
+def test_a_socket_left_by_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
+    premises = Premises(tmp_path)
+    premises.open_socket("s").close()
+    assert (tmp_path / "s").is_socket()
+    listening = premises.open_socket("s")
+    assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(PremisesError, match="another daemon answers"):
+        premises.open_socket("s")
+    listening.close()
+    premises.leave()

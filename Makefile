@@ -24,7 +24,7 @@ $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.txt
 	@touch $@
 
 run: setup
-	@mkdir -p .run
+	@$(BIN)/python -m mailward.app.selfsigned .run
 	@exec $(BIN)/mailward serve --config examples/loopback.toml --data .run
 
 demo-servers: setup

@@ -9,20 +9,27 @@ import socket
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
 
+from mailward.admin.afar import Conversation
 from mailward.admin.api import make_app
 from mailward.admin.control import Control
+from mailward.admin.gate import Gate
 from mailward.admin.keys import Keys, Source
+from mailward.edges.doors import Doors
+from mailward.edges.house import House as Shared
+from mailward.edges.lobby import Lobby
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.sweep import Sweep
+from mailward.guard.tokens import Tokens
 from mailward.rules.model import Attempt, Instant, Outcome, Subject
 from mailward.settings.build import build
 from mailward.settings.configuration import Configuration
@@ -73,10 +80,18 @@ class House:
         self.in_use: frozenset[str] = frozenset()
         """Addresses that cannot be bound, as somebody else has them."""
         self.doors: list[Mapping[str, object]] = []
+        self.warnings: list[str] = []
+        self.certificates = 0
+        self.bad_certificate = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self.ports: list[int] = []
+        """Where operators from afar are served."""
         self.guard: Guard
         self.control: Control
+        self._gate: Gate
+        self._doors: Doors
+        self._far: web.AppRunner
 
     # -- what happens at the doors -------------------------------------------------------------
 
@@ -153,9 +168,14 @@ class House:
         assert configuration is not None
         journal = Journal()
         self.guard = Guard(self.store, configuration.policy, journal, contents, self.now)
-        source = Source(str(self.file), self._read, self._apply)
+        source = Source(str(self.file), self._read, self._apply, self._reload_certificates)
         keys = Keys(self.guard, self._clock, source, entries, contents.settings)
-        self.control = Control(self.guard, self._clock, keys, lambda: self.doors, "1.2.3")
+        self.control = Control(
+            self.guard, self._clock, keys, lambda: self.doors, "1.2.3", lambda: self.warnings
+        )
+        self._gate = Gate(self.guard, self._clock, configuration.operator)
+        far = make_app(self.control, journal, self._gate)
+        self._far = web.AppRunner(far, handle_signals=False, shutdown_timeout=2.0)
         runner = web.AppRunner(
             make_app(self.control, journal), handle_signals=False, access_log=None
         )
@@ -163,9 +183,16 @@ class House:
             tasks.create_task(self.guard.writer.run())
             await runner.setup()
             await web.UnixSite(runner, str(self.socket)).start()
+            await self._far.setup()
+            await self._open(configuration, tasks)
+            following = tasks.create_task(self._doors.follow_bans())
             up.set()
             await self._stop.wait()
+            following.cancel()
+            await self._doors.shut(2.0)
+            await self._far.cleanup()
             await runner.cleanup()
+            self._gate.close()
             await self.guard.writer.close()
 
     def _clock(self) -> Instant:
@@ -174,6 +201,23 @@ class House:
     def _read(self) -> Mapping[str, Entry]:
         return read_keys(self.file.read_text(), str(self.file))
 
+    async def _reload_certificates(self) -> int:
+        if self.bad_certificate:
+            fault = Fault(None, None, "certificate.default", self.bad_certificate)
+            raise SettingsError([fault])
+        return self.certificates
+
+    async def _open(self, configuration: Configuration, tasks: asyncio.TaskGroup) -> None:
+        """Open the doors for operators."""
+        far = self._far.server
+        assert far is not None
+        lobby = Lobby(configuration.doors.max_waiting, configuration.doors.max_waiting_per_address)
+        shared = Shared(self.guard, lobby, self._clock, tasks, Tokens(b"a key"))
+        self._doors = Doors(shared, "machine.test")
+        self._doors.speak = partial(Conversation, far)
+        self._doors.apply(self._doors.prepare(replace(configuration, listeners=())), {})
+        self.ports = [int(door.bind.rpartition(":")[2]) for door in self._doors.status()]
+
     async def _apply(self, configuration: Configuration) -> None:
         for listener in configuration.listeners:
             for bind in listener.binds:
@@ -181,6 +225,7 @@ class House:
                     key = f"server.listener.{listener.name}.bind.{bind}"
                     raise SettingsError([Fault(str(self.file), None, key, "is in use")])
         self.guard.adopt(configuration.policy, self.now)
+        self._gate.adopt(configuration.operator)
 
 
 CONFIGURATION = """\

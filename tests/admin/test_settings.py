@@ -109,7 +109,7 @@ def test_everybody_is_blocked_or_allowed_only_if_that_is_confirmed(house: House)
         NETWORKS,
         "server.security.blocked-networks",
         f"{ALLOWED}1.2.3",
-        "server.security.blocked-operators.root",
+        "server.security.blocked-operators.",
         "server.security.observe",
         "server.securty.fail2ban",
         "store.path",
@@ -365,6 +365,19 @@ def test_keys_of_the_next_start_are_named_by_the_reload(house: House) -> None:
 def test_there_are_no_certificates_to_reload(house: House) -> None:
     told = house.ask("POST", "/api/reload-certificates")
     assert (told.status, told.body["message"]) == (200, "There are no certificates to reload.")
+
+
+def test_certificates_are_read_anew_and_a_bad_one_changes_nothing(house: House) -> None:
+    house.certificates = 2
+    told = house.ask("POST", "/api/reload-certificates")
+    assert (told.status, told.body["message"]) == (200, "Success. 2 certificates read anew.")
+    house.bad_certificate = "mail.pem has expired on 2026-01-01"
+    told = house.ask("POST", "/api/reload-certificates")
+    assert told.status == 422
+    assert (
+        told.body["faults"][0]["message"]
+        == "certificate.default: mail.pem has expired on 2026-01-01"
+    )
 
 
 # -- the store -------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 from mailward.admin.api import make_app
 from mailward.app.cli.grammar import make_parser
 from mailward.guard.journal import Event, Journal
-from mailward.settings.schema import SCHEMA, Key
+from mailward.settings.key import Key
+from mailward.settings.schema import SCHEMA
 from tests.admin.house import NOON, House, open_house
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"

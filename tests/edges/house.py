@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,10 +13,12 @@ from types import MappingProxyType
 
 from mailward.backends.upstream import Upstream
 from mailward.edges.doors import Doors
+from mailward.edges.house import House
 from mailward.edges.lobby import Lobby
-from mailward.edges.session import House
+from mailward.edges.tls import ServerCertificate
 from mailward.guard.journal import Journal
 from mailward.guard.service import Guard
+from mailward.guard.tokens import Tokens
 from mailward.rules.limits import parse_limit
 from mailward.rules.model import Instant
 from mailward.rules.policy import Policy
@@ -25,6 +27,7 @@ from mailward.settings.configuration import (
     ClientAddress,
     Configuration,
     DoorLimits,
+    DoorTls,
     Listener,
     LogFormat,
     LogLevel,
@@ -39,6 +42,13 @@ from mailward.stores.memory import MemoryStore
 NOON = Instant(1_790_000_000.0)
 HOSTS = {Protocol.IMAP: "127.0.0.1", Protocol.SUBMISSION: "127.0.0.2"}
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* is so, for five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 -- what a user sees sets no event
+            await asyncio.sleep(0.005)
 
 
 @dataclass
@@ -56,8 +66,16 @@ class MailServer:
 
     async def imap(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK [CAPABILITY IMAP4rev1 SASL-IR LOGINDISABLED AUTH=PLAIN] ready\r\n")
+        await self.imap_commands(reader, writer)
+
+    async def imap_commands(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """IMAP behind the greeting."""
         while line := await reader.readline():
             tag, command, *words = line.split()
+            if command == b"CAPABILITY":
+                writer.write(b"* CAPABILITY IMAP4rev1 SASL-IR LOGINDISABLED AUTH=PLAIN\r\n")
             if command == b"AUTHENTICATE" and await self._is_right(words[-1]):
                 writer.write(tag + b" OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n")
                 await self._echo(reader, writer)
@@ -92,7 +110,8 @@ class MailServer:
             writer.write(data)
             await writer.drain()
         writer.write(b"the end\r\n")
-        writer.write_eof()
+        if writer.can_write_eof():  # TLS has no such thing
+            writer.write_eof()
 
     def serve(self, usual: Behaviour) -> Behaviour:
         async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,6 +137,7 @@ class Premises:
     server: MailServer
     ports: dict[Protocol, int]
     now: list[Instant]
+    doors: Doors
 
     async def connect(
         self, protocol: Protocol = Protocol.IMAP, source: str = "127.0.0.1"
@@ -176,13 +196,20 @@ def policy(limit: str, **rest: object) -> Policy:
 
 
 def configuration(
-    ports: dict[Protocol, int], rules: Policy, doors: DoorLimits, connect_ms: int, answer_ms: int
+    ports: dict[Protocol, int],
+    rules: Policy,
+    doors: DoorLimits,
+    connect_ms: int,
+    answer_ms: int,
+    tls: DoorTls | None,
 ) -> Configuration:
     return Configuration(
         hostname="mail.test",
         policy=rules,
         listeners=tuple(
-            Listener(protocol.value, protocol, (Bind(HOSTS[protocol], 0),), protocol.value, True)
+            Listener(
+                protocol.value, protocol, (Bind(HOSTS[protocol], 0),), protocol.value, True, tls
+            )
             for protocol in ports
         ),
         upstreams=MappingProxyType(
@@ -211,30 +238,40 @@ async def open_house(
     doors: DoorLimits | None = None,
     connect_ms: int = 2_000,
     answer_ms: int = 5_000,
+    tls: DoorTls | None = None,
+    certificates: Mapping[str, ServerCertificate] = MappingProxyType({}),
+    behind: Callable[[UpstreamSettings], UpstreamSettings] = lambda usual: usual,
+    offers: Mapping[Protocol, Sequence[str]] = MappingProxyType({}),
 ) -> AsyncIterator[Premises]:
-    """Everything, from the mail server to the doors; ended and checked for leaks afterwards."""
+    """Everything, from the mail server to the doors; ended and checked for leaks afterwards.
+
+    *behind* changes how the mail server is come by; *offers* is what is known of it already.
+    """
     server = MailServer()
-    behind = {
+    serving = {
         Protocol.IMAP: await asyncio.start_server(server.serve(server.imap), "127.0.0.1", 0),
         Protocol.SUBMISSION: await asyncio.start_server(
             server.serve(server.submission), "127.0.0.1", 0
         ),
     }
-    ports = {p: s.sockets[0].getsockname()[1] for p, s in behind.items()}
+    ports = {p: s.sockets[0].getsockname()[1] for p, s in serving.items()}
     settings = configuration(
-        ports, rules or policy("3/1h"), doors or limits(), connect_ms, answer_ms
+        ports, rules or policy("3/1h"), doors or limits(), connect_ms, answer_ms, tls
     )
     now = [NOON]
     store = MemoryStore()
     guard = Guard(store, settings.policy, Journal(), await store.load(), now[0])
     lobby = Lobby(settings.doors.max_waiting, settings.doors.max_waiting_per_address)
     async with asyncio.TaskGroup() as tasks:
-        house = House(guard, lobby, lambda: now[0], tasks)
+        house = House(guard, lobby, lambda: now[0], tasks, Tokens(b"of this test"))
         opened = Doors(house, "machine.test")
+        opened.keyring.swap(certificates)
         writing = tasks.create_task(guard.writer.run())
         following = tasks.create_task(opened.follow_bans())
         upstreams = {
-            (p.value, p): Upstream(settings.upstreams[p.value], p, (), lambda _: None)
+            (p.value, p): Upstream(
+                behind(settings.upstreams[p.value]), p, offers.get(p, ()), lambda _: None
+            )
             for p in Protocol
         }
         opened.apply(opened.prepare(settings), upstreams)
@@ -243,13 +280,13 @@ async def open_house(
             for status in opened.status()
         }
         try:
-            yield Premises(guard, lobby, server, listening, now)
+            yield Premises(guard, lobby, server, listening, now, opened)
         finally:
             following.cancel()
             await opened.shut(2.0)
             await guard.writer.close()
             await writing
-            for listener in behind.values():
+            for listener in serving.values():
                 listener.close()
     assert guard.reservations.under_way == 0
     assert lobby.present == lobby.waiting == 0

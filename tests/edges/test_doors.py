@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,16 +16,11 @@ from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.rules.model import Subject, SubjectKind
 from mailward.settings.configuration import Bind, Protocol
-from tests.edges.house import Behaviour, limits, open_house, policy
+from tests.edges.house import Behaviour, limits, open_house, policy, until
 
+both_loops = True
 ADA = Subject(SubjectKind.LOGIN, "ada")
 HERE = Subject(SubjectKind.ADDRESS, "127.0.0.1")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 -- what a user sees sets no event
-            await asyncio.sleep(0.005)
 
 
 def open_descriptors() -> int:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs from Debian what the tests against real servers run: Dovecot, Postfix, swaks, hydra.
+# Installs from Debian what the tests against real servers run: Dovecot, Postfix, swaks, hydra,
+# openssl.
 # Does nothing where all of it is there. Starts no service: the tests run servers of their own.
 set -eu
 
@@ -16,6 +17,8 @@ need dovecot-imapd /usr/lib/dovecot/imap /usr/libexec/dovecot/imap
 need postfix /usr/lib/postfix/sbin/master /usr/libexec/postfix/master
 need swaks /usr/bin/swaks
 need hydra /usr/bin/hydra
+need openssl /usr/bin/openssl
+perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
 
 if [ "$(id -u)" != 0 ]; then
   echo "the tests against real servers need root (Postfix does)${missing:+ and these Debian packages:$missing}" >&2

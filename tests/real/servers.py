@@ -107,13 +107,16 @@ class Dovecot:
         *,
         penalty: bool = False,
         haproxy_port: int | None = None,
+        more: str = "",
     ) -> None:
+        """*more* are settings behind all others."""
         self.folder = folder / "dovecot"
         self.port = free_port()
         self.haproxy_port = haproxy_port or free_port()
         self.sasl_socket = self.folder / "run" / "sasl-for-postfix"
         self._log = self.folder / "dovecot.log"
         self._penalty = penalty
+        self._more = more
         self._child: Child | None = None
         self._read_from = 0
         self._prepare({**accounts, _WITNESS: _WITNESS_PASSWORD})
@@ -131,7 +134,7 @@ class Dovecot:
             haproxy_port=self.haproxy_port,
             sasl=self.sasl_socket.name,
         )
-        settings += _STOCK_PENALTY if self._penalty else _NO_PENALTY
+        settings += (_STOCK_PENALTY if self._penalty else _NO_PENALTY) + self._more
         (self.folder / "dovecot.conf").write_text(settings)
         self._log.touch()
 
@@ -239,7 +242,16 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     """Submission on two ports (with and without a PROXY header); what it takes goes nowhere."""
 
-    def __init__(self, folder: Path, sasl_socket: Path, *, haproxy_port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sasl_socket: Path,
+        *,
+        haproxy_port: int | None = None,
+        more: str = "",
+        more_services: str = "",
+    ) -> None:
+        """*more* and *more_services* are lines at the end of main.cf and master.cf."""
         self.folder = folder / "postfix"
         self.port = free_port()
         self.haproxy_port = haproxy_port or free_port()
@@ -253,9 +265,10 @@ class Postfix:
             _POSTFIX_MAIN.format(
                 folder=self.folder, programs=self._programs, sasl_socket=sasl_socket
             )
+            + more
         )
         (self.folder / "etc" / "master.cf").write_text(
-            _POSTFIX_MASTER.format(port=self.port, haproxy_port=self.haproxy_port)
+            _POSTFIX_MASTER.format(port=self.port, haproxy_port=self.haproxy_port) + more_services
         )
         self._log = self.folder / "maillog"
         self._log.touch()

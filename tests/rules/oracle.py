@@ -21,6 +21,11 @@ def inside(failures: Iterable[int], period: int, now: int) -> list[int]:
     return sorted(at for at in failures if now - at < period)
 
 
+def inside_seconds(failures: Iterable[float], period: float, now: float) -> list[float]:
+    """The same in seconds, for instants whose differences are exact."""
+    return sorted(at for at in failures if now - at < period)
+
+
 def falls_at(failures: Sequence[int], count: int, period: int) -> int | None:
     """The place in a sequence of failures where the ban falls: t1..tN with tN - t1 < period."""
     for last in range(count - 1, len(failures)):

@@ -7,7 +7,7 @@ import pytest
 from mailward.settings.build import CheckedKey, check_key, effective, members
 from mailward.settings.dialect import read_keys
 from mailward.settings.errors import SettingsError
-from mailward.settings.schema import Effect
+from mailward.settings.key import Effect
 
 SECURITY = "server.security"
 

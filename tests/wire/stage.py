@@ -4,7 +4,7 @@ The first line names the machine. Then, in order of time::
 
     C: what the client says          S: what the server says
     D: what the driver tells the machine (wrong, later, accepted CAPABILITY..., leftover,
-       closed) or asks it (name)
+       closed, upgraded, challenge TEXT, prove TEXT) or asks it (name)
     E: an event of the machine, for the driver
     # a remark
 
@@ -20,25 +20,47 @@ import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from typing import TypedDict
 
 from mailward.wire.dialogue import (
     Accepted,
+    Challenged,
     Dialogue,
+    Origin,
     Probed,
     Rejected,
     SecondLoginError,
     Send,
     Unavailable,
+    Upgrade,
     Watch,
 )
-from mailward.wire.door import Closing, Credentials, Door, Mechanism, Offered, Reply
+from mailward.wire.door import (
+    Acknowledged,
+    BearerMechanism,
+    BearerToken,
+    Closing,
+    Credentials,
+    Door,
+    Mechanism,
+    Offered,
+    Opened,
+    Opening,
+    Proved,
+    Reply,
+    ScramMechanism,
+    ScramProof,
+    StartTls,
+)
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.imap.watch import imap_watch
+from mailward.wire.scram import Fault, read_client_first
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.backend import SmtpLogin
-from mailward.wire.smtp.door import SubmissionDoor
+from mailward.wire.smtp.door import SubmissionDoor, takes_xclient
 from mailward.wire.smtp.watch import SubmissionWatch
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
@@ -130,6 +152,15 @@ class DoorStage(Stage):
                     shown += self.say(reply)
                 case Offered(credentials):
                     shown.append(f"E: Offered {show_credentials(credentials)}")
+                case Opened(opening):
+                    login = to_text(opening.login + b"\r\n")[0]
+                    shown.append(f"E: Opened {opening.mechanism.value} {login}")
+                case Proved(proof):
+                    shown.append(f"E: Proved {proof.text.reveal().decode()}")
+                case Acknowledged():
+                    shown.append("E: Acknowledged")
+                case StartTls(reply):
+                    shown += [*self.say(reply), "E: StartTls"]
                 case Closing(reply, why):
                     shown += [*self.say(reply), f"E: Closing {why}"]
         return shown
@@ -140,6 +171,8 @@ class DoorStage(Stage):
             return [f"E: leftover {text}" for text in to_text(door.leftover())]
         if word == "name":
             return [f"E: name {text}" for text in to_text(door.client_name + b"\r\n")]
+        if word == "challenge":
+            return self.say(door.challenge(arguments[0].encode())) + self.feed(b"")
         answer = {"wrong": door.wrong, "later": door.later}.get(word)
         reply = answer() if answer else door.accepted(arguments)
         return self.say(reply) + self.feed(b"")
@@ -164,10 +197,17 @@ class DialogueStage(Stage):
         shown = []
         while (event := self.dialogue.next_event()) is not None:
             match event:
-                case Send(sent, deciding):
+                case Send(sent, deciding, opening):
                     shown += self.say(sent) + (["E: deciding"] if deciding else [])
-                case Accepted(capabilities, leftover):
-                    shown.append(f"E: Accepted {' '.join(capabilities)}".rstrip())
+                    shown += ["E: opening"] if opening else []
+                case Challenged(text):
+                    shown.append(f"E: Challenged {text.decode()}")
+                    return shown
+                case Upgrade():
+                    shown.append("E: Upgrade")
+                case Accepted(capabilities, leftover, signature):
+                    words = [*capabilities, signature.decode()]
+                    shown.append(f"E: Accepted {' '.join(words)}".rstrip())
                     self.leftover, self.is_over = leftover, True
                 case Rejected():
                     shown.append("E: Rejected")
@@ -180,7 +220,17 @@ class DialogueStage(Stage):
     def tell(self, word: str, arguments: list[str]) -> list[str]:
         if word == "leftover":
             return [f"E: leftover {text}" for text in to_text(self.leftover)]
-        return [f"E: Unavailable {self.dialogue.closed().why}"]
+        if word == "upgraded":
+            self.dialogue.upgraded()
+            return self.feed(b"")
+        if word == "prove":
+            self.dialogue.prove(ScramProof(Secret(arguments[0].encode())))
+            return self.feed(b"")
+        match self.dialogue.closed():
+            case Rejected():
+                return ["E: Rejected"]
+            case Unavailable(why):
+                return [f"E: Unavailable {why}"]
 
 
 class WatchStage(Stage):
@@ -207,8 +257,12 @@ class WatchStage(Stage):
         raise ValueError(word)
 
 
-def show_credentials(credentials: Credentials) -> str:
-    parts = [credentials.login, credentials.password.reveal(), credentials.authorization]
+def show_credentials(credentials: Credentials | BearerToken) -> str:
+    match credentials:
+        case Credentials(_, login, password, authorization):
+            parts = [login, password.reveal(), authorization]
+        case BearerToken(_, login, token):
+            parts = [login, token.reveal()]
     shown = [to_text(part + b"\r\n")[0] for part in parts if part]
     return " ".join([credentials.mechanism.value, *shown])
 
@@ -227,24 +281,46 @@ def stage(machine: str) -> Stage:
                 SubmissionDoor(offer, hostname="mail.example.org", passwords=passwords)
             )
         case "imap-login":
-            return DialogueStage(ImapLogin(_credentials(options)))
+            return DialogueStage(ImapLogin(_credentials(options), **_approach(options)))
         case "smtp-login":
             client_name = options.get("name", "").encode()
-            return DialogueStage(SmtpLogin(_credentials(options), client_name=client_name))
+            return DialogueStage(
+                SmtpLogin(_credentials(options), client_name=client_name, **_approach(options))
+            )
         case "imap-watch":
             watch = imap_watch(" ".join(offer).split())
             assert watch is not None
             return WatchStage(watch)
         case "submission-watch":
-            return WatchStage(SubmissionWatch())
+            return WatchStage(SubmissionWatch(takes_xclient=takes_xclient(offer)))
         case _:
             raise ValueError(machine)
 
 
-def _credentials(options: dict[str, str]) -> Credentials | None:
+class Approach(TypedDict):
+    starttls: bool
+    origin: Origin | None
+
+
+def _approach(options: dict[str, str]) -> Approach:
+    """How the backend is come by: ``tls=starttls``, and the client's address in ``from``."""
+    origin = None
+    if "from" in options:
+        origin = Origin((ip_address(options["from"]), 50_000), (ip_address("192.0.2.1"), 143))
+    return Approach(starttls=options.get("tls") == "starttls", origin=origin)
+
+
+def _credentials(options: dict[str, str]) -> Opening | None:
+    if "scram" in options:
+        opening = read_client_first(ScramMechanism(options["by"]), options["scram"].encode())
+        assert not isinstance(opening, Fault)
+        return opening
     if "login" not in options:
         return None
-    login, password = to_octets(options["login"] + "\\c"), to_octets(options["password"] + "\\c")
+    login = to_octets(options["login"] + "\\c")
+    if "token" in options:
+        return BearerToken(BearerMechanism(options["by"]), login, Secret(options["token"].encode()))
+    password = to_octets(options["password"] + "\\c")
     return Credentials(
         Mechanism(options["by"]), login, Secret(password), options.get("as", "").encode()
     )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mailward.wire.proxyline import TlsFacts, proxy_v2_header
+from mailward.wire.proxyline import TlsFacts, proxy_v1_header, proxy_v2_header
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 V4 = (IPv4Address("203.0.113.9"), 50_000)
@@ -43,3 +45,25 @@ def test_tls_is_told_with_its_version_and_cipher() -> None:
     assert header[31] == 0x01  # over TLS
     assert header[32:36] != bytes(4)  # without a certificate of its own
     assert header[36:] == b"\x21\x00\x07TLSv1.3" + b"\x23\x00\x16TLS_AES_128_GCM_SHA256"
+
+
+@given(
+    st.tuples(st.ip_addresses(), st.integers(1, 65_535)),
+    st.tuples(st.ip_addresses(), st.integers(1, 65_535)),
+)
+def test_version_1_is_one_line_that_tells_both_ends(
+    source: tuple[IPv4Address | IPv6Address, int],
+    destination: tuple[IPv4Address | IPv6Address, int],
+) -> None:
+    header = proxy_v1_header(source, destination)
+    assert len(header) <= 107  # section 2.1
+    assert header.endswith(b"\r\n")
+    keyword, family, *ends = header.decode().removesuffix("\r\n").split(" ")
+    versions = {source[0].version, destination[0].version}
+    assert (keyword, family) == ("PROXY", "TCP4" if versions == {4} else "TCP6")
+    addresses = [ip_address(end) for end in ends[:2]]
+    assert {address.version for address in addresses} == {4 if versions == {4} else 6}
+    told = [getattr(address, "ipv4_mapped", None) or address for address in addresses]
+    meant = [getattr(end[0], "ipv4_mapped", None) or end[0] for end in (source, destination)]
+    assert told == meant
+    assert [int(port) for port in ends[2:]] == [source[1], destination[1]]

@@ -13,11 +13,11 @@ from mailward.wire.dialogue import Accepted, Dialogue, Send
 from mailward.wire.door import (
     MAX_LOGIN_OCTETS,
     MAX_PASSWORD_OCTETS,
-    Closing,
     Credentials,
     Door,
     Mechanism,
     Offered,
+    Reply,
 )
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
@@ -78,16 +78,16 @@ def log_in(dialogue: Dialogue, server: ImapServer | SmtpServer) -> tuple[Credent
 def answers(server: ImapServer | SmtpServer, understood: list[Credentials]) -> Iterable[bytes]:
     while (event := server.door.next_event()) is not None:
         match event:
-            case Offered(credentials):
+            case Offered(Credentials() as credentials):
                 understood.append(credentials)
                 yield server.door.accepted(())
-            case Closing():
-                raise AssertionError(event)
-            case reply if isinstance(server, SmtpServer):
+            case Reply(octets) if isinstance(server, SmtpServer):
                 own = b"AUTH " + server.mechanisms + b"\r\n"
-                yield reply.octets.replace(b"AUTH PLAIN LOGIN\r\n", own)
-            case reply:
-                yield reply.octets
+                yield octets.replace(b"AUTH PLAIN LOGIN\r\n", own)
+            case Reply(octets):
+                yield octets
+            case _:
+                raise AssertionError(event)
 
 
 def same(got: Credentials, meant: Credentials) -> bool:

@@ -69,6 +69,7 @@ def test_no_door_shows_a_password(door: Door, spoken: list[bytes]) -> None:
             assert not shows_password(event)
             assert not shows_password(door)
             if isinstance(event, Offered):
+                assert isinstance(event.credentials, Credentials)
                 assert event.credentials.password.reveal() == PASSWORD
 
 

@@ -1,284 +1,229 @@
 """The management API: HTTP and JSON around :class:`mailward.admin.control.Control`.
 
-Whoever may open its socket may do everything. No answer holds a password.
+Whoever may open its socket may do everything; from afar everybody has to pass the gate. No answer
+holds a password.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterable
-from itertools import islice
+from http import HTTPStatus
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from mailward.admin.control import Control, Imposed
+from mailward.admin import shapes
+from mailward.admin.afar import from_no_page, guarded, harden
+from mailward.admin.control import Control
 from mailward.admin.events import Streams
-from mailward.admin.forms import (
-    MAX_BODY_OCTETS,
-    Fields,
-    MalformedError,
-    as_problems,
-    json_fields,
-    query_fields,
-)
-from mailward.admin.names import spelled
-from mailward.admin.overview import status_view, top_view
-from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
-from mailward.admin.wishes import KEPT_IN_MEMORY, Done, Wish
+from mailward.admin.familiar import Familiar
+from mailward.admin.forms import MAX_BODY_OCTETS, as_problems
+from mailward.admin.gate import Gate
+from mailward.admin.openapi import Operation, document
+from mailward.admin.routes import MAX_TOP, Routes
+from mailward.admin.shapes import REASON, TEXT
+from mailward.admin.views import Json
 from mailward.guard.journal import Journal
-from mailward.guard.operations import Lifted
-from mailward.rules.addresses import network_name
-from mailward.rules.model import Outcome, Reason
 
-MAX_TOP = 100
-_DEFAULT_TOP = 10
-_BITE = 1_000  # rows made between two looks at the connections
+Table = list[tuple[Operation, Handler]]
+
+_WRONG = HTTPStatus.UNPROCESSABLE_ENTITY
+_ABSENT = HTTPStatus.NOT_FOUND
+_CONFLICT = HTTPStatus.CONFLICT
 
 
-def make_app(control: Control, journal: Journal) -> web.Application:
-    """The application; the caller binds it to a socket that only operators can open."""
-    routes = _Routes(control)
+def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> web.Application:
+    """The application. Without a *gate* it is for a socket that only operators can open."""
     streams = Streams(journal)
-    app = web.Application(middlewares=[as_problems], client_max_size=MAX_BODY_OCTETS)
+    middlewares: list[Middleware] = [as_problems]
+    if gate is not None:
+        middlewares += [guarded(gate, control.clock), from_no_page]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_OCTETS)
     app.on_shutdown.append(streams.end)
+    app.on_response_prepare.append(harden)
+    table = [
+        *_looking(Routes(control), streams),
+        *_changing(Routes(control)),
+        *_settings(Routes(control)),
+        *_familiar(Familiar(control)),
+    ]
+    described = document([operation for operation, _ in table], control.version)
+    table.append(_description(described))
     app.add_routes(
-        [
-            web.get("/healthz", routes.health),
-            web.get("/api/status", routes.status),
-            web.get("/api/top", routes.top),
-            web.get("/api/bans", routes.bans),
-            web.post("/api/bans", routes.ban),
-            web.delete("/api/bans", routes.lift_all),
-            web.delete("/api/bans/{subject:.+}", routes.lift_one),
-            web.post("/api/lifts", routes.lift),
-            web.get("/api/why/{subject:.+}", routes.why),
-            web.post("/api/failures", routes.report_failure),
-            web.post("/api/successes", routes.report_success),
-            web.get("/api/events", streams.follow),
-            web.get("/api/settings", routes.settings),
-            web.post("/api/settings", routes.add_setting),
-            web.delete("/api/settings", routes.delete_setting),
-            web.post("/api/reload", routes.reload),
-            web.post("/api/reload-certificates", routes.reload_certificates),
-        ]
+        web.route(operation.method, operation.path, handler) for operation, handler in table
     )
     return app
 
 
-class _Routes:
-    """One method for each route."""
-
-    def __init__(self, control: Control) -> None:
-        self._control = control
-
-    # -- looking ---------------------------------------------------------------------------------
-
-    async def health(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        # A store that is away is no reason to restart: the guard goes on in memory.
-        return web.json_response({"status": "ok" if self._control.is_stored else "degraded"})
-
-    async def status(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        return web.json_response(status_view(self._control))
-
-    async def top(self, request: web.Request) -> web.Response:
-        fields = query_fields(request)
-        count = fields.number("count", _DEFAULT_TOP, MAX_TOP)
-        fields.end()
-        return web.json_response(await top_view(self._control, count))
-
-    async def why(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        return web.json_response(why_view(await self._control.why(request.match_info["subject"])))
-
-    async def bans(self, request: web.Request) -> web.StreamResponse:
-        fields = query_fields(request)
-        address, login = fields.optional_text("address"), fields.optional_text("login")
-        reason = _reason(fields)
-        fields.end()
-        bans = await self._control.bans(address, login, reason)
-        fixed = self._control.guard.mirror.is_fixed
-        kept = self._control.guard.mirror.on
-        return await _stream(
-            request,
-            "bans",
-            (
-                ban_row(ban, fixed=kept(ban.subject) is not ban and fixed(ban.subject))
-                for ban in bans
+def _looking(routes: Routes, streams: Streams) -> Table:
+    count = {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
+    wanted = {"address": TEXT, "login": TEXT, "reason": REASON}
+    bans = shapes.answer(bans=shapes.listing(shapes.BAN))
+    return [
+        (Operation("GET", "/healthz", "whether all is well", shapes.HEALTH), routes.health),
+        (Operation("GET", "/api/status", "everything at a glance", shapes.STATUS), routes.status),
+        (
+            Operation("GET", "/api/top", "who has most failures", shapes.TOP, {"count": count}),
+            routes.top,
+        ),
+        (
+            Operation("GET", "/api/bans", "the bans in force", bans, wanted, errors=[_WRONG]),
+            routes.bans,
+        ),
+        (
+            Operation(
+                "GET",
+                "/api/why/{subject:(?s:.+)}",
+                "all there is to say of a subject",
+                shapes.WHY,
+                errors=[_WRONG],
             ),
-        )
-
-    async def settings(self, request: web.Request) -> web.StreamResponse:
-        fields = query_fields(request)
-        prefix = fields.optional_text("prefix") or ""
-        fields.end()
-        keys = await self._control.keys.listed(prefix)
-        return await _stream(
-            request,
-            "settings",
-            ({"key": known.key, "value": known.value, "origin": known.origin} for known in keys),
-        )
-
-    # -- changing --------------------------------------------------------------------------------
-
-    async def ban(self, request: web.Request) -> web.Response:
-        fields = await json_fields(request)
-        wish = Wish(
-            subjects=_subjects(fields),
-            period=fields.optional_text("for"),
-            note=fields.optional_text("note") or "",
-            yes=fields.flag("yes"),
-            check=fields.flag("check"),
-        )
-        fields.end()
-        imposed = await self._control.ban(wish)
-        return self._answer(
-            {
-                "bans": [
-                    {**ban_row(one.ban, fixed=False), "message": _imposed_text(one)}
-                    for one in imposed
-                ]
-            }
-        )
-
-    async def lift(self, request: web.Request) -> web.Response:
-        fields = await json_fields(request)
-        subjects, check = _subjects(fields), fields.flag("check")
-        fields.end()
-        lifted = await self._control.lift(subjects, check=check)
-        return self._answer({"lifted": [lifted_view(one, _lifted_text(one)) for one in lifted]})
-
-    async def lift_one(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        (lifted,) = await self._control.lift([request.match_info["subject"]])
-        return self._answer(lifted_view(lifted, _lifted_text(lifted)))
-
-    async def lift_all(self, request: web.Request) -> web.Response:
-        fields = query_fields(request)
-        reason = _reason(fields)
-        fields.end()
-        if reason is None:
-            raise MalformedError('"reason" must say which bans: authentication or manual')
-        return _done(await self._control.lift_all(reason))
-
-    async def report_failure(self, request: web.Request) -> web.Response:
-        return await self._report(request, Outcome.FAILED)
-
-    async def report_success(self, request: web.Request) -> web.Response:
-        return await self._report(request, Outcome.SUCCEEDED)
-
-    async def _report(self, request: web.Request, outcome: Outcome) -> web.Response:
-        fields = await json_fields(request)
-        address, login = fields.text("address"), fields.optional_text("login")
-        service, at = fields.text("service"), fields.instant("time")
-        fields.end()
-        reported = await self._control.report(outcome, address, login, service, at)
-        return self._answer(
-            {
-                "counted": [spelled(subject) for subject in reported.counted],
-                "bans": [ban_row(ban, fixed=False) for ban in reported.bans],
-            }
-        )
-
-    async def add_setting(self, request: web.Request) -> web.Response:
-        fields = await json_fields(request)
-        key, value = fields.text("key"), fields.optional_text("value") or ""
-        yes = fields.flag("yes")
-        fields.end()
-        return _done(await self._control.keys.add(key, value, yes=yes))
-
-    async def delete_setting(self, request: web.Request) -> web.Response:
-        in_query = "key" in request.query
-        fields = query_fields(request) if in_query else await json_fields(request)
-        key = fields.text("key")
-        fields.end()
-        return _done(await self._control.keys.delete(key))
-
-    async def reload(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        return _done(await self._control.keys.reload())
-
-    async def reload_certificates(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        return web.json_response({"message": "There are no certificates to reload."})
-
-    def _answer(self, fields: Json) -> web.Response:
-        """What a change led to, and whether it is stored."""
-        stored = self._control.is_stored
-        return web.json_response(
-            {**fields, "stored": stored}
-            if stored
-            else {**fields, "stored": False, "warning": KEPT_IN_MEMORY}
-        )
+            routes.why,
+        ),
+        (
+            Operation(
+                "GET", "/api/events", "what happens", shapes.EVENT, content="text/event-stream"
+            ),
+            streams.follow,
+        ),
+    ]
 
 
-def _done(answer: Done) -> web.Response:
-    return web.json_response({"message": answer.message, "stored": answer.stored})
+def _changing(routes: Routes) -> Table:
+    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), stored=shapes.FLAG)
+    lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), stored=shapes.FLAG)
+    reason = {"reason": REASON}
+    return [
+        (
+            Operation(
+                "POST",
+                "/api/bans",
+                "ban by hand, all or none",
+                bans,
+                body=shapes.WISH,
+                errors=[_WRONG, _CONFLICT],
+            ),
+            routes.ban,
+        ),
+        (
+            Operation(
+                "DELETE",
+                "/api/bans",
+                "lift all bans of one reason",
+                shapes.DONE,
+                reason,
+                ["reason"],
+            ),
+            routes.lift_all,
+        ),
+        (
+            Operation(
+                "DELETE",
+                "/api/bans/{subject:(?s:.+)}",
+                "lift the ban on a subject",
+                shapes.LIFTED,
+                errors=[_WRONG],
+            ),
+            routes.lift_one,
+        ),
+        (
+            Operation(
+                "POST", "/api/lifts", "lift several", lifts, body=shapes.LIFTS, errors=[_WRONG]
+            ),
+            routes.lift,
+        ),
+        *(
+            (
+                Operation(
+                    "POST",
+                    path,
+                    does,
+                    shapes.REPORTED,
+                    body=shapes.REPORT,
+                    errors=[_WRONG],
+                ),
+                handler,
+            )
+            for path, does, handler in (
+                (
+                    "/api/failures",
+                    "count a failure that another program saw",
+                    routes.report_failure,
+                ),
+                ("/api/successes", "the same for a success", routes.report_success),
+            )
+        ),
+    ]
 
 
-def _subjects(fields: Fields) -> list[str]:
-    one, several = fields.optional_text("subject"), fields.texts("subjects")
-    if one is not None and several is None:
-        return [one]
-    if several is not None and one is None:
-        return list(several)
-    raise MalformedError('say whom: either "subject" or "subjects"')
+def _settings(routes: Routes) -> Table:
+    path = "/api/settings"
+    known = shapes.answer(settings=shapes.listing(shapes.SETTING))
+    new, gone = [_WRONG, _CONFLICT], [_WRONG, _ABSENT, _CONFLICT]
+    key = {"key": TEXT}
+    return [
+        (Operation("GET", path, "the keys in force", known, {"prefix": TEXT}), routes.settings),
+        (
+            Operation("POST", path, "add a key", shapes.DONE, body=shapes.NEW_SETTING, errors=new),
+            routes.add_setting,
+        ),
+        (
+            Operation("DELETE", path, "delete a key", shapes.DONE, key, ["key"], errors=gone),
+            routes.delete_setting,
+        ),
+        (
+            Operation("POST", "/api/reload", "read all anew", shapes.DONE, errors=[_WRONG]),
+            routes.reload,
+        ),
+        (
+            Operation(
+                "POST",
+                "/api/reload-certificates",
+                "read the certificates anew",
+                shapes.MESSAGE,
+                errors=[_WRONG],
+            ),
+            routes.reload_certificates,
+        ),
+    ]
 
 
-def _reason(fields: Fields) -> Reason | None:
-    text = fields.optional_text("reason")
-    if text is None:
-        return None
-    try:
-        return Reason(text)
-    except ValueError:
-        raise MalformedError('"reason" must be authentication or manual') from None
+def _familiar(routes: Familiar) -> Table:
+    one, nothing = "/admin/config/{key:(?s:.+)}", shapes.NOTHING
+    new, gone = [_WRONG, _CONFLICT], [_WRONG, _CONFLICT]
+    return [
+        (Operation("GET", "/admin/config", "all keys in force", shapes.PAIRS), routes.listed),
+        (Operation("GET", one, "those that begin so", shapes.PAIRS), routes.listed),
+        (
+            Operation(
+                "POST",
+                "/admin/config",
+                "add",
+                nothing,
+                body=shapes.listing(shapes.PAIR),
+                errors=new,
+            ),
+            routes.add,
+        ),
+        (Operation("DELETE", one, "delete a key", nothing, errors=gone), routes.delete),
+        (
+            Operation("GET", "/admin/reload/config", "read all anew", nothing, errors=[_WRONG]),
+            routes.reload,
+        ),
+        (
+            Operation(
+                "GET",
+                "/admin/reload/certificates",
+                "read the certificates anew",
+                nothing,
+                errors=[_WRONG],
+            ),
+            routes.reload_certificates,
+        ),
+    ]
 
 
-def _imposed_text(imposed: Imposed) -> str:
-    ban = imposed.ban
-    name, until = spelled(ban.subject), until_text(ban.until)
-    if not imposed.is_new:
-        return f"{name} is banned {until} already, which is longer: nothing was changed."
-    if not imposed.exempt:
-        return f"{name} is banned {until}."
-    exempt = listed(map(network_name, imposed.exempt))
-    return f"{name} is banned {until}, except what is allowed: {exempt}."
+def _description(described: Json) -> tuple[Operation, Handler]:
+    async def describe(_: web.Request) -> web.Response:
+        return web.json_response(described)
 
-
-def _lifted_text(lifted: Lifted) -> str:
-    name = spelled(lifted.subject)
-    still = lifted.still
-    if still is not None:
-        where = (
-            "the configuration file"
-            if lifted.still_fixed
-            else f"the ban on {spelled(still.subject)}"
-        )
-        return f"{name} is still banned by {where}."
-    if lifted.bans:
-        others = [spelled(ban.subject) for ban in lifted.bans if ban.subject != lifted.subject]
-        bans = f"the ban on {listed(others)}" if others else "its ban"
-        forgotten = " and its failures are forgotten" if lifted.had_failures else ""
-        return f"{name} is free: {bans} is lifted{forgotten}."
-    if lifted.had_failures:
-        return f"{name} was not banned; its failures are forgotten."
-    return f"{name} was not banned."
-
-
-async def _stream(request: web.Request, name: str, rows: Iterable[Json]) -> web.StreamResponse:
-    """A list of any length as the one field *name*, without holding up connections for it."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
-    await response.prepare(request)
-    await response.write(f'{{"{name}": ['.encode())
-    left = iter(rows)
-    between = ""
-    while bite := ", ".join(map(json.dumps, islice(left, _BITE))):
-        await response.write(f"{between}{bite}".encode())
-        await asyncio.sleep(0)
-        between = ", "
-    await response.write(b"]}")
-    await response.write_eof()
-    return response
+    return Operation("GET", "/api/openapi.json", "this description", {"type": "object"}), describe

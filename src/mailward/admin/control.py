@@ -41,6 +41,7 @@ from mailward.rules.subjects import SubjectError
 
 Clock = Callable[[], Instant]
 DoorRows = Callable[[], Sequence[Mapping[str, object]]]
+Warnings = Callable[[], Sequence[str]]
 
 MAX_COMPLAINTS = 100
 """So many faults of a list are told; who sent junk needs no more to see it."""
@@ -71,17 +72,25 @@ class Reported:
 class Control:
     """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
 
-    Every change is in the store when it is answered, or the answer says that it is not yet.
+    *warnings* are sentences on what is allowed, but seldom meant. Every change is in the store when
+    it is answered, or the answer says that it is not yet.
     """
 
     def __init__(
-        self, guard: Guard, clock: Clock, keys: Keys, doors: DoorRows, version: str
+        self,
+        guard: Guard,
+        clock: Clock,
+        keys: Keys,
+        doors: DoorRows,
+        version: str,
+        warnings: Warnings = tuple,
     ) -> None:
         self.guard = guard
         self.clock = clock
         self.keys = keys
         self.doors = doors
         self.version = version
+        self.warnings = warnings
         self.started = clock()
 
     @property
@@ -203,7 +212,7 @@ class Control:
         match outcome:
             case Outcome.FAILED:
                 counted = self.guard.policy.subjects(attempt)
-            case Outcome.SUCCEEDED | Outcome.UNAVAILABLE:
+            case Outcome.SUCCEEDED | Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 counted = ()
         match verdict:
             case Tolerate():

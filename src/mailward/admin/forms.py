@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from mailward.admin.wishes import Refusal, RefusedError
 from mailward.rules.model import Instant
 
 MAX_BODY_OCTETS = 1_000_000
+BODY_SECONDS = 30.0  # for the whole body: who sends slower holds a handler for nothing
+
+MAX_SECONDS = 1e11  # some 3,000 years from 1970: what a date can tell
 
 _STATUSES = {
     Refusal.WRONG: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -39,23 +43,24 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except MalformedError as error:
-        return _problem(HTTPStatus.BAD_REQUEST, str(error))
+        return problem(HTTPStatus.BAD_REQUEST, str(error))
     except RefusedError as error:
         faults = [asdict(complaint) for complaint in error.complaints]
-        return _problem(_STATUSES[error.why], str(error), faults)
+        return problem(_STATUSES[error.why], str(error), faults)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        response = _problem(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}")
+        response = problem(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}")
         response.headers["Allow"] = allowed
         return response
     except web.HTTPError as error:
         status = HTTPStatus(error.status)
-        return _problem(status, _DETAILS.get(status, error.text or status.phrase))
+        return problem(status, _DETAILS.get(status, error.text or status.phrase))
 
 
-def _problem(
+def problem(
     status: HTTPStatus, detail: str, faults: Sequence[Mapping[str, object]] = ()
 ) -> web.Response:
+    """A refusal as RFC 9457 has it."""
     body: dict[str, object] = {
         "type": "about:blank",
         "title": status.phrase,
@@ -128,7 +133,7 @@ class Fields:
                 return _instant_from_text(name, value)
             case bool():
                 raise _no_moment(name)
-            case int() | float() if math.isfinite(value) and abs(value) < 1e12:  # noqa: PLR2004 -- some 30,000 years
+            case int() | float() if math.isfinite(value) and abs(value) < MAX_SECONDS:
                 return Instant(float(value))
             case _:
                 raise _no_moment(name)
@@ -146,18 +151,48 @@ async def json_fields(request: web.Request) -> Fields:
     Raises:
         MalformedError: it is none.
     """
-    octets = await request.read()
+    value = await _json(request, "one JSON object")
+    if not isinstance(value, dict):
+        raise MalformedError("the body must be one JSON object")
+    return Fields(value)
+
+
+async def json_pairs(request: web.Request) -> list[tuple[str, str]]:
+    """The body: a list of pairs of texts.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    form = 'a list of pairs like [["KEY", "VALUE"]]'
+    pairs = []
+    match await _json(request, form):
+        case list() as items:
+            for item in items:
+                match item:
+                    case [str() as key, str() as value]:
+                        pairs.append((key, value))
+                    case _:
+                        raise MalformedError(f"the body must be {form}")
+        case _:
+            raise MalformedError(f"the body must be {form}")
+    return pairs
+
+
+async def _json(request: web.Request, form: str) -> object:
     try:
-        value = json.loads(
+        async with asyncio.timeout(BODY_SECONDS):
+            octets = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
+    try:
+        value: object = json.loads(
             octets.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant
         )
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, _UnusableError) else "it cannot be read"
-        raise MalformedError(f"the body must be one JSON object: {why}") from None
-    if not isinstance(value, dict):
-        raise MalformedError("the body must be one JSON object")
-    return Fields(value)
+        raise MalformedError(f"the body must be {form}: {why}") from None
+    return value
 
 
 def query_fields(request: web.Request) -> Fields:

@@ -19,7 +19,7 @@ from mailward.admin.names import (
     read_subject,
     spelled,
 )
-from mailward.admin.views import listed, until_text
+from mailward.admin.views import counted, listed, until_text
 from mailward.admin.wishes import (
     Complaint,
     Done,
@@ -37,12 +37,12 @@ from mailward.guard.service import Guard
 from mailward.rules.addresses import parse_network
 from mailward.rules.model import Ban, Instant, SubjectKind
 from mailward.rules.subjects import SubjectError
-from mailward.settings.build import Built, check_key
+from mailward.settings.build import Built, canonical_key, check_key
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry
 from mailward.settings.errors import Fault, SettingsError
+from mailward.settings.key import Effect
 from mailward.settings.places import UnknownKeyError, locate
-from mailward.settings.schema import Effect
 from mailward.stores.port import SettingDeleted, SettingPut
 
 
@@ -50,12 +50,14 @@ from mailward.stores.port import SettingDeleted, SettingPut
 class Source:
     """The configuration file *name* (``None``: there is none), and how to use what it says.
 
-    Both calls raise ``SettingsError``: the file cannot be read; what it says cannot be applied.
+    The calls raise ``SettingsError``: the file cannot be read; what it says cannot be applied; a
+    certificate cannot be used. The last one says how many certificates there are.
     """
 
     name: str | None
     read: Callable[[], Mapping[str, Entry]]
     apply: Callable[[Configuration], Awaitable[None]]
+    reload_certificates: Callable[[], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ class Keys:
             return await self._delete_one(key)
 
     async def _delete_one(self, key: str) -> Done:
-        known = key if key in self.loaded.stored else _canonical(key)
+        known = key if key in self.loaded.stored else canonical_key(key)
         place = self.loaded.place(known)
         in_file = self.loaded.stands_in_file(known)
         if known not in self.loaded.stored:
@@ -283,6 +285,25 @@ class Keys:
                 f"Success. The configuration is in force, but {listed(late)} at the next start."
             )
 
+    async def reload_certificates(self) -> Done:
+        """Read every certificate anew, for the next handshakes; no connection ends.
+
+        Raises:
+            RefusedError: one cannot be used; all stay as they were.
+        """
+        async with self._changing:
+            try:
+                read = await self._source.reload_certificates()
+            except SettingsError as error:
+                raise RefusedError(
+                    Refusal.WRONG,
+                    "a certificate cannot be used; all that were in use still are",
+                    _complaints(error.faults),
+                ) from None
+        if not read:
+            return await self._done("There are no certificates to reload.")
+        return await self._done(f"Success. {counted(read, 'certificate')} read anew.")
+
     def _read_anew(self) -> tuple[Mapping[str, Entry], Built, Configuration]:
         entries = self._source.read()
         built = self.loaded.build(entries, self._clock())
@@ -318,13 +339,6 @@ def _is_member(key: str) -> bool:
         return bool(locate(key).member)
     except UnknownKeyError:
         return False
-
-
-def _canonical(key: str) -> str:
-    try:
-        return check_key(key, "").key
-    except SettingsError:
-        return key
 
 
 def _absent(key: str) -> RefusedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mailward.guard.service import Guard
 from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
-from mailward.rules.subjects import SubjectError, subject_from_text, subject_of_kind
+from mailward.rules.subjects import subject_from_text, subject_of_kind
 
 BLOCKED_NETWORKS = "server.security.blocked-networks."
 BLOCKED_LOGINS = "server.security.blocked-logins."
@@ -65,13 +65,7 @@ def read_subject(text: str, policy: Policy, kind: SubjectKind | None = None) -> 
     Raises:
         SubjectError: it names none.
     """
-    if kind is None:
-        subject = subject_from_text(text, policy)
-    else:
-        subject = subject_of_kind(text, kind, policy)
-    if subject.kind is SubjectKind.OPERATOR:
-        raise SubjectError("operators cannot be banned: manage listeners are not supported yet")
-    return subject
+    return subject_from_text(text, policy) if kind is None else subject_of_kind(text, kind, policy)
 
 
 def find_subject(text: str, guard: Guard, kind: SubjectKind | None = None) -> Subject:

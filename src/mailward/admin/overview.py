@@ -16,7 +16,7 @@ from mailward.rules.model import Instant, Subject, SubjectKind
 _BITE = 5_000  # subjects counted between two looks at the connections
 _LAST_FAILURES = 100  # a row of the busiest tells of so many, not of all
 
-_OUTCOMES = {
+OUTCOMES = {
     Event.AUTH_FAILED: "failed",
     Event.AUTH_SUCCEEDED: "succeeded",
     Event.AUTH_REFUSED: "refused",
@@ -54,6 +54,7 @@ def status_view(control: Control) -> Json:
         "services": _by_service(guard),
         "file": loaded.name,
         "faults": [str(fault) for fault in loaded.faults],
+        "warnings": list(control.warnings()),
         "pending": list(loaded.pending),
     }
 
@@ -62,9 +63,9 @@ def _by_service(guard: Guard) -> dict[str, dict[str, int]]:
     """How many attempts each service has seen since the start, by what became of them."""
     services: dict[str, dict[str, int]] = {}
     for (event, service), count in guard.journal.counts.items():
-        outcome = _OUTCOMES.get(event)
+        outcome = OUTCOMES.get(event)
         if outcome is not None:
-            services.setdefault(service, dict.fromkeys(_OUTCOMES.values(), 0))[outcome] = count
+            services.setdefault(service, dict.fromkeys(OUTCOMES.values(), 0))[outcome] = count
     return services
 
 

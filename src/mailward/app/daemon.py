@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -17,6 +18,7 @@ import uvloop
 from aiohttp import web
 
 from mailward import VERSION
+from mailward.admin.afar import Conversation
 from mailward.admin.api import make_app
 from mailward.admin.control import Control
 from mailward.admin.keys import Keys, Source
@@ -28,7 +30,7 @@ from mailward.app.premises import Premises, PremisesError
 from mailward.app.systemd import notify
 from mailward.app.wiring import Clock, Program, choose_store
 from mailward.settings.build import build
-from mailward.settings.configuration import ClientAddress, Configuration
+from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
 from mailward.stores.port import StoreError
@@ -108,17 +110,11 @@ async def _run(
     set_up_logs(configuration.log)
     try:
         async with asyncio.TaskGroup() as tasks:
-            program = Program(configuration, store, contents, clock, tasks)
-            try:
-                prepared = program.doors.prepare(configuration)
-            except SettingsError as error:
-                await store.close()
-                return _failed("; ".join(fault.message for fault in error.faults))
-            program.start(prepared)
+            program = Program(configuration, store, contents, clock, tasks, data)
             keys = Keys(
                 program.guard,
                 clock,
-                Source(name, lambda: _read_file(path), program.adopt),
+                Source(name, lambda: _read_file(path), program.adopt, program.reload_certificates),
                 entries,
                 contents.settings,
             )
@@ -128,12 +124,32 @@ async def _run(
                 keys,
                 lambda: [asdict(door) for door in program.doors.status()],
                 VERSION,
+                program.warnings,
             )
+            far = await _speak_with_operators(program, control)
+            try:
+                program.start(program.doors.prepare(configuration))
+            except SettingsError as error:
+                await store.close()
+                return _failed("; ".join(fault.message for fault in error.faults))
             await _serve_until_told(program, control, listening, tasks, data)
+            await far.cleanup()
             raise _StopError  # noqa: TRY301 -- how one ends a TaskGroup
     except* _StopError:
         pass
     return 0
+
+
+async def _speak_with_operators(program: Program, control: Control) -> web.AppRunner:
+    """Make what speaks with operators from afar, before a door opens for them."""
+    app = make_app(control, program.journal, program.gate)
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=LAST_ANSWERS_SECONDS)
+    await runner.setup()
+    server = runner.server
+    if server is None:
+        raise ValueError("a runner that is set up has a server")
+    program.doors.speak = partial(Conversation, server)
+    return runner
 
 
 async def _serve_until_told(
@@ -195,17 +211,16 @@ def _say_what_is_open(program: Program, data: Path) -> None:
     _log.info("mailward %s is ready; its data is in %s", VERSION, data)
     for door in program.doors.status():
         _log.info(
-            "%s (%s) listens on %s before %s", door.listener, door.protocol, door.bind, door.backend
+            "%s (%s) listens on %s before %s",
+            door.listener,
+            door.protocol,
+            door.bind,
+            door.backend or "this API",
         )
     if not program.doors.status():
         _log.warning("no listener is configured: see [server.listener.*] in the reference")
-    for upstream in program.upstreams():
-        if upstream.settings.client_address is ClientAddress.NONE:
-            _log.warning(
-                'backend %s is not told who connects (client-address = "none"): its own penalties '
-                'hit everybody; "proxy-v2" is better',
-                upstream.settings.name,
-            )
+    for warning in program.warnings():
+        _log.warning("%s", warning)
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 

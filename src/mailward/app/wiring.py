@@ -5,21 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import resource
+import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from mailward.admin.gate import Gate
+from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
 from mailward.backends.port import Backend
+from mailward.backends.tls import check_trust
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
 from mailward.edges.doors import Doors, Prepared
+from mailward.edges.house import House
 from mailward.edges.lobby import Lobby
-from mailward.edges.session import House
+from mailward.edges.tls import ServerCertificate
 from mailward.guard.journal import Journal
 from mailward.guard.service import Guard
 from mailward.guard.sweep import SWEEP_SECONDS, Sweep
+from mailward.guard.tokens import Tokens
 from mailward.rules.model import Instant
-from mailward.settings.configuration import Configuration, Protocol, StoreSettings, StoreType
+from mailward.settings.advice import advice
+from mailward.settings.configuration import (
+    Certificate,
+    Configuration,
+    Protocol,
+    StoreSettings,
+    StoreType,
+)
+from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
@@ -40,6 +57,11 @@ def choose_store(settings: StoreSettings, data: Path) -> Store:
             return MemoryStore()
 
 
+def _descriptor_limit() -> int | None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 class Program:
     """The running daemon. *tasks* is where everything that runs beside something else lives."""
 
@@ -50,21 +72,33 @@ class Program:
         contents: Contents,
         clock: Clock,
         tasks: asyncio.TaskGroup,
+        data: Path,
     ) -> None:
         self._clock = clock
+        self._data = data
+        self._certificates = configuration.certificates
+        self._configuration = configuration
         self._tasks = tasks
         self._facts = dict(contents.facts)
         self._upstreams: dict[tuple[str, Protocol], tuple[Upstream, asyncio.Task[None]]] = {}
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
+        self.gate = Gate(self.guard, clock, configuration.operator)
         self.lobby = Lobby(
             configuration.doors.max_waiting, configuration.doors.max_waiting_per_address
         )
-        self.doors = Doors(House(self.guard, self.lobby, clock, tasks), platform.node())
+        tokens = Tokens(secrets.token_bytes(32))
+        self.doors = Doors(House(self.guard, self.lobby, clock, tasks, tokens), platform.node())
 
     def start(self, prepared: Prepared) -> None:
-        """Begin the housekeeping and open the doors."""
+        """Begin the housekeeping and open the doors.
+
+        Raises:
+            SettingsError: a certificate cannot be used.
+        """
+        self.doors.keyring.swap(self._load(self._certificates, at_start=True))
+        check_trust(self._placed(prepared.configuration).values())
         self._running = [
             self._tasks.create_task(self._sweep(Sweep(self.guard))),
             self._tasks.create_task(self.doors.follow_bans()),
@@ -76,15 +110,44 @@ class Program:
         """Put *configuration* in the place of the one in use, as a whole or not at all.
 
         Raises:
-            SettingsError: a new socket cannot be opened; nothing has changed.
+            SettingsError: a certificate cannot be used or a new socket cannot be opened; nothing
+                has changed.
         """
+        certificates = self._load(configuration.certificates, at_start=False)
+        check_trust(self._placed(configuration).values())
         prepared = self.doors.prepare(configuration)
+        self._certificates = configuration.certificates
+        self._configuration = configuration
+        self.doors.keyring.swap(certificates)
         set_up_logs(configuration.log)
         self.guard.adopt(configuration.policy, self._clock())
+        self.gate.adopt(configuration.operator)
         self._open(prepared)
+
+    async def reload_certificates(self) -> int:
+        """Read every certificate anew, for the next handshakes; return how many there are.
+
+        The authorities of the backends are read anew, too.
+
+        Raises:
+            SettingsError: one cannot be used; all stay as they were.
+        """
+        check_trust(upstream.settings for upstream in self.upstreams())
+        self.doors.keyring.swap(self._load(self._certificates, at_start=False))
+        for upstream in self.upstreams():
+            upstream.read_trust()
+        return len(self._certificates)
 
     def upstreams(self) -> list[Upstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
+
+    def warnings(self) -> list[str]:
+        """What an operator should look at, though it is allowed."""
+        # The allowed networks change without a reload.
+        configuration = replace(self._configuration, policy=self.guard.policy)
+        found = list(advice(configuration, _descriptor_limit()))
+        one_source = self.journal.funnel.found(self.guard.policy, self._clock())
+        return found if one_source is None else [*found, str(one_source)]
 
     async def shut(self) -> None:
         """Shut the doors, and give the guesses under way a moment to be settled."""
@@ -98,7 +161,14 @@ class Program:
 
     async def close(self) -> None:
         """Write down what is still only in memory."""
+        self.gate.close()
         await self.guard.writer.close()
+
+    def _load(
+        self, certificates: Mapping[str, Certificate], *, at_start: bool
+    ) -> Mapping[str, ServerCertificate]:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        return load_certificates(certificates, self._data, now, at_start=at_start)
 
     def _open(self, prepared: Prepared) -> None:
         self.doors.apply(prepared, self._backends(prepared.configuration))
@@ -108,11 +178,13 @@ class Program:
         wanted = {(listener.backend, listener.protocol) for listener in configuration.listeners}
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
+        placed = self._placed(configuration)
         for name, protocol in wanted:
-            settings = configuration.upstreams[name]
+            settings = placed[name]
             known = self._upstreams.get((name, protocol))
             if known is not None:
                 if known[0].settings == settings:
+                    known[0].read_trust()
                     continue
                 known[1].cancel()
             fact = f"offer:{protocol.value}:{name}"
@@ -126,6 +198,15 @@ class Program:
             self._upstreams[name, protocol] = (upstream, probing)
         return {key: upstream for key, (upstream, _) in self._upstreams.items()}
 
+    def _placed(self, configuration: Configuration) -> Mapping[str, UpstreamSettings]:
+        """The backends with their relative paths put into the data directory."""
+        return {
+            name: replace(settings, tls=replace(settings.tls, ca=str(self._data / settings.tls.ca)))
+            if settings.tls.ca is not None
+            else settings
+            for name, settings in configuration.upstreams.items()
+        }
+
     def _remember(self, fact: str, offer: Sequence[str]) -> None:
         value = self._facts[fact] = offer_to_text(offer)
         self.guard.writer.note(FactPut(fact, value), self._clock())
@@ -134,6 +215,8 @@ class Program:
         while True:
             try:
                 await sweep.once(self._clock())
+                if one_source := self.journal.funnel.news(self.guard.policy, self._clock()):
+                    _log.warning("%s", one_source)
             except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
                 _log.exception("the housekeeping failed; it goes on")
             await asyncio.sleep(SWEEP_SECONDS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mailward.rules.model import Address
 from mailward.wire.dialogue import Rejected, Unavailable, Watch
-from mailward.wire.door import Credentials
+from mailward.wire.door import BearerToken, Credentials, ScramOpening, ScramProof
 from mailward.wire.proxyline import TlsFacts
 
 
@@ -27,16 +27,29 @@ class Client:
 class Granted:
     """The login succeeded. *transport* is the session, reading paused, from *leftover* on.
 
-    Whoever gets it must close it.
+    Whoever gets it must close it. *signature* is what a SCRAM client is to be shown before.
     """
 
     transport: asyncio.Transport
     capabilities: Sequence[str]
     leftover: bytes
     watch: Watch | None
+    signature: bytes = b""
 
 
 LoginAnswer = Granted | Rejected | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ScramExchange:
+    """A SCRAM login that the backend has answered with *challenge*.
+
+    Whoever gets it must bring it to its end, by the proof or without one.
+    """
+
+    challenge: bytes
+    prove: Callable[[ScramProof], Awaitable[LoginAnswer]]
+    abandon: Callable[[], None]
 
 
 class Backend(Protocol):
@@ -52,8 +65,14 @@ class Backend(Protocol):
         """For the operator: ``ok``, ``not asked yet``, or what is wrong."""
         ...
 
-    async def login(self, credentials: Credentials, client: Client) -> LoginAnswer:
+    async def login(self, credentials: Credentials | BearerToken, client: Client) -> LoginAnswer:
         """Ask whether *credentials* are right. Bounded by the backend's own time-outs."""
+        ...
+
+    async def open(
+        self, opening: ScramOpening, client: Client
+    ) -> ScramExchange | Rejected | Unavailable:
+        """Ask for the challenge that answers *opening*; Rejected: it doesn't like the name."""
         ...
 
     async def keep_probing(self) -> None:

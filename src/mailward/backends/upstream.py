@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import IPv4Address
 
-from mailward.backends.port import Client, Granted, LoginAnswer
-from mailward.settings.configuration import ClientAddress, Protocol
+from mailward.backends.conversation import Conversation
+from mailward.backends.port import Client, Granted, LoginAnswer, ScramExchange
+from mailward.backends.tls import TrustError, client_context
+from mailward.settings.configuration import ClientAddress, Encryption, Protocol
 from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.wire.dialogue import (
     Accepted,
     Answer,
+    Challenged,
     Dialogue,
+    Origin,
     Probed,
     Rejected,
-    Send,
     Unavailable,
     Watch,
 )
-from mailward.wire.door import Credentials
+from mailward.wire.door import BearerToken, Credentials, Opening, ScramOpening, ScramProof
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.watch import imap_watch
-from mailward.wire.proxyline import TlsFacts, proxy_v2_header
+from mailward.wire.proxyline import TlsFacts, proxy_v1_header, proxy_v2_header
 from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import takes_xclient
 from mailward.wire.smtp.watch import SubmissionWatch
 
 PROBE_AGAIN_SECONDS = 600.0
@@ -59,6 +65,7 @@ class Upstream:
         self._remember = remember
         self._state = "not asked yet"
         self._probe_now = asyncio.Event()
+        self.read_trust()
 
     @property
     def offer(self) -> Sequence[str]:
@@ -68,21 +75,56 @@ class Upstream:
     def state(self) -> str:
         return self._state
 
-    async def login(self, credentials: Credentials, client: Client) -> LoginAnswer:
-        conversation = _Conversation(self._dialogue(credentials, client), self._preface(client))
+    def read_trust(self) -> None:
+        """Read anew who may vouch for the mail server; without that it is not asked."""
+        try:
+            self._trust: ssl.SSLContext | Unavailable = client_context(self.settings.tls)
+        except TrustError as error:
+            self._trust = Unavailable(f"backend.{self.settings.name}.tls.ca: {error}")
+        self._probe_now.set()
+
+    async def login(self, credentials: Credentials | BearerToken, client: Client) -> LoginAnswer:
+        conversation = self._conversation(credentials, client)
+        if isinstance(conversation, Unavailable):
+            self._state = conversation.why
+            return conversation
+        return self._end(conversation, await self._converse(conversation))
+
+    async def open(
+        self, opening: ScramOpening, client: Client
+    ) -> ScramExchange | Rejected | Unavailable:
+        conversation = self._conversation(opening, client)
+        if isinstance(conversation, Unavailable):
+            self._state = conversation.why
+            return conversation
         answer = await self._converse(conversation)
+        if isinstance(answer, Challenged):
+            return ScramExchange(
+                answer.text, partial(self._prove, conversation), conversation.close
+            )
+        match self._end(conversation, answer):
+            case Granted(transport):
+                transport.abort()
+                return Unavailable("the backend accepts a login that nobody has proved")
+            case Rejected() | Unavailable() as refusal:
+                return refusal
+
+    async def _prove(self, conversation: Conversation, proof: ScramProof) -> LoginAnswer:
+        return self._end(conversation, await self._converse(conversation, proof))
+
+    def _end(self, conversation: Conversation, answer: Answer | Challenged) -> LoginAnswer:
+        """What *answer* means; without a session the connection is closed."""
         match answer:
-            case Accepted(capabilities, leftover):
+            case Accepted(capabilities, leftover, signature):
                 self._state = "ok"
-                return Granted(
-                    conversation.transport, capabilities, leftover, self._watch(capabilities)
-                )
+                watch = self._watch(capabilities)
+                return Granted(conversation.transport, capabilities, leftover, watch, signature)
             case Rejected():
                 self._state = "ok"
             case Unavailable(why):
                 self._state = why
                 self._probe_now.set()
-            case Probed():
+            case Probed() | Challenged():
                 answer = Unavailable("the backend ended the login without an answer")
         conversation.close()
         return answer
@@ -100,7 +142,10 @@ class Upstream:
                 pass
 
     async def _probe(self) -> bool:
-        conversation = _Conversation(self._dialogue(None, _PROBER), self._preface(_PROBER))
+        conversation = self._conversation(None, _PROBER)
+        if isinstance(conversation, Unavailable):
+            self._state = conversation.why
+            return False
         answer = await self._converse(conversation)
         conversation.close()
         match answer:
@@ -113,49 +158,75 @@ class Upstream:
             case Unavailable(why):
                 self._state = why
                 return False
-            case Accepted() | Rejected():
+            case Accepted() | Rejected() | Challenged():
                 self._state = "the backend answered a login that was never sent"
                 return False
 
-    async def _converse(self, conversation: _Conversation) -> Answer:
-        """Carry the dialogue to its answer, within the configured times."""
-        where = f"{self.settings.host}:{self.settings.port}"
+    def _conversation(
+        self, credentials: Opening | None, client: Client
+    ) -> Conversation | Unavailable:
+        match self._trust:
+            case Unavailable() as why:
+                return why
+            case context:
+                dialogue = self._dialogue(credentials, client)
+                return Conversation(dialogue, self._preface(client), self.settings, context)
+
+    async def _converse(
+        self, conversation: Conversation, proof: ScramProof | None = None
+    ) -> Answer | Challenged:
+        """Carry the dialogue to its answer, within the configured times.
+
+        With *proof* it goes on where it was challenged.
+        """
+        where = self.settings.where
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.settings.connect_timeout.total_seconds()) as timer:
-                await loop.create_connection(
-                    lambda: conversation, self.settings.host, self.settings.port
-                )
-                await conversation.decided.wait()
+                if proof is None:
+                    await conversation.prepare()
+                else:
+                    conversation.prove(proof)
                 timer.reschedule(loop.time() + self.settings.answer_timeout.total_seconds())
                 return await conversation.answer
         except TimeoutError:
             conversation.close()
-            return Unavailable(f"{where} did not answer in time")
+            return Unavailable(conversation.why_late())
         except OSError as error:
             return Unavailable(f"cannot connect to {where}: {error.strerror or error}")
         except BaseException:
             conversation.close()
             raise
 
-    def _dialogue(self, credentials: Credentials | None, client: Client) -> Dialogue:
+    def _dialogue(self, credentials: Opening | None, client: Client) -> Dialogue:
+        starttls = self.settings.tls.mode is Encryption.STARTTLS
+        match self.settings.client_address:
+            case ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
+                origin: Origin | None = Origin(client.source, client.destination)
+            case ClientAddress.NONE | ClientAddress.PROXY_V1 | ClientAddress.PROXY_V2:
+                origin = None
         match self.protocol:
             case Protocol.IMAP:
-                return ImapLogin(credentials)
+                return ImapLogin(credentials, starttls=starttls, origin=origin)
             case Protocol.SUBMISSION:
-                return SmtpLogin(credentials, client_name=client.name)
+                return SmtpLogin(
+                    credentials, client_name=client.name, starttls=starttls, origin=origin
+                )
 
     def _watch(self, capabilities: Sequence[str]) -> Watch | None:
         match self.protocol:
             case Protocol.IMAP:
                 return imap_watch(capabilities)
             case Protocol.SUBMISSION:
-                return SubmissionWatch()
+                is_told_so = self.settings.client_address is ClientAddress.XCLIENT
+                return SubmissionWatch(takes_xclient=is_told_so or takes_xclient(self._offer))
 
     def _preface(self, client: Client) -> bytes:
         match self.settings.client_address:
-            case ClientAddress.NONE:
+            case ClientAddress.NONE | ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
                 return b""
+            case ClientAddress.PROXY_V1:
+                return proxy_v1_header(client.source, client.destination)
             case ClientAddress.PROXY_V2:
                 return proxy_v2_header(client.source, client.destination, client.tls)
 
@@ -173,60 +244,3 @@ def offer_from_text(text: str) -> tuple[str, ...]:
 
 def offer_to_text(offer: Sequence[str]) -> str:
     return json.dumps(list(offer))
-
-
-class _Conversation(asyncio.Protocol):
-    """The connection that a dialogue is held on."""
-
-    def __init__(self, dialogue: Dialogue, preface: bytes) -> None:
-        self._dialogue = dialogue
-        self._preface = preface
-        self._transport: asyncio.Transport | None = None
-        self.decided = asyncio.Event()
-        self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    @property
-    def transport(self) -> asyncio.Transport:
-        """The connection.
-
-        Raises:
-            ConnectionError: there is none.
-        """
-        if self._transport is None:
-            raise ConnectionError("not connected")
-        return self._transport
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment] # a stream's transport is a Transport
-        self.transport.write(self._preface)
-
-    def data_received(self, data: bytes) -> None:
-        self._dialogue.receive_data(data)
-        while (event := self._dialogue.next_event()) is not None:
-            match event:
-                case Send(octets, deciding):
-                    self.transport.write(octets)
-                    if deciding:
-                        self.decided.set()
-                case Accepted() | Rejected() | Unavailable() | Probed():
-                    self._end(event)
-                    return
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(self._dialogue.closed())
-
-    def _end(self, answer: Answer) -> None:
-        if self.answer.done():
-            return
-        if not self.transport.is_closing():
-            # What follows an accepted login is the session's: leave it to the relay.
-            self.transport.pause_reading()
-        self.answer.set_result(answer)
-        self.decided.set()

@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from socket import socket
 
 from mailward.backends.port import Backend
+from mailward.edges.house import Entrance, House
 from mailward.edges.listener import BindError, Listener, open_socket
 from mailward.edges.lobby import Guest
-from mailward.edges.session import Entrance, House
+from mailward.edges.receptions import MailReception, Reception, VisitReception
+from mailward.edges.tls import Keyring
+from mailward.edges.visit import Speak
 from mailward.guard.mirror import BanChange, BanGone, BanInForce
 from mailward.rules.addresses import network_subject, subject_network
 from mailward.rules.model import Address, Subject, SubjectKind
-from mailward.settings.configuration import Bind, Configuration, Protocol
+from mailward.settings.configuration import (
+    Bind,
+    Configuration,
+    ManageListener,
+    Management,
+    Protocol,
+)
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
 from mailward.wire.door import Door
@@ -50,14 +59,17 @@ class DoorStatus:
 class Doors:
     """The listeners of *house*, by where they listen.
 
-    *hostname* is the machine's, used where none is configured.
+    *hostname* is the machine's, used where none is configured. *speak* speaks with operators; it
+    is to be set before a manage listener is opened.
     """
+
+    speak: Speak
 
     def __init__(self, house: House, hostname: str) -> None:
         self._house = house
+        self.keyring = Keyring()
         self._hostname = hostname
         self._listeners: dict[Bind, Listener] = {}
-        self._backends: dict[Bind, str] = {}
 
     def prepare(self, configuration: Configuration) -> Prepared:
         """Open what *configuration* wants beyond what is open, and change nothing yet.
@@ -67,7 +79,11 @@ class Doors:
         """
         opened: dict[Bind, socket] = {}
         faults: list[Fault] = []
-        for settings in configuration.listeners:
+        listeners: tuple[ListenerSettings | ManageListener, ...] = (
+            *configuration.listeners,
+            *configuration.managers,
+        )
+        for settings in listeners:
             for bind in settings.binds:
                 if bind in self._listeners:
                     continue
@@ -93,32 +109,29 @@ class Doors:
         configuration = prepared.configuration
         self._house.lobby.max_waiting = configuration.doors.max_waiting
         self._house.lobby.max_waiting_per_address = configuration.doors.max_waiting_per_address
-        wanted = {bind: s for s in configuration.listeners for bind in s.binds}
+        wanted: dict[Bind, Reception] = {}
+        for settings in configuration.listeners:
+            reception = self._for_mail(settings, configuration, backends)
+            wanted |= dict.fromkeys(settings.binds, reception)
+        for manager in configuration.managers:
+            wanted |= dict.fromkeys(manager.binds, self._for_operators(manager, configuration))
         for bind in self._listeners.keys() - wanted.keys():
             self._listeners.pop(bind).close()
-        for bind, settings in wanted.items():
-            backend = backends[settings.backend, settings.protocol]
-            entrance = Entrance(
-                settings.name, settings.protocol.value, backend, configuration.doors
-            )
-            make_door = self._door_maker(settings, configuration.hostname or self._hostname)
-            self._backends[bind] = settings.backend
+        for bind, receiving in wanted.items():
             listener = self._listeners.get(bind)
             if listener is None:
-                self._listeners[bind] = Listener(
-                    self._house, entrance, make_door, prepared.sockets[bind]
-                )
+                self._listeners[bind] = Listener(self._house, receiving, prepared.sockets[bind])
             else:
-                listener.entrance, listener.make_door = entrance, make_door
+                listener.reception = receiving
 
     def status(self) -> Sequence[DoorStatus]:
         return [
             DoorStatus(
-                listener.entrance.listener,
-                listener.entrance.service,
+                listener.reception.listener,
+                listener.reception.service,
                 str(Bind(bind.host, listener.port)),
-                self._backends[bind],
-                listener.entrance.backend.state,
+                listener.reception.backend,
+                listener.reception.state,
             )
             for bind, listener in self._listeners.items()
         ]
@@ -160,17 +173,48 @@ class Doors:
         except TimeoutError:
             return  # whoever does not take the last word goes without
 
+    def _for_mail(
+        self, settings: ListenerSettings, configuration: Configuration, backends: Backends
+    ) -> MailReception:
+        entrance = Entrance(
+            settings.name,
+            settings.protocol.value,
+            backends[settings.backend, settings.protocol],
+            configuration.doors,
+            settings.tls,
+            self.keyring,
+        )
+        make_door = self._door_maker(settings, configuration.hostname or self._hostname)
+        return MailReception(self._house, entrance, make_door, settings.backend)
+
+    def _for_operators(
+        self, settings: ManageListener, configuration: Configuration
+    ) -> VisitReception:
+        return VisitReception(
+            self._house,
+            settings.name,
+            Management.MANAGE.value,
+            self.speak,
+            configuration.doors,
+            settings.tls,
+            self.keyring,
+        )
+
     def _door_maker(
         self, settings: ListenerSettings, hostname: str
     ) -> Callable[[Entrance, Address], Door]:
         def make(entrance: Entrance, address: Address) -> Door:
             passwords = settings.allow_plaintext or address.is_loopback
+            starttls = settings.tls is not None and not settings.tls.implicit
             match settings.protocol:
                 case Protocol.IMAP:
-                    return ImapDoor(entrance.backend.offer, passwords=passwords)
+                    return ImapDoor(entrance.backend.offer, passwords=passwords, starttls=starttls)
                 case Protocol.SUBMISSION:
                     return SubmissionDoor(
-                        entrance.backend.offer, hostname=hostname, passwords=passwords
+                        entrance.backend.offer,
+                        hostname=hostname,
+                        passwords=passwords,
+                        starttls=starttls,
                     )
 
         return make

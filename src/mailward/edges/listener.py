@@ -12,13 +12,13 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
-from mailward.edges.session import DoorSession, Entrance, House
+from mailward.edges.house import House
+from mailward.edges.receptions import Reception, Session
 from mailward.rules.model import Address
 from mailward.settings.configuration import Bind
-from mailward.wire.door import Door
 
 BACKLOG = 4_096
 ACCEPTS_PER_TURN = 64  # then the sessions have their turn
@@ -27,9 +27,6 @@ COMPLAINT_SECONDS = 60.0  # between two lines about that
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _log = logging.getLogger("mailward.listener")
-
-Endpoint = tuple[Address, int]
-SessionMaker = Callable[[Endpoint, Endpoint], DoorSession]
 
 
 class BindError(Exception):
@@ -74,18 +71,11 @@ def _why_not(bind: Bind, error: OSError) -> str:
 
 
 class Listener:
-    """Accepts on *listening* and hands each admitted connection to a new session."""
+    """Accepts on *listening* and hands each admitted connection to *reception*."""
 
-    def __init__(
-        self,
-        house: House,
-        entrance: Entrance,
-        make_door: Callable[[Entrance, Address], Door],
-        listening: socket.socket,
-    ) -> None:
+    def __init__(self, house: House, reception: Reception, listening: socket.socket) -> None:
         self._house = house
-        self.entrance = entrance
-        self.make_door = make_door
+        self.reception = reception
         self._socket = listening
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listening.fileno(), self._accept)
@@ -123,7 +113,7 @@ class Listener:
             self._complain_at = self._loop.time() + COMPLAINT_SECONDS
             _log.error(
                 "%s cannot accept: %s; raise the descriptor limit or lower max-waiting",
-                self.entrance.listener,
+                self.reception.listener,
                 error.strerror,
             )
         self._loop.remove_reader(self._socket.fileno())
@@ -140,31 +130,39 @@ class Listener:
         if guard.admit(address, now) is not None:
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             accepted.close()
-            guard.drops.count(address, self.entrance.service, now)
+            guard.drops.count(address, self.reception.service, now)
             return
         accepted.setblocking(False)
-        door = self.make_door(self.entrance, address)
         subject = guard.policy.prefixes.subject(address)
         if not self._house.admits_one_more(address, subject):
-            _say_and_close(accepted, door.crowded())
+            _say_and_close(accepted, self.reception.crowded(address))
             return
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         here = accepted.getsockname()
-        session = DoorSession(
-            self._house, self.entrance, door, (address, peer[1]), (_address(here[0]), here[1])
-        )
-        self._house.tasks.create_task(self._serve(accepted, session))
+        session = self.reception.receive((address, peer[1]), (_address(here[0]), here[1]))
+        session.arrive(partial(_hang_up, accepted))
+        self._house.tasks.create_task(self._serve(accepted, session, self.reception))
 
-    async def _serve(self, accepted: socket.socket, session: DoorSession) -> None:
+    async def _serve(self, accepted: socket.socket, session: Session, reception: Reception) -> None:
+        context = reception.handshake()
+        seconds = None if context is None else reception.limits.login_timeout.total_seconds()
         try:
-            await self._loop.connect_accepted_socket(lambda: session, accepted)
-        except OSError:
-            accepted.close()  # it was gone again
+            await self._loop.connect_accepted_socket(
+                lambda: session, accepted, ssl=context, ssl_handshake_timeout=seconds
+            )
+        except OSError:  # it was gone again, or did not speak TLS
+            accepted.close()
+            session.never_came()
 
 
 def _address(host: str) -> Address:
     """The address in a socket name; a link-local one comes with a zone, which is left out."""
     return ip_address(host.partition("%")[0])
+
+
+def _hang_up(accepted: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it was gone again
+        accepted.shutdown(socket.SHUT_RDWR)
 
 
 def _say_and_close(accepted: socket.socket, octets: bytes) -> None:

@@ -29,8 +29,8 @@ class Relay:
         self._ended = ended
         self._open = 2
         self._ended_writing = 0
-        self._client = _Side(self, backend, None if watch is None else watch.from_client)
-        self._backend = _Side(self, client, None if watch is None else watch.from_backend)
+        self._client = _Side(self, client, backend, None if watch is None else watch.from_client)
+        self._backend = _Side(self, backend, client, None if watch is None else watch.from_backend)
         self._transports = (client, backend)
 
     def start(self, from_client: bytes, from_backend: bytes, *, client_is_full: bool) -> None:
@@ -88,15 +88,17 @@ class Relay:
 class _Side(asyncio.Protocol):
     """Takes from one connection, gives to the other."""
 
-    __slots__ = ("_filter", "_has_ended", "_other", "_relay")
+    __slots__ = ("_filter", "_has_ended", "_other", "_own", "_relay")
 
     def __init__(
         self,
         relay: Relay,
+        own: asyncio.Transport,
         other: asyncio.Transport,
         watch: Callable[[bytes], bytes] | None,
     ) -> None:
         self._relay = relay
+        self._own = own
         self._other = other
         self._filter = watch
         self._has_ended = False
@@ -112,19 +114,21 @@ class _Side(asyncio.Protocol):
             self._other.write(data)
 
     def eof_received(self) -> bool:
-        if self._has_ended:
-            return True
-        self._has_ended = True
+        if not self._has_ended:
+            self._has_ended = True
+            self._pass_on_the_end()
+        return self._own.can_write_eof()  # there is no half of a close in TLS
+
+    def _pass_on_the_end(self) -> None:
         if self._other.is_closing() or not self._other.can_write_eof():
             self._relay.close()
-            return True
+            return
         try:
             self._other.write_eof()
         except OSError:  # the other side went away in this very moment
             self._relay.close()
         else:
             self._relay.one_ended_writing()
-        return True
 
     def pause_writing(self) -> None:
         # This side's connection is full: take no more from the other one.

@@ -10,52 +10,39 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto, unique
 
-from mailward.backends.port import Backend, Client, Granted
-from mailward.edges.lobby import Lobby
+from mailward.backends.port import Client, Granted
+from mailward.edges.house import Entrance, House
+from mailward.edges.inquiry import Challenged, Finding, Inquiry, Later, ShutOut, Welcome, Wrong
 from mailward.edges.relay import Relay
+from mailward.edges.tls import agreed
 from mailward.guard.journal import Event
-from mailward.guard.reservations import Refused, Ticket
-from mailward.guard.service import Guard
-from mailward.rules.judge import Banish, Tolerate, Verdict
-from mailward.rules.model import Address, Attempt, Instant, Outcome, Subject, SubjectKind
-from mailward.settings.configuration import DoorLimits
-from mailward.wire.dialogue import Rejected, SecondLoginError, Unavailable
-from mailward.wire.door import Closing, Credentials, Door, Offered, Reply
+from mailward.rules.model import Address, Attempt, Outcome
+from mailward.wire.dialogue import SecondLoginError
+from mailward.wire.door import (
+    Acknowledged,
+    Closing,
+    Door,
+    Offered,
+    Opened,
+    Proved,
+    Reply,
+    StartTls,
+)
+from mailward.wire.proxyline import TlsFacts
 
 FLUSH_SECONDS = 5.0  # a last word that is not read by then is not heard
 
 _log = logging.getLogger("mailward.session")
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every session of every door shares."""
-
-    guard: Guard
-    lobby: Lobby
-    clock: Callable[[], Instant]
-    tasks: asyncio.TaskGroup
-
-    def admits_one_more(self, address: Address, subject: Subject) -> bool:
-        """Whether *address*, counted as *subject*, may have one more connection waiting."""
-        return self.lobby.has_room_for(subject) or self.guard.policy.allows(address) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """What the sessions of one listener share, for as long as its configuration stays."""
-
-    listener: str
-    service: str
-    backend: Backend
-    limits: DoorLimits
-
-
 @unique
 class State(Enum):
+    ARRIVING = auto()
+    """Accepted; where TLS begins with the connection it is beginning."""
+    SECURING = auto()
+    """TLS begins after STARTTLS."""
     TALKING = auto()
     """The machine speaks with the client."""
     ASKING = auto()
@@ -85,44 +72,62 @@ class DoorSession(asyncio.Protocol):
         self._source = source
         self._destination = destination
         self._id = secrets.token_hex(4)
-        self._state = State.TALKING
+        nobody = Attempt(self.address, None, entrance.service, entrance.listener, self._id)
+        self._inquiry = Inquiry(house.guard, house.tokens, entrance.backend, house.clock, nobody)
+        self._state = State.ARRIVING
         self._failures = 0
         self._paused = False
         self._client_ended = False
         self._asking: asyncio.Task[None] | None = None
-        self._in_line = False
         self._is_shut_out = False
+        self._tls: TlsFacts | None = None
+        self._early = bytearray()
+        self._hang_up: Callable[[], None]
         self._transport: asyncio.Transport
         self._login_timer: asyncio.TimerHandle
         self._relay: Relay | None = None
 
     # -- the connection ------------------------------------------------------------------------
 
+    def arrive(self, hang_up: Callable[[], None]) -> None:
+        """Begin to wait; until there is a transport *hang_up* is what ends the connection."""
+        self._hang_up = hang_up
+        seconds = self._entrance.limits.login_timeout.total_seconds()
+        self._login_timer = asyncio.get_running_loop().call_later(seconds, self._time_out)
+        self._house.lobby.enter(self)
+
+    def never_came(self) -> None:
+        """The connection ended before there was a transport."""
+        self._gone()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # a stream's transport is a Transport
-        loop = asyncio.get_running_loop()
-        seconds = self._entrance.limits.login_timeout.total_seconds()
-        self._login_timer = loop.call_later(seconds, self._time_out)
-        ban = self._house.guard.admit(self.address, self._house.clock())
-        if ban is not None:  # it fell between accept and now
-            self._state = State.CLOSED
+        self._hang_up = self._transport.abort
+        if self._state is State.CLOSED:
             self._transport.abort()
             return
-        if not self._house.admits_one_more(self.address, self.subject):
-            self._close(self._door.crowded())  # the others of a burst came in meanwhile
-            return
-        self._house.lobby.enter(self)
+        self._tls = agreed(transport)
+        if self._tls is not None:
+            self._door.secured()
+        self._state = State.TALKING
         self._transport.write(self._door.greeting())
 
     def data_received(self, data: bytes) -> None:
-        if self._state in {State.TALKING, State.ASKING}:
-            self._door.receive_data(data)
-            self._advance()
+        match self._state:
+            case State.TALKING | State.ASKING:
+                self._door.receive_data(data)
+                self._advance()
+            case State.SECURING:
+                # Reading the plain connection has stopped: these bytes came through TLS, in the
+                # moment before we were told that it has begun.
+                self._early += data
+            case State.ARRIVING | State.RELAYING | State.CLOSED:
+                pass
 
     def eof_received(self) -> bool:
         self._client_ended = True
         # Credentials may be followed by the end of writing; the answer is still wanted.
-        return self._state is State.ASKING
+        return self._state is State.ASKING and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         # A client that reads nothing is answered nothing more, and read no further.
@@ -140,10 +145,15 @@ class DoorSession(asyncio.Protocol):
     # -- what others tell it -------------------------------------------------------------------
 
     def make_room(self) -> None:
-        self._close(self._door.crowded())
+        if self._has_no_words():
+            self._abort()
+        else:
+            self._close(self._door.crowded())
 
     def shut_out(self) -> None:
         match self._state:
+            case State.ARRIVING | State.SECURING:
+                self._abort()
             case State.TALKING:
                 self._close(self._door.banned())
             case State.ASKING:
@@ -158,6 +168,8 @@ class DoorSession(asyncio.Protocol):
     def stop(self) -> None:
         """The door shuts for good."""
         match self._state:
+            case State.ARRIVING | State.SECURING:
+                self._abort()
             case State.TALKING | State.ASKING:
                 self._close(self._door.stopping())
             case State.RELAYING:
@@ -166,26 +178,71 @@ class DoorSession(asyncio.Protocol):
             case State.CLOSED:
                 pass
 
+    # -- TLS -----------------------------------------------------------------------------------
+
+    def _secure(self, go_ahead: bytes) -> None:
+        """Say *go_ahead* and begin TLS."""
+        self._state = State.SECURING
+        self._transport.pause_reading()
+        self._transport.write(go_ahead)
+        self._house.tasks.create_task(self._shake_hands())
+
+    async def _shake_hands(self) -> None:
+        if self._entrance.tls is None:
+            raise ValueError("a door without a certificate speaks no TLS")
+        loop = asyncio.get_running_loop()
+        try:
+            secured = await loop.start_tls(
+                self._transport,
+                self,
+                self._entrance.keyring.context(self._entrance.tls.certificate),
+                server_side=True,
+                ssl_handshake_timeout=self._entrance.limits.login_timeout.total_seconds(),
+            )
+        except OSError as error:  # ssl.SSLError is one; so is a client that went away
+            _log.debug("session %s: no TLS: %s", self._id, error)
+            secured = None
+        if secured is None or secured.is_closing() or self._state is not State.SECURING:
+            self._transport.abort()
+            self._gone()  # in the middle of a handshake nobody else tells us
+            return
+        self._transport = secured
+        self._hang_up = secured.abort
+        self._tls = agreed(secured)
+        self._state = State.TALKING
+        self._door.secured()
+        early, self._early = bytes(self._early), bytearray()
+        self._door.receive_data(early)
+        self._advance()
+
     # -- before login --------------------------------------------------------------------------
 
     def _advance(self) -> None:
         while self._state is State.TALKING and not self._paused:
-            match self._door.next_event():
+            match event := self._door.next_event():
                 case None:
                     if self._client_ended:
                         self._close(b"")
                     return
                 case Reply(octets):
+                    self._inquiry.abandon()
                     self._transport.write(octets)
+                case StartTls(octets):
+                    self._secure(octets)
                 case Closing(octets, _):
                     self._close(octets)
-                case Offered(credentials):
-                    self._state = State.ASKING
-                    self._asking = self._house.tasks.create_task(self._ask(credentials))
+                case Offered() | Opened() | Proved():
+                    self._ask(event)
+                case Acknowledged():
+                    self._enter(self._inquiry.granted())
 
-    async def _ask(self, credentials: Credentials) -> None:
+    def _ask(self, event: Offered | Opened | Proved) -> None:
+        self._state = State.ASKING
+        self._asking = self._house.tasks.create_task(self._hear(event))
+
+    async def _hear(self, event: Offered | Opened | Proved) -> None:
         try:
-            await self._attempt(credentials)
+            self._tell(await self._find_out(event))
         except Exception:  # noqa: BLE001 -- in a TaskGroup it would end every session
             # One session's fault is that session's end, and nobody else's.
             _log.exception("session %s ended by a fault of ours", self._id)
@@ -193,64 +250,40 @@ class DoorSession(asyncio.Protocol):
         finally:
             self._asking = None
 
-    async def _attempt(self, credentials: Credentials) -> None:
-        guard = self._house.guard
-        login = guard.policy.naming.login(credentials.login)
-        if login is None:  # nothing is left of the name but space: malformed, so nobody is asked
-            self._refuse_as_wrong(Tolerate())
-            return
-        attempt = Attempt(
-            self.address, login, self._entrance.service, self._entrance.listener, self._id
-        )
-        self._in_line = True
-        try:
-            screening = await guard.screen(attempt, self._house.clock())
-        finally:
-            self._in_line = False
-        match screening:
-            case Refused(ban):
-                if ban.subject.kind is SubjectKind.ADDRESS:
-                    self._close(self._door.banned())
-                else:
-                    self._refuse_for_now()
-            case Ticket() as ticket:
-                await self._guess(ticket, credentials)
+    async def _find_out(self, event: Offered | Opened | Proved) -> Finding:
+        client = Client(self._source, self._destination, self._tls, self._door.client_name)
+        match event:
+            case Offered(credentials):
+                return await self._inquiry.login(credentials, client)
+            case Opened(opening):
+                return await self._inquiry.open(opening, client)
+            case Proved(proof):
+                return await self._inquiry.prove(proof)
 
-    async def _guess(self, ticket: Ticket, credentials: Credentials) -> None:
-        """Ask the backend and settle. The client may leave meanwhile: the guess still counts."""
-        guard = self._house.guard
-        client = Client(self._source, self._destination, None, self._door.client_name)
-        outcome = Outcome.UNAVAILABLE
-        try:
-            answer = await self._entrance.backend.login(credentials, client)
-            match answer:
-                case Granted():
-                    outcome = Outcome.SUCCEEDED
-                case Rejected():
-                    outcome = Outcome.FAILED
-                case Unavailable():
-                    pass
-        finally:
-            # Whatever happened, also to us: nobody waits for a place that is never given back.
-            verdict = await guard.settle(ticket, outcome, self._house.clock())
-        match answer:
-            case Granted():
-                self._enter(answer)
-            case Rejected():
-                self._refuse_as_wrong(verdict)
-            case Unavailable(why):
-                _log.debug("session %s: the backend is unavailable: %s", self._id, why)
+    def _tell(self, finding: Finding) -> None:
+        match finding:
+            case Welcome(granted):
+                self._enter(granted)
+            case Challenged(text):
+                self._challenge(text)
+            case Wrong(is_last):
+                self._refuse_as_wrong(is_last=is_last)
+            case Later():
                 self._refuse_for_now()
+            case ShutOut():
+                self._close(self._door.banned())
 
-    def _refuse_as_wrong(self, verdict: Verdict) -> None:
+    def _challenge(self, text: bytes) -> None:
+        if self._state is State.CLOSED:
+            self._inquiry.abandon()
+        else:
+            self._answer(self._door.challenge(text))
+
+    def _refuse_as_wrong(self, *, is_last: bool) -> None:
         if self._state is State.CLOSED:
             return
         self._failures += 1
-        match verdict:
-            case Banish():
-                self._end_attempt(self._door.wrong(), is_last=True)
-            case Tolerate():
-                self._end_attempt(self._door.wrong(), is_last=False)
+        self._end_attempt(self._door.wrong(), is_last=is_last)
 
     def _end_attempt(self, octets: bytes, *, is_last: bool) -> None:
         if is_last or self._failures >= self._entrance.limits.max_attempts:
@@ -272,7 +305,7 @@ class DoorSession(asyncio.Protocol):
         self._advance()
 
     def _time_out(self) -> None:
-        if self._state not in {State.TALKING, State.ASKING}:
+        if self._state in {State.RELAYING, State.CLOSED}:
             return
         self._house.guard.journal.write(
             Event.CONNECTION_TIMEOUT,
@@ -282,7 +315,11 @@ class DoorSession(asyncio.Protocol):
             address=str(self.address),
             session=self._id,
         )
-        self._close((self._door.later() if self._in_line else b"") + self._door.timed_out())
+        if self._has_no_words():
+            self._abort()
+        else:
+            later = self._door.later() if self._inquiry.in_line else b""
+            self._close(later + self._door.timed_out())
 
     # -- after login ---------------------------------------------------------------------------
 
@@ -298,13 +335,11 @@ class DoorSession(asyncio.Protocol):
         self._login_timer.cancel()
         self._house.lobby.logged_in(self)
         self._transport.write(self._door.accepted(granted.capabilities))
-        match self._door.next_event():
-            case Closing():  # it sent more behind its credentials than we hold: that is cut now
-                granted.transport.abort()
-                self._close(b"")
-                return
-            case None | Reply() | Offered():
-                pass
+        if isinstance(self._door.next_event(), Closing):
+            # It sent more behind its credentials than we hold: that is cut now.
+            granted.transport.abort()
+            self._close(b"")
+            return
         self._relay = Relay(
             self._transport, granted.transport, granted.watch, self._second_login, self._gone
         )
@@ -339,6 +374,16 @@ class DoorSession(asyncio.Protocol):
         self._house.lobby.logged_in(self)
         self._leave_line()
 
+    def _has_no_words(self) -> bool:
+        """Whether a handshake is under way: nothing can be said in the middle of it."""
+        return self._state in {State.ARRIVING, State.SECURING}
+
+    def _abort(self) -> None:
+        """Close without a word."""
+        self._state = State.CLOSED
+        self._hang_up()
+        self._house.lobby.logged_in(self)
+
     def _gone(self) -> None:
         self._state = State.CLOSED
         self._login_timer.cancel()
@@ -346,6 +391,7 @@ class DoorSession(asyncio.Protocol):
         self._leave_line()
 
     def _leave_line(self) -> None:
-        # Only who waits for a place may go: once it is given the guess runs to its settlement.
-        if self._in_line and self._asking is not None:
+        # Who waits for a place may go: once it is given the guess runs to its settlement.
+        if self._inquiry.may_be_left and self._asking is not None:
             self._asking.cancel()
+        self._inquiry.abandon()

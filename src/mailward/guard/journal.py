@@ -15,6 +15,7 @@ from enum import Enum, unique
 from types import MappingProxyType
 
 from mailward.guard.feed import Feed
+from mailward.guard.funnel import Funnel
 from mailward.rules.model import Instant
 
 Value = str | int | float | bool | None
@@ -76,14 +77,20 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """Takes the events in. *counts* are by event and service since the start."""
+    """Takes the events in. *counts* are by event and service since the start.
+
+    *funnel* looks at the logins among them.
+    """
 
     entries: Feed[Entry] = field(default_factory=Feed)
     counts: Counter[tuple[Event, str]] = field(default_factory=Counter)
+    funnel: Funnel = field(default_factory=Funnel)
 
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
         """Record one event; fields that are ``None`` or empty are left out."""
         self.counts[event, str(fields.get("service", ""))] += 1
+        if event is Event.AUTH_SUCCEEDED and fields.get("login"):
+            self.funnel.note(str(fields.get("address")), str(fields["login"]), now)
         level = _LEVELS.get(event, logging.INFO)
         if not (_log.isEnabledFor(level) or self.entries.followed):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from mailward.guard.feed import Feed
 from mailward.guard.writer import Writer
@@ -103,9 +104,10 @@ class Mirror:
             self.changes.publish(BanGone(ban))
         return ban
 
-    def ended(self, now: Instant, at_most: int) -> Iterator[Ban]:
-        """Up to *at_most* bans that are over at *now* and have not been removed yet."""
-        for _ in range(at_most):
+    def ended(self, now: Instant, at_most: int | None = None) -> Iterator[Ban]:
+        """The bans that are over at *now* and not removed yet, after up to *at_most* steps."""
+        steps = count() if at_most is None else range(at_most)
+        for _ in steps:
             if not self._ends or self._ends[0][0] > now:
                 return
             until, _, subject = heapq.heappop(self._ends)

@@ -160,7 +160,8 @@ def _targets(guard: Guard, subject: Subject, now: Instant) -> Iterator[Subject]:
     yield subject
     if subject.kind is SubjectKind.ADDRESS:
         counted = counted_as(guard, subject)
-        if guard.mirror.on(counted) is None:
+        known = guard.mirror.on(counted)
+        if known is None or not known.covers(now):
             yield counted
         for covering in guard.mirror.kept_over(subject_network(subject), now):
             if covering.reason is Reason.AUTHENTICATION:

@@ -8,9 +8,11 @@ can hold a place by stalling: it is taken only when the whole deciding message i
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from mailward.rules.model import Attempt, Ban, Subject
 
@@ -45,6 +47,7 @@ Step = Ticket | Refused | Full
 @dataclass(eq=False, slots=True)
 class _Waiter:
     attempt: Attempt
+    arrived: int
     answer: asyncio.Future[Screening]
     subject: Subject
 
@@ -53,8 +56,10 @@ class _Waiter:
 class Reservations:
     """The places held and the lines before them, by subject."""
 
+    _open: set[Ticket] = field(default_factory=set)
     _held: dict[Subject, int] = field(default_factory=dict)
     _lines: dict[Subject, deque[_Waiter]] = field(default_factory=dict)
+    _arrivals: Iterator[int] = field(default_factory=count)
 
     def held(self, subject: Subject) -> int:
         """How many guesses for *subject* are under way."""
@@ -64,6 +69,11 @@ class Reservations:
         """How many attempts wait for a place with *subject*."""
         return len(self._lines.get(subject, ()))
 
+    def has_earlier(self, subject: Subject, arrived: int | None) -> bool:
+        """Whether somebody waits for *subject* since before *arrived* (``None``: just now)."""
+        line = self._lines.get(subject)
+        return line is not None and (arrived is None or line[0].arrived < arrived)
+
     @property
     def under_way(self) -> int:
         """The places held in all."""
@@ -71,9 +81,10 @@ class Reservations:
 
     def take(self, attempt: Attempt, subjects: tuple[Subject, ...]) -> Ticket:
         """Reserve a place with each of *subjects*; the caller has seen that there is one."""
-        for subject in subjects:
-            self._held[subject] = self._held.get(subject, 0) + 1
-        return Ticket(attempt, subjects)
+        ticket = Ticket(attempt, subjects)
+        self._open.add(ticket)
+        self._hold(ticket)
+        return ticket
 
     def give_back(self, ticket: Ticket) -> None:
         """End the reservation of *ticket*.
@@ -84,6 +95,7 @@ class Reservations:
         if ticket.settled:
             raise ValueError("a ticket is settled once")
         ticket.settled = True
+        self._open.discard(ticket)
         for subject in ticket.subjects:
             left = self._held[subject] - 1
             if left:
@@ -91,11 +103,19 @@ class Reservations:
             else:
                 del self._held[subject]
 
+    def count_anew(self, subjects_of: Callable[[Attempt], tuple[Subject, ...]]) -> None:
+        """Hold the places of the guesses under way with the subjects that new rules give them."""
+        self._held.clear()
+        for ticket in self._open:
+            ticket.subjects = subjects_of(ticket.attempt)
+            self._hold(ticket)
+
     async def wait(
         self, attempt: Attempt, full: Full, give_up: Callable[[Ticket], None]
     ) -> Screening:
         """Stand in line. Cancelling leaves it; a place that was just won goes to *give_up*."""
-        waiter = _Waiter(attempt, asyncio.get_running_loop().create_future(), full.subject)
+        answer: asyncio.Future[Screening] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(attempt, next(self._arrivals), answer, full.subject)
         self._line_up(waiter)
         try:
             return await waiter.answer
@@ -110,23 +130,33 @@ class Reservations:
                 self._leave(waiter)
             raise
 
-    def advance(
-        self, subjects: Iterable[Subject], step: Callable[[Attempt, Subject], Step]
-    ) -> None:
-        """Serve the lines of *subjects* as far as there are places.
+    def advance(self, subjects: Iterable[Subject], step: Callable[[Attempt, int], Step]) -> None:
+        """Serve the lines of *subjects* as far as there are places, who came first before others.
 
-        *step* decides on the attempt that is first in the line of the given subject.
+        *step* decides on the attempt that is first in a line and arrived as the given one.
         """
+        firsts: dict[int, _Waiter] = {}
+        arrivals: list[int] = []
+
+        def look_at(subject: Subject) -> None:
+            if line := self._lines.get(subject):
+                firsts[line[0].arrived] = line[0]
+                heapq.heappush(arrivals, line[0].arrived)
+
         for subject in subjects:
-            while line := self._lines.get(subject):
-                waiter = line[0]
-                if waiter.answer.done():
-                    # Its client has just gone: cancelled already, but not yet out of the line.
-                    self._leave(waiter)
-                    continue
-                match step(waiter.attempt, subject):
+            look_at(subject)
+        while arrivals:
+            waiter = firsts.pop(heapq.heappop(arrivals), None)
+            if waiter is None:
+                continue  # a line that was named twice
+            subject = waiter.subject
+            if waiter.answer.done():
+                # Its client has just gone: cancelled already, but not yet out of the line.
+                self._leave(waiter)
+            else:
+                match step(waiter.attempt, waiter.arrived):
                     case Full(other) if other == subject:
-                        break
+                        continue
                     case Full(other):
                         self._leave(waiter)
                         waiter.subject = other
@@ -134,13 +164,23 @@ class Reservations:
                     case Ticket() | Refused() as answer:
                         self._leave(waiter)
                         waiter.answer.set_result(answer)
+            look_at(subject)
 
     def lines(self) -> list[Subject]:
         """The subjects somebody waits for."""
         return list(self._lines)
 
+    def _hold(self, ticket: Ticket) -> None:
+        for subject in ticket.subjects:
+            self._held[subject] = self._held.get(subject, 0) + 1
+
     def _line_up(self, waiter: _Waiter) -> None:
-        self._lines.setdefault(waiter.subject, deque()).append(waiter)
+        line = self._lines.setdefault(waiter.subject, deque())
+        place = len(line)
+        # Who comes over from another line keeps his turn: it is his arrival that counts.
+        while place and line[place - 1].arrived > waiter.arrived:
+            place -= 1
+        line.insert(place, waiter)
 
     def _leave(self, waiter: _Waiter) -> None:
         line = self._lines.get(waiter.subject)

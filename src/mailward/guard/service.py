@@ -43,6 +43,7 @@ _EVENTS = {
     Outcome.FAILED: Event.AUTH_FAILED,
     Outcome.SUCCEEDED: Event.AUTH_SUCCEEDED,
     Outcome.UNAVAILABLE: Event.AUTH_UNAVAILABLE,
+    Outcome.EXPIRED: Event.AUTH_REFUSED,
 }
 
 
@@ -78,6 +79,11 @@ class Guard:
             return None
         return ban
 
+    def refusal(self, attempt: Attempt, now: Instant) -> Refused | None:
+        """Whether *attempt* is banned already, asked before its guess is in hand."""
+        ban = self._ban_on(attempt, now)
+        return None if ban is None else self._refused(attempt, ban, now)
+
     async def screen(self, attempt: Attempt, now: Instant) -> Screening:
         """Reserve a guess for *attempt*, waiting for a place as long as the caller lets it.
 
@@ -88,18 +94,15 @@ class Guard:
                 screening = await self.reservations.wait(attempt, full, self._give_up)
             case Ticket() | Refused() as screening:
                 pass
-        match screening:
-            case Refused(ban):
-                self._write_attempt(Event.AUTH_REFUSED, attempt, now, reason=ban.subject.kind.value)
-            case Ticket():
-                pass
+        if isinstance(screening, Refused):
+            return self._refused(attempt, screening.ban, now)
         return screening
 
     async def settle(self, ticket: Ticket, outcome: Outcome, now: Instant) -> Verdict:
         """Tell what became of the guess; a ban that follows is durable when this returns."""
         self.reservations.give_back(ticket)
         verdict = self._count(ticket.attempt, outcome, now, now)
-        self._advance((*ticket.subjects, *self.policy.subjects(ticket.attempt)), now)
+        self._advance(ticket.subjects, now)
         await self._announce(verdict, now)
         return verdict
 
@@ -127,8 +130,9 @@ class Guard:
 
         It is on its way to the store: wait for ``writer.written`` before it is shown.
         """
+        self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
-        if known is not None and known.covers(now) and _ends_later(known, ban):
+        if known is not None and known.outlasts(ban):
             return known
         self.mirror.put(ban, now)
         self._advance(self.reservations.lines(), now)
@@ -144,12 +148,10 @@ class Guard:
             self.write_ban(Event.BAN_LIFTED, ban, now)
         return ban
 
-    def clear(self, subject: Subject, now: Instant) -> bool:
-        """Forget the failures of *subject*; say whether there were any."""
-        had = self.tallies[subject.kind].clear(subject.name)
-        if had:
-            self.writer.note(TallyCleared(subject), now)
-        return had
+    def clear(self, subject: Subject, now: Instant) -> None:
+        """Forget the failures of *subject*, also those in the store that are out of the window."""
+        self.tallies[subject.kind].clear(subject.name)
+        self.writer.note(TallyCleared(subject), now)
 
     def end(self, subject: Subject, now: Instant) -> None:
         """If the ban on *subject* is over at *now*, remove it with all that follows from that.
@@ -178,8 +180,11 @@ class Guard:
 
     def adopt(self, policy: Policy, now: Instant) -> None:
         """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
+        for ban in self.mirror.ended(now):
+            self.end(ban.subject, now)  # by the rules it ended under
         self.policy = policy
         self.mirror.fix(policy.blocked)
+        self.reservations.count_anew(policy.subjects)
         for kind, tallies in self.tallies.items():
             self._evict(kind, tallies.resize(policy.max_tracked), now)
         self._advance(self.reservations.lines(), now)
@@ -236,17 +241,11 @@ class Guard:
                 gone = tallies.add(subject.name, limit, min(at, now), now)
                 self._evict(subject.kind, gone, now)
 
-    def _step(self, attempt: Attempt, now: Instant, first_for: Subject | None = None) -> Step:
-        """One look at *attempt*; *first_for* is the subject whose line it is first in."""
+    def _step(self, attempt: Attempt, now: Instant, arrived: int | None = None) -> Step:
+        """One look at *attempt*, which waits since *arrived* and is the first in its line."""
         self._latest = max(self._latest, now)
-        ban = self.admit(attempt.address, now)
-        if ban is not None:
+        if ban := self._ban_on(attempt, now):
             return Refused(ban)
-        if attempt.login is not None:
-            login = Subject(SubjectKind.LOGIN, attempt.login)
-            ban = self.mirror.covering(login, now)
-            if ban is not None:
-                return Refused(ban)
         subjects = self.policy.subjects(attempt)
         for subject in subjects:
             limit = self.policy.limit(subject.kind)
@@ -258,26 +257,33 @@ class Guard:
                 ban = self.rejudge(subject, now) or self.mirror.covering(subject, now)
                 if ban is not None:
                     return Refused(ban)
-            if failures + self.reservations.held(subject) >= limit.failures or (
-                subject != first_for and self.reservations.waiting(subject)
-            ):
+            guesses = failures + self.reservations.held(subject)
+            if guesses >= limit.failures or self.reservations.has_earlier(subject, arrived):
                 return Full(subject)
         return self.reservations.take(attempt, subjects)
+
+    def _ban_on(self, attempt: Attempt, now: Instant) -> Ban | None:
+        ban = self.admit(attempt.address, now)
+        named = attempt.named
+        return self.mirror.covering(named, now) if ban is None and named is not None else ban
+
+    def _refused(self, attempt: Attempt, ban: Ban, now: Instant) -> Refused:
+        self._write_attempt(Event.AUTH_REFUSED, attempt, now, reason=ban.subject.kind.value)
+        return Refused(ban)
 
     def _give_up(self, ticket: Ticket) -> None:
         self.reservations.give_back(ticket)
         self._advance(ticket.subjects, self._latest)
 
     def _advance(self, subjects: tuple[Subject, ...] | list[Subject], now: Instant) -> None:
-        self.reservations.advance(
-            subjects, lambda attempt, first_for: self._step(attempt, now, first_for)
-        )
+        self.reservations.advance(subjects, lambda attempt, at: self._step(attempt, now, at))
 
     def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         subjects = self.policy.subjects(attempt)
-        self._write_attempt(_EVENTS[outcome], attempt, now)
+        reason = "expired" if outcome is Outcome.EXPIRED else None
+        self._write_attempt(_EVENTS[outcome], attempt, now, reason)
         match outcome:
-            case Outcome.UNAVAILABLE:
+            case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
             case Outcome.SUCCEEDED:
                 for subject in subjects:
@@ -291,10 +297,10 @@ class Guard:
         self, attempt: Attempt, subjects: tuple[Subject, ...], at: Instant, now: Instant
     ) -> None:
         for subject in subjects:
+            self.end(subject, now)  # before anything is judged: it takes its failures along
             limit = self.policy.limit(subject.kind)
             if limit is None or now - at >= limit.period_seconds:
                 continue
-            self.end(subject, now)
             tallies = self.tallies[subject.kind]
             gone = tallies.add(subject.name, limit, at, now)
             counterpart = (
@@ -331,7 +337,7 @@ class Guard:
             known = self.mirror.on(ban.subject)
             if known is None or not known.covers(now):
                 yield ban
-            elif not _ends_later(known, ban) and known.until != ban.until:
+            elif not known.outlasts(ban) and known.until != ban.until:
                 is_same = known.reason is ban.reason
                 yield replace(known, until=ban.until, failures=ban.failures) if is_same else ban
 
@@ -376,7 +382,7 @@ class Guard:
             service=attempt.service,
             listener=attempt.listener,
             address=str(attempt.address),
-            login=attempt.login,
+            **{attempt.kind.value: attempt.login},
             reason=reason,
             session=attempt.session,
         )
@@ -391,8 +397,3 @@ class Guard:
             failures=ban.failures or None,
             until=None if ban.until is None else utc(ban.until),
         )
-
-
-def _ends_later(known: Ban, other: Ban) -> bool:
-    """Whether *known* lasts longer than *other*."""
-    return other.until is not None and (known.until is None or known.until > other.until)

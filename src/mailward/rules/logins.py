@@ -93,6 +93,23 @@ class Naming:
         return f"{local}@{self.domain_aliases.get(domain, domain)}"
 
 
+def operator_name(raw: bytes) -> Login | None:
+    """The name of an operator, who is no mail account: no setting for logins changes it.
+
+    >>> operator_name(b"Admin"), operator_name(b"admin@example.net")
+    ('admin', 'admin@example.net')
+    """
+    return _PLAIN.login(raw)
+
+
+def operator_name_from_text(text: str) -> Login | None:
+    """The same for what was written to name an operator."""
+    return _PLAIN.login_from_text(text)
+
+
+_PLAIN = Naming()
+
+
 def fold_text(text: str) -> str:
     """NFKC, casefold, NFKC again, without ignorable code points, trimmed; repeated to a fixpoint.
 

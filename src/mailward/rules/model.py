@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, unique
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NewType
+from typing import Literal, NewType
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -69,6 +69,8 @@ class Outcome(Enum):
     FAILED = "failed"
     SUCCEEDED = "succeeded"
     UNAVAILABLE = "unavailable"
+    EXPIRED = "expired"
+    """A token that was right before is not any more: nobody has guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,9 @@ class Attempt:
     """One try at proving an identity, on any service.
 
     *address* is folded already (:meth:`mailward.rules.addresses.Prefixes.fold`); *login* is
-    ``None`` where the credentials name nobody (a bearer token that cannot be read). *listener* and
-    *session* are for whoever reads the log.
+    ``None`` where the credentials name nobody (a bearer token that cannot be read). *kind* says
+    whose name that is: an account's, or an operator's. *listener* and *session* are for whoever
+    reads the log.
     """
 
     address: Address
@@ -85,6 +88,12 @@ class Attempt:
     service: str
     listener: str = ""
     session: str = ""
+    kind: Literal[SubjectKind.LOGIN, SubjectKind.OPERATOR] = SubjectKind.LOGIN
+
+    @property
+    def named(self) -> Subject | None:
+        """Whom the credentials name."""
+        return None if self.login is None else Subject(self.kind, self.login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +145,7 @@ class Ban:
     def covers(self, now: Instant) -> bool:
         """Whether the ban is in force at *now*; it ends exactly at *until*."""
         return self.until is None or now < self.until
+
+    def outlasts(self, other: Ban) -> bool:
+        """Whether it ends later than *other*."""
+        return other.until is not None and (self.until is None or self.until > other.until)

@@ -82,13 +82,14 @@ class Policy:
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.
 
-        An allowed address is never counted; a login is, wherever the attempt comes from.
+        An allowed address is never counted; a name is, wherever the attempt comes from.
         """
         subjects: tuple[Subject, ...] = ()
         if self.address_limit is not None and self.allows(attempt.address) is None:
             subjects = (self.prefixes.subject(attempt.address),)
-        if self.login_limit is not None and attempt.login is not None:
-            subjects = (*subjects, Subject(SubjectKind.LOGIN, attempt.login))
+        named = attempt.named
+        if named is not None and self.limit(named.kind) is not None:
+            subjects = (*subjects, named)
         return subjects
 
     def ban_until(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailward.rules.addresses import AddressError, network_subject, parse_network
-from mailward.rules.logins import fold_text
+from mailward.rules.logins import fold_text, operator_name_from_text
 from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
 
@@ -59,9 +59,10 @@ def subject_of_kind(text: str, kind: SubjectKind, policy: Policy) -> Subject:
                 raise SubjectError(f'"{text}" is no login name')
             return Subject(kind, login)
         case SubjectKind.OPERATOR:
-            if not text:
-                raise SubjectError("an operator's name is missing")
-            return Subject(kind, text)
+            operator = operator_name_from_text(text)
+            if operator is None:
+                raise SubjectError(f'"{text}" is no name of an operator')
+            return Subject(kind, operator)
 
 
 def _network_subject(text: str, policy: Policy) -> Subject:

@@ -14,8 +14,9 @@ from mailward.settings.configuration import (
     StoreSettings,
 )
 from mailward.settings.dialect import Entry, Form
-from mailward.settings.doors import read_listeners, read_upstreams
+from mailward.settings.doors import read_listeners, read_operator
 from mailward.settings.errors import Fault, SettingsError, WrongValueError, is_secret, shown_key
+from mailward.settings.key import Effect, Shape
 from mailward.settings.places import Place, UnknownKeyError, how_to_list, locate, why_unknown
 from mailward.settings.policy import read_policy
 from mailward.settings.readers import VALUE_ERRORS
@@ -31,9 +32,9 @@ from mailward.settings.schema import (
     MAX_WAITING_PER_ADDRESS,
     STORE_PATH,
     STORE_TYPE,
-    Effect,
-    Shape,
 )
+from mailward.settings.tls import read_certificates
+from mailward.settings.upstreams import read_upstreams
 
 V = TypeVar("V")
 
@@ -117,10 +118,10 @@ def effective(file: Mapping[str, Entry], stored: Mapping[str, str]) -> list[Effe
     keys = {}
     for key, entry in file.items():
         if entry.form is not Form.EMPTY:
-            spelled = _spelled(key)
+            spelled = canonical_key(key)
             keys[spelled] = _shown(spelled, entry.value, entry.line)
     for key, value in stored.items():
-        spelled = _spelled(key)
+        spelled = canonical_key(key)
         keys[spelled] = _shown(spelled, value, None)
     return [keys[key] for key in sorted(keys)]
 
@@ -137,10 +138,13 @@ def members(prefix: str, flat: Mapping[str, V]) -> dict[str, V]:
 
 def _configuration(reading: Reading, now: Instant) -> Configuration:
     upstreams = read_upstreams(reading)
+    operator = read_operator(reading)
+    certificates = read_certificates(reading)
+    listeners, managers = read_listeners(reading, upstreams, certificates)
     return Configuration(
         hostname=reading.optional(HOSTNAME),
         policy=read_policy(reading, now),
-        listeners=read_listeners(reading, upstreams),
+        listeners=listeners,
         upstreams=upstreams,
         doors=DoorLimits(
             login_timeout=reading.one(LOGIN_TIMEOUT),
@@ -151,6 +155,9 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
         store=StoreSettings(reading.one(STORE_TYPE), reading.one(STORE_PATH)),
         socket=reading.one(MANAGEMENT_SOCKET),
         log=LogSettings(reading.one(LOG_LEVEL), reading.one(LOG_FORMAT)),
+        managers=managers,
+        operator=operator,
+        certificates=certificates,
     )
 
 
@@ -177,11 +184,16 @@ def _checked(key: str, value: str) -> CheckedKey:
 
 def _spelled_at(key: str, place: Place) -> str:
     if not place.member:
-        return key
+        return place.key.stem.replace("<id>", place.id)
     return key[: -len(place.member)] + place.key.spell(place.member)
 
 
-def _spelled(key: str) -> str:
+def canonical_key(key: str) -> str:
+    """The one spelling of *key*; what is no key stays as it is.
+
+    >>> canonical_key("backend.dovecot.tls.mode")
+    'backend.dovecot.tls'
+    """
     try:
         return _spelled_at(key, locate(key))
     except VALUE_ERRORS:

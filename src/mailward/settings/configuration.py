@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, unique
+from types import MappingProxyType
 
 from mailward.rules.policy import Policy
 
@@ -19,11 +20,31 @@ class Protocol(Enum):
 
 
 @unique
+class Management(Enum):
+    """What a listener speaks that is there for operators and not for mail."""
+
+    MANAGE = "manage"
+
+
+@unique
 class ClientAddress(Enum):
     """How a backend is told who the client is."""
 
     NONE = "none"
+    PROXY_V1 = "proxy-v1"
+    """It cannot tell that the client has TLS."""
     PROXY_V2 = "proxy-v2"
+    IMAP_ID = "imap-id"
+    XCLIENT = "xclient"
+
+
+@unique
+class Encryption(Enum):
+    """How the connection to a backend becomes TLS."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
 
 
 @unique
@@ -68,6 +89,26 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate chain and its key, in files that are relative to the data directory."""
+
+    name: str
+    cert: str
+    private_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorTls:
+    """How a door speaks TLS: from the first byte if *implicit*, else after STARTTLS.
+
+    *certificate* is shown to whoever asks for no name that another certificate has.
+    """
+
+    implicit: bool
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """One door. *backend* is a name among the upstreams of the configuration."""
 
@@ -76,6 +117,37 @@ class Listener:
     binds: tuple[Bind, ...]
     backend: str
     allow_plaintext: bool
+    tls: DoorTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How a mail server proves who it is; without *ca* (a file) the system's authorities vouch.
+
+    *server_name* stands in its certificate; without one the host of its address.
+    """
+
+    mode: Encryption = Encryption.NONE
+    ca: str | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManageListener:
+    """A door for operators: the management API over TCP."""
+
+    name: str
+    binds: tuple[Bind, ...]
+    allow_plaintext: bool
+    tls: DoorTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who may manage from afar. *secret* is the argon2id hash of the password."""
+
+    user: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +160,11 @@ class Upstream:
     client_address: ClientAddress
     connect_timeout: timedelta
     answer_timeout: timedelta
+    tls: UpstreamTls = UpstreamTls()
+
+    @property
+    def where(self) -> str:
+        return str(Bind(self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +195,10 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """All of it. *hostname* ``None`` means the machine's; *socket* is relative like the store."""
+    """All of it. *hostname* ``None`` means the machine's; *socket* is relative like the store.
+
+    Without an *operator* nobody manages from afar, and there are no *managers*.
+    """
 
     hostname: str | None
     policy: Policy
@@ -128,3 +208,6 @@ class Configuration:
     store: StoreSettings
     socket: str
     log: LogSettings
+    managers: tuple[ManageListener, ...] = ()
+    operator: Operator | None = None
+    certificates: Mapping[str, Certificate] = field(default_factory=lambda: MappingProxyType({}))

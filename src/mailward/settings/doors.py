@@ -1,77 +1,97 @@
-"""The listeners and the mail servers behind them."""
+"""The listeners."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from types import MappingProxyType
 
-from mailward.settings.configuration import Bind, Listener, Upstream
+from mailward.settings.configuration import (
+    Bind,
+    Certificate,
+    DoorTls,
+    Listener,
+    ManageListener,
+    Management,
+    Operator,
+    Upstream,
+)
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
-    BACKEND_ADDRESS,
-    BACKEND_ANSWER_TIMEOUT,
-    BACKEND_CLIENT_ADDRESS,
-    BACKEND_CONNECT_TIMEOUT,
-    BACKEND_TLS,
+    ADMIN_SECRET,
+    ADMIN_USER,
     LISTENER_ALLOW_PLAINTEXT,
     LISTENER_BACKEND,
     LISTENER_BIND,
     LISTENER_PROTOCOL,
-    Key,
 )
+from mailward.settings.tls import read_door_tls
+from mailward.settings.upstreams import BACKENDS, check_told
 
 _LISTENERS = "server.listener"
-_BACKENDS = "backend"
 _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 -- compared with, never bound
 
 
-def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
-    """The mail servers by their ids; one that is not whole is left out, with a fault."""
-    upstreams = {}
-    for name in reading.ids(_BACKENDS):
-        address = reading.given(BACKEND_ADDRESS, name)
-        reading.one(BACKEND_TLS, name)  # its one value changes nothing, a wrong one is a fault
-        client_address = reading.one(BACKEND_CLIENT_ADDRESS, name)
-        connect_timeout = reading.one(BACKEND_CONNECT_TIMEOUT, name)
-        answer_timeout = reading.one(BACKEND_ANSWER_TIMEOUT, name)
-        _require(reading, _BACKENDS, name, BACKEND_ADDRESS)
-        if address is not None:
-            host, port = address.value
-            upstreams[name] = Upstream(
-                name, host, port, client_address, connect_timeout, answer_timeout
-            )
-    return MappingProxyType(upstreams)
+def read_operator(reading: Reading) -> Operator | None:
+    """Who may manage from afar, if there is a password for it."""
+    user = reading.one(ADMIN_USER)
+    secret = reading.optional(ADMIN_SECRET)
+    return None if secret is None else Operator(user, secret)
 
 
-def read_listeners(reading: Reading, upstreams: Mapping[str, Upstream]) -> tuple[Listener, ...]:
-    """The doors in the order of the file; one that is not whole is left out, with a fault."""
-    listeners = []
+def read_listeners(
+    reading: Reading,
+    upstreams: Mapping[str, Upstream],
+    certificates: Mapping[str, Certificate],
+) -> tuple[tuple[Listener, ...], tuple[ManageListener, ...]]:
+    """The doors for mail and those for operators, each in the order of the file.
+
+    One that is not whole is left out, with a fault.
+    """
+    listeners, managers = [], []
     bound: list[tuple[str, Read[Bind]]] = []
-    backends = set(reading.ids(_BACKENDS))
+    backends = set(reading.ids(BACKENDS))
     for name in reading.ids(_LISTENERS):
-        protocol = reading.given(LISTENER_PROTOCOL, name)
+        protocol = reading.optional(LISTENER_PROTOCOL, name)
         backend = reading.given(LISTENER_BACKEND, name)
         binds = _union(reading.members(LISTENER_BIND, name))
+        addresses = tuple(bind.value for bind in binds)
         bound += ((name, bind) for bind in binds)
-        _require(reading, _LISTENERS, name, LISTENER_PROTOCOL, LISTENER_BIND, LISTENER_BACKEND)
-        allow_plaintext = _check_plaintext(reading, name, binds)
+        if isinstance(protocol, Management):
+            if _is_manager_whole(reading, name):
+                tls = read_door_tls(reading, name, certificates)
+                if tls is not None and not tls.implicit:
+                    tls = None  # HTTP has no STARTTLS
+                allow_plaintext = _check_plaintext(reading, name, binds, tls)
+                managers.append(ManageListener(name, addresses, allow_plaintext, tls))
+            continue
+        reading.require(_LISTENERS, name, LISTENER_PROTOCOL, LISTENER_BIND, LISTENER_BACKEND)
+        tls = read_door_tls(reading, name, certificates)
+        allow_plaintext = _check_plaintext(reading, name, binds, tls)
         if backend is not None and backend.value not in backends:
             reading.refuse(backend.given, _no_backend(backend.value, upstreams))
+        if protocol is not None and backend is not None:
+            check_told(reading, name, protocol, backend)
         if protocol is not None and backend is not None and binds:
-            addresses = tuple(bind.value for bind in binds)
             listeners.append(
-                Listener(name, protocol.value, addresses, backend.value, allow_plaintext)
+                Listener(name, protocol, addresses, backend.value, allow_plaintext, tls)
             )
     _check_free(reading, bound)
-    return tuple(listeners)
+    return tuple(listeners), tuple(managers)
 
 
-def _require(reading: Reading, table: str, name: str, *keys: Key[object]) -> None:
-    missing = [key for key in keys if not reading.all(key, name)]
-    if missing:
-        wanted = "; ".join(f"{key.name} ({key.takes})" for key in missing)
-        reading.refuse_all(table, name, f"is not whole: it needs {wanted}")
+def _is_manager_whole(reading: Reading, name: str) -> bool:
+    """Whether a manage listener has what it needs, and nothing that is for mail."""
+    reading.require(_LISTENERS, name, LISTENER_BIND)
+    for given in reading.all(LISTENER_BACKEND, name):
+        reading.refuse(given, "a manage listener has no backend; leave it out")
+    if not reading.all(ADMIN_SECRET):
+        *_, protocol = reading.all(LISTENER_PROTOCOL, name)
+        reading.refuse(
+            protocol,
+            "a manage listener needs management.admin.secret, the hash of a password; make one"
+            " with: mailward hash-password",
+        )
+    return bool(reading.all(LISTENER_BIND, name))
 
 
 def _union(binds: Iterator[Read[Bind]]) -> list[Read[Bind]]:
@@ -108,21 +128,23 @@ def _rival(host: str, wildcard: str, others: Mapping[str, str]) -> str | None:
     return next(iter(others), None) if host == wildcard else None
 
 
-def _check_plaintext(reading: Reading, name: str, binds: list[Read[Bind]]) -> bool:
-    """Whether passwords may come unencrypted; where they would, but may not, is a fault."""
+def _check_plaintext(
+    reading: Reading, name: str, binds: list[Read[Bind]], tls: DoorTls | None
+) -> bool:
+    """Whether passwords may come unencrypted; where they would have to, but may not, is a fault."""
     read = reading.given(LISTENER_ALLOW_PLAINTEXT, name)
     if read is not None and read.value:
         return True
     if read is None and reading.all(LISTENER_ALLOW_PLAINTEXT, name):
         return False  # it was set to nonsense, which is a fault of its own
     for bind in binds:
-        if not ip_address(bind.value.host).is_loopback:
+        if tls is None and not ip_address(bind.value.host).is_loopback:
             # A stored "false" is what has to go where the file said "true".
             stored = read is not None and read.given.is_stored
             reading.refuse(
                 read.given if read is not None and stored else bind.given,
                 f"{bind.value} can be reached over the network, where passwords would be sent"
-                " unencrypted: there is no TLS yet, so bind 127.0.0.1 or [::1], or set"
+                " unencrypted: add [certificate.default], or bind 127.0.0.1 or [::1], or set"
                 " allow-plaintext = true",
             )
     return False

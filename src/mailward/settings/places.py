@@ -7,18 +7,20 @@ import re
 from dataclasses import dataclass
 
 from mailward.settings.errors import WrongValueError
-from mailward.settings.schema import SCHEMA, Key, Shape
+from mailward.settings.key import Key, Shape
+from mailward.settings.schema import SCHEMA
 
 MAX_COMPARED = 100  # characters; a longer unknown key is no slip of the finger
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _ID_TABLES = ("server.listener", "backend", "certificate")
-_BY_STEM = {key.stem: key for key in SCHEMA}
+_BY_STEM = {key.stem: key for key in SCHEMA} | {key.alias: key for key in SCHEMA if key.alias}
 _LISTS = tuple(key.stem for key in SCHEMA if key.shape is not Shape.ONE)
 _MEMBER_EXAMPLES = {
     "<network>": "192.0.2.0/24",
     "<prefix>": "2001:db8:64::/96",
     "<login>": "jdoe@example.org",
+    "<name>": "admin",
     "<domain>": "example.net",
     "<address>": "127.0.0.1:143",
 }
@@ -61,7 +63,7 @@ def locate(flat: str) -> Place:
 def is_table(flat: str) -> bool:
     """Whether keys can stand below *flat*, and it is none itself."""
     pattern, _ = _with_id(flat)
-    return any(key.startswith(f"{pattern}.") for key in _BY_STEM) and pattern not in _BY_STEM
+    return _has_below(pattern) and pattern not in _BY_STEM
 
 
 def table_id(flat: str) -> tuple[str, str] | None:
@@ -86,7 +88,8 @@ def why_unknown(flat: str) -> str:
             return f"an id under {table} has 1 to 64 letters, digits, - or _"
     pattern, name = _with_id(flat)
     for stem, key in _BY_STEM.items():
-        if key.shape is Shape.ONE and pattern.startswith(f"{stem}."):
+        is_one = key.shape is Shape.ONE and not _has_below(stem)
+        if is_one and pattern.startswith(f"{stem}."):
             return f"{_shown(stem, name)} takes one value, no list or table"
     if len(flat) > MAX_COMPARED:
         return "is no key"
@@ -116,6 +119,10 @@ def _with_id(flat: str) -> tuple[str, str]:
         return flat, ""
     table, name = found
     return f"{table}.<id>{flat[len(table) + 1 + len(name) :]}", name
+
+
+def _has_below(pattern: str) -> bool:
+    return any(key.startswith(f"{pattern}.") for key in _BY_STEM)
 
 
 def _shown(stem: str, name: str) -> str:

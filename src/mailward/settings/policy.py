@@ -10,6 +10,7 @@ from mailward.rules.logins import Naming
 from mailward.rules.model import Ban, Instant, Limit, Network, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy
 from mailward.rules.subjects import SubjectError, subject_of_kind
+from mailward.settings.key import Key
 from mailward.settings.readers import Off
 from mailward.settings.reading import Given, Read, Reading
 from mailward.settings.schema import (
@@ -18,6 +19,7 @@ from mailward.settings.schema import (
     BAN_PERIOD,
     BLOCKED_LOGINS,
     BLOCKED_NETWORKS,
+    BLOCKED_OPERATORS,
     DEFAULT_DOMAIN,
     DOMAIN_ALIASES,
     FAIL2BAN,
@@ -49,7 +51,8 @@ def read_policy(reading: Reading, now: Instant) -> Policy:
         allowed=allowed,
         blocked=(
             *_blocked_networks(reading, prefixes, allowed_in_file, now),
-            *_blocked_logins(reading, naming, now),
+            *_blocked_names(reading, BLOCKED_LOGINS, SubjectKind.LOGIN, naming, now),
+            *_blocked_names(reading, BLOCKED_OPERATORS, SubjectKind.OPERATOR, naming, now),
         ),
         max_tracked=reading.one(MAX_TRACKED),
     )
@@ -168,12 +171,14 @@ def _blocked_networks(
     return list(bans.values())
 
 
-def _blocked_logins(reading: Reading, naming: Naming, now: Instant) -> list[Ban]:
+def _blocked_names(
+    reading: Reading, key: Key[str], kind: SubjectKind, naming: Naming, now: Instant
+) -> list[Ban]:
     bans = {}
     spelling = Policy(naming=naming)
-    for read in reading.members(BLOCKED_LOGINS):
+    for read in reading.members(key):
         try:
-            subject = subject_of_kind(read.value, SubjectKind.LOGIN, spelling)
+            subject = subject_of_kind(read.value, kind, spelling)
         except SubjectError as error:
             reading.refuse(read.given, str(error))
         else:

@@ -21,10 +21,10 @@ from mailward.rules.addresses import (
     parse_network,
 )
 from mailward.rules.limits import LimitError, format_period, parse_limit, parse_period
-from mailward.rules.logins import domain_a_labels, fold_text
+from mailward.rules.logins import domain_a_labels, fold_text, operator_name_from_text
 from mailward.rules.model import Limit
 from mailward.rules.policy import BanTerm, Term
-from mailward.settings.configuration import Bind
+from mailward.settings.configuration import Bind, Management, Protocol
 from mailward.settings.errors import WrongValueError
 
 VALUE_ERRORS = (AddressError, LimitError, WrongValueError)
@@ -36,6 +36,15 @@ _MAX_DOMAIN_OCTETS = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:/]*)):([0-9]{1,5})", re.ASCII)
 _LATER_ADDRESS = re.compile(r"(?:unix|https?):", re.IGNORECASE)
+_MAX_USER = 64
+_ARGON2ID = re.compile(
+    r"\$argon2id\$v=19\$m=([0-9]{1,8}),t=([0-9]{1,3}),p=([0-9]{1,2})"
+    r"\$[A-Za-z0-9+/]{11,88}\$[A-Za-z0-9+/]{22,88}",
+    re.ASCII,
+)
+_MAX_MEMORY_KIB = 1_048_576  # 1 GiB; RFC 9106 section 4 recommends 64 MiB to 2 GiB
+_MAX_PASSES = 20
+_MAX_LANES = 16
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
@@ -44,13 +53,6 @@ class Off(Enum):
     """Instead of a limit: nothing is counted or banned."""
 
     OFF = "none"
-
-
-@unique
-class NoTls(Enum):
-    """The one way there is yet of talking to a backend."""
-
-    NONE = "none"
 
 
 def limit_or_off(text: str) -> Limit | Off:
@@ -106,13 +108,56 @@ def one_of(kind: type[E], *, later: tuple[str, ...] = ()) -> Callable[[str], E]:
     names = [str(member.value) for member in kind]
 
     def read(text: str) -> E:
-        if text in later:
-            raise WrongValueError(f'"{text}" is not supported yet; use {_listed(names)}')
-        if text not in names:
-            raise WrongValueError(f'"{text}" is unknown; use {_listed(names)}')
+        _check_name(text, names, later)
         return kind(text)
 
     return read
+
+
+def listener_protocol(*, later: tuple[str, ...]) -> Callable[[str], Protocol | Management]:
+    """A reader for what a listener speaks: mail, or with operators."""
+    managements = {str(member.value): member for member in Management}
+    names = [*(str(member.value) for member in Protocol), *managements]
+
+    def read(text: str) -> Protocol | Management:
+        _check_name(text, names, later)
+        return managements.get(text) or Protocol(text)
+
+    return read
+
+
+def operator_user(text: str) -> str:
+    """A user name as HTTP Basic can carry it (RFC 7617 section 2: no colon, no controls)."""
+    is_name = text == text.strip() and text.isprintable() and ":" not in text
+    if not is_name or not 0 < len(text) <= _MAX_USER:
+        raise WrongValueError(
+            f'"{text}" is no user name; use 1 to {_MAX_USER} printable characters, but no colon'
+        )
+    return text
+
+
+def banned_operator(text: str) -> str:
+    """The name of an operator as it is counted."""
+    name = operator_name_from_text(text)
+    if name is None:
+        raise WrongValueError(f'"{text}" is no name of an operator')
+    return name
+
+
+def password_hash(text: str) -> str:
+    """An argon2id hash in the PHC string format, of bearable cost; never quoted: it is secret."""
+    match = _ARGON2ID.fullmatch(text)
+    if match is None:
+        raise WrongValueError(
+            "this is no argon2id hash ($argon2id$v=19$...); make one with: mailward hash-password"
+        )
+    memory_kib, passes, lanes = (int(part) for part in match.groups())
+    if memory_kib > _MAX_MEMORY_KIB or passes > _MAX_PASSES or not 1 <= lanes <= _MAX_LANES:
+        raise WrongValueError(
+            "this argon2id hash costs too much: every wrong guess would cost as much;"
+            " make one with: mailward hash-password"
+        )
+    return text
 
 
 def network_text(text: str) -> str:
@@ -154,13 +199,18 @@ def backend_address(text: str) -> tuple[str, int]:
     if _LATER_ADDRESS.match(text):
         raise WrongValueError(f'"{text}" is not supported yet; use host:port or [v6]:port')
     host, port = _host_and_port(text, least_port=1)
+    return host_name(host), port
+
+
+def host_name(text: str) -> str:
+    """An address or a name."""
     try:
-        return str(parse_address(host)), port
+        return str(parse_address(text))
     except AddressError:
         # All digits and dots: a mistyped address, not a name that some resolver may know.
-        if ":" in host or "%" in host or not host.strip("0123456789."):
+        if ":" in text or "%" in text or not text.strip("0123456789."):
             raise
-    return domain(host), port
+    return domain(text)
 
 
 def backend_name(text: str) -> str:
@@ -190,6 +240,13 @@ def _host_and_port(text: str, *, least_port: int) -> tuple[str, int]:
     if not least_port <= port <= _MAX_PORT:
         raise WrongValueError(f'"{text}": the port must be from {least_port} to {_MAX_PORT}')
     return match[1] or match[2], port
+
+
+def _check_name(text: str, names: list[str], later: tuple[str, ...]) -> None:
+    if text in later:
+        raise WrongValueError(f'"{text}" is not supported yet; use {_listed(names)}')
+    if text not in names:
+        raise WrongValueError(f'"{text}" is unknown; use {_listed(names)}')
 
 
 def _listed(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from mailward.settings.dialect import Entry, Form
 from mailward.settings.errors import STORED, Fault
+from mailward.settings.key import Key, Shape
 from mailward.settings.places import (
     Place,
     UnknownKeyError,
@@ -18,13 +19,13 @@ from mailward.settings.places import (
     why_unknown,
 )
 from mailward.settings.readers import VALUE_ERRORS
-from mailward.settings.schema import BLOCKED_LOGINS, BLOCKED_NETWORKS, Key, Shape
+from mailward.settings.schema import BLOCKED_LOGINS, BLOCKED_NETWORKS, BLOCKED_OPERATORS
 
 T = TypeVar("T")
 
 NOT_YET = "is not supported yet"
 _MAX_EXPLAINED = 50  # finding the nearest key takes a while; a file of junk must not take minutes
-_BANS = (f"{BLOCKED_NETWORKS.stem}.", f"{BLOCKED_LOGINS.stem}.")
+_BANS = tuple(f"{key.stem}." for key in (BLOCKED_NETWORKS, BLOCKED_LOGINS, BLOCKED_OPERATORS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,13 @@ class Reading:
             read = self._read(key, given.value, given)
             if read is not None:
                 yield member, read
+
+    def require(self, table: str, name: str, *keys: Key[object]) -> None:
+        """What is given under one id is a whole only with all of *keys*."""
+        missing = [key for key in keys if not self.all(key, name)]
+        if missing:
+            wanted = "; ".join(f"{key.name} ({key.takes})" for key in missing)
+            self.refuse_all(table, name, f"is not whole: it needs {wanted}")
 
     def refuse(self, given: Given, message: str) -> None:
         """*given* cannot be used."""

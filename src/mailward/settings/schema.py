@@ -1,85 +1,25 @@
-"""Every key there is: what it takes, what holds without it, when it takes effect.
+"""Every key there is.
 
 The command line, the documentation and the reading of the file are all made from this table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum, unique
-from typing import Generic, TypeVar
 
 from mailward.rules.addresses import parse_network
 from mailward.rules.limits import MAX_FAILURES, format_limit
 from mailward.rules.logins import LoginFormat
 from mailward.rules.policy import DEFAULT_LIMIT, DEFAULT_MAX_TRACKED
 from mailward.settings import readers
-from mailward.settings.configuration import ClientAddress, LogFormat, LogLevel, Protocol, StoreType
-
-T_co = TypeVar("T_co", covariant=True)
-
-
-@unique
-class Shape(Enum):
-    """How many values a key holds."""
-
-    ONE = "one"
-    LIST = "list"
-    """Its members are the last part of the key; a text of theirs is a note."""
-    MAP = "map"
-    """Like a list, but every member has a value."""
-
-
-@unique
-class Effect(Enum):
-    """When a change of a key is felt."""
-
-    NOW = "in force at once"
-    RELOAD = "in force at reload-config"
-    RESTART = "in force at the next start"
-
-
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T_co]):
-    """One line of the schema.
-
-    *pattern* has ``<...>`` where names of the operator stand; *takes* is what may be written, and
-    *default* what holds without it (``None``: nothing). *read* makes the value of a text (of a
-    member, for a list), *spell* the one spelling of a member. A key that is not *supported* is
-    known, but refused.
-    """
-
-    pattern: str
-    takes: str
-    help: str
-    read: Callable[[str], T_co]
-    default: str | None = None
-    shape: Shape = Shape.ONE
-    effect: Effect = Effect.RELOAD
-    spell: Callable[[str], str] = readers.as_written
-    supported: bool = True
-
-    @property
-    def stem(self) -> str:
-        """The pattern without the place of a member."""
-        match self.shape:
-            case Shape.ONE:
-                return self.pattern
-            case Shape.LIST | Shape.MAP:
-                return self.pattern.rpartition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """The last part of the stem: how the key is called inside its table."""
-        return self.stem.rpartition(".")[2]
-
-
-def later(pattern: str, help_: str, *, shape: Shape = Shape.ONE) -> Key[str]:
-    """A key of a version to come."""
-    return Key(pattern, "", help_, readers.as_written, shape=shape, supported=False)
-
+from mailward.settings.configuration import (
+    ClientAddress,
+    Encryption,
+    LogFormat,
+    LogLevel,
+    StoreType,
+)
+from mailward.settings.key import Effect, Key, Shape, later
 
 _YES_OR_NO = "true or false"
 _SHORT = timedelta(minutes=10)
@@ -121,6 +61,15 @@ BLOCKED_LOGINS = Key(
     readers.as_written,
     shape=Shape.LIST,
     effect=Effect.NOW,
+)
+BLOCKED_OPERATORS = Key(
+    "server.security.blocked-operators.<name>",
+    "names of operators",
+    "banned at manage listeners until lifted by hand; the socket is open to them",
+    readers.banned_operator,
+    shape=Shape.LIST,
+    effect=Effect.NOW,
+    spell=readers.banned_operator,
 )
 ALLOWED_NETWORKS = Key(
     "server.security.allowed-networks.<network>",
@@ -239,9 +188,9 @@ MAX_WAITING_PER_ADDRESS = Key(
 
 LISTENER_PROTOCOL = Key(
     "server.listener.<id>.protocol",
-    '"imap" or "submission"',
-    "what the listener speaks",
-    readers.one_of(Protocol, later=("smtp", "managesieve", "jmap", "tcp", "manage")),
+    '"imap", "submission" or "manage"',
+    'what the listener speaks; "manage" is the management API',
+    readers.listener_protocol(later=("smtp", "managesieve", "jmap", "tcp")),
 )
 LISTENER_BIND = Key(
     "server.listener.<id>.bind.<address>",
@@ -264,6 +213,32 @@ LISTENER_ALLOW_PLAINTEXT = Key(
     "false",
 )
 
+LISTENER_TLS_IMPLICIT = Key(
+    "server.listener.<id>.tls.implicit",
+    _YES_OR_NO,
+    "whether TLS begins with the connection, instead of after STARTTLS",
+    readers.yes_or_no,
+    "false",
+)
+LISTENER_TLS_CERTIFICATE = Key(
+    "server.listener.<id>.tls.certificate",
+    "an id under [certificate]",
+    'the certificate of the listener; without it "default" if there is one',
+    readers.backend_name,
+)
+CERTIFICATE_CERT = Key(
+    "certificate.<id>.cert",
+    "a file (PEM)",
+    "a certificate and its chain; the path may be relative to the data directory",
+    readers.path,
+)
+CERTIFICATE_PRIVATE_KEY = Key(
+    "certificate.<id>.private-key",
+    "a file (PEM)",
+    "the certificate's key, without a passphrase",
+    readers.path,
+)
+
 BACKEND_ADDRESS = Key(
     "backend.<id>.address",
     "host:port or [v6]:port",
@@ -272,17 +247,30 @@ BACKEND_ADDRESS = Key(
 )
 BACKEND_CLIENT_ADDRESS = Key(
     "backend.<id>.client-address",
-    '"none" or "proxy-v2"',
+    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission)',
     "how the mail server is told who the client is",
-    readers.one_of(ClientAddress, later=("proxy-v1", "imap-id", "xclient", "forwarded")),
+    readers.one_of(ClientAddress, later=("forwarded",)),
     "none",
 )
 BACKEND_TLS = Key(
     "backend.<id>.tls",
-    '"none"',
+    '"none", "starttls" or "implicit"',
     "how the connection to the mail server is encrypted",
-    readers.one_of(readers.NoTls, later=("starttls", "implicit")),
+    readers.one_of(Encryption),
     "none",
+    alias="backend.<id>.tls.mode",  # in TOML a table cannot have a value besides
+)
+BACKEND_TLS_CA = Key(
+    "backend.<id>.tls.ca",
+    "a file of certificates (PEM); the path may be relative to the data directory",
+    "who may vouch for the mail server; without it the system's authorities",
+    readers.path,
+)
+BACKEND_TLS_SERVER_NAME = Key(
+    "backend.<id>.tls.server-name",
+    "a domain name or an address",
+    "the name in the mail server's certificate; without it the host of its address",
+    readers.host_name,
 )
 BACKEND_CONNECT_TIMEOUT = Key(
     "backend.<id>.connect-timeout",
@@ -323,6 +311,19 @@ MANAGEMENT_SOCKET = Key(
     "mailward.sock",
     effect=Effect.RESTART,
 )
+ADMIN_USER = Key(
+    "management.admin.user",
+    "a name without a colon",
+    "the operator's name at manage listeners",
+    readers.operator_user,
+    "admin",
+)
+ADMIN_SECRET = Key(
+    "management.admin.secret",
+    "an argon2id hash: see mailward hash-password",
+    "the hash of the operator's password at manage listeners; without it only the socket answers",
+    readers.password_hash,
+)
 LOG_LEVEL = Key(
     "log.level",
     '"error", "warning", "info" or "debug"',
@@ -344,11 +345,7 @@ SCHEMA: tuple[Key[object], ...] = (
     LOGIN_FAIL2BAN,
     BLOCKED_NETWORKS,
     BLOCKED_LOGINS,
-    later(
-        "server.security.blocked-operators.<name>",
-        "operators that are banned until lifted by hand",
-        shape=Shape.LIST,
-    ),
+    BLOCKED_OPERATORS,
     ALLOWED_NETWORKS,
     BAN_PERIOD,
     LOGIN_BAN_PERIOD,
@@ -378,22 +375,22 @@ SCHEMA: tuple[Key[object], ...] = (
     later("server.listener.<id>.proxy-protocol", "whether a PROXY header is expected"),
     later("server.listener.<id>.client-header", "the HTTP header that names the client"),
     later("server.listener.<id>.paths.<path>", "the HTTP paths passed on", shape=Shape.LIST),
-    later("server.listener.<id>.tls.implicit", "whether TLS begins with the connection"),
-    later("server.listener.<id>.tls.certificate", "an id under [certificate]"),
+    LISTENER_TLS_IMPLICIT,
+    LISTENER_TLS_CERTIFICATE,
     BACKEND_ADDRESS,
     BACKEND_CLIENT_ADDRESS,
     BACKEND_TLS,
-    later("backend.<id>.tls.ca", "whose certificates the mail server may show"),
-    later("backend.<id>.tls.server-name", "the name in the mail server's certificate"),
+    BACKEND_TLS_CA,
+    BACKEND_TLS_SERVER_NAME,
     BACKEND_CONNECT_TIMEOUT,
     BACKEND_ANSWER_TIMEOUT,
-    later("certificate.<id>.cert", "a file with a certificate chain"),
-    later("certificate.<id>.private-key", "a file with the certificate's key"),
+    CERTIFICATE_CERT,
+    CERTIFICATE_PRIVATE_KEY,
     STORE_TYPE,
     STORE_PATH,
     MANAGEMENT_SOCKET,
-    later("management.admin.user", "the operator's name at a manage listener"),
-    later("management.admin.secret", "the hash of the operator's password"),
+    ADMIN_USER,
+    ADMIN_SECRET,
     LOG_LEVEL,
     LOG_FORMAT,
 )

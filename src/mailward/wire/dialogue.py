@@ -8,25 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
+
+from mailward.wire.door import ScramProof
 
 MAX_BACKEND_LINE_OCTETS = 65_536  # no server's capability list comes near it
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this to the backend. *deciding*: from here on only the backend settles the attempt."""
+    """Send this to the backend. *deciding*: from here on only the backend settles the attempt.
+
+    *opening*: it may take as long for its SCRAM challenge as for an answer.
+    """
 
     octets: bytes = field(repr=False)  # may hold the password
     deciding: bool = False
+    opening: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """The backend's first SCRAM message, for the client: :meth:`Dialogue.prove` goes on."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Begin TLS on this connection, then tell the dialogue that it is :meth:`Dialogue.upgraded`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The credentials are right. *leftover* came behind the answer and is the client's."""
+    """The credentials are right. *leftover* came behind the answer and is the client's.
+
+    *signature* is the backend's own proof, where the client waits for one (SCRAM).
+    """
 
     capabilities: Sequence[str]
     leftover: bytes
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +72,15 @@ class Probed:
 
 
 Answer = Accepted | Rejected | Unavailable | Probed
-DialogueEvent = Send | Answer
+DialogueEvent = Send | Upgrade | Challenged | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Both ends of the client's connection, as the dialogue is to tell them to the backend."""
+
+    source: tuple[IPv4Address | IPv6Address, int]
+    destination: tuple[IPv4Address | IPv6Address, int]
 
 
 class Dialogue(Protocol):
@@ -63,7 +94,15 @@ class Dialogue(Protocol):
         """The next event; after an answer there is none. Too long a line is Unavailable."""
         ...
 
-    def closed(self) -> Unavailable:
+    def upgraded(self) -> None:
+        """TLS has begun. What came in between :class:`Upgrade` and this is Unavailable."""
+        ...
+
+    def prove(self, proof: ScramProof) -> None:
+        """Send the client's answer to :class:`Challenged`: the deciding message."""
+        ...
+
+    def closed(self) -> Rejected | Unavailable:
         """What it means that the backend has closed the connection just now."""
         ...
 

@@ -7,7 +7,7 @@ A machine knows no socket and no clock, and never sees a ban: the driver tells i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Protocol
 
@@ -17,17 +17,35 @@ MAX_COMMAND_OCTETS = 8_192  # RFC 7162 section 4 asks IMAP servers for at least 
 MAX_SASL_OCTETS = 16_384  # RFC 4954 section 4 asks for 12,288
 MAX_LOGIN_OCTETS = 1_024
 MAX_PASSWORD_OCTETS = 4_096
+MAX_TOKEN_OCTETS = 8_192  # what MAX_SASL_OCTETS carries, and room for a name
 MAX_HELD_OCTETS = 20_480  # all that one connection may make us hold before login
 
 
 @unique
 class Mechanism(Enum):
-    """How the client offered its credentials."""
+    """How the client offered its password."""
 
     PLAIN = "PLAIN"
     LOGIN = "LOGIN"
     COMMAND = "command"
     """IMAP's LOGIN command (RFC 9051 section 6.2.3)."""
+
+
+@unique
+class BearerMechanism(Enum):
+    """How the client offered its token."""
+
+    OAUTHBEARER = "OAUTHBEARER"
+    """RFC 7628."""
+    XOAUTH2 = "XOAUTH2"
+
+
+@unique
+class ScramMechanism(Enum):
+    """How the client proves that it knows a password (RFC 5802; SHA-256: RFC 7677)."""
+
+    SHA_256 = "SCRAM-SHA-256"
+    SHA_1 = "SCRAM-SHA-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +59,39 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A whole deciding message. OAUTHBEARER may leave *login* empty: the token says who it is."""
+
+    mechanism: BearerMechanism
+    login: bytes
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ScramOpening:
+    """SCRAM's client-first: who wants to log in. *text* is all of it, to be passed verbatim."""
+
+    mechanism: ScramMechanism
+    login: bytes
+    nonce: bytes
+    text: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScramProof:
+    """SCRAM's client-final, the deciding message, to be passed verbatim.
+
+    Whoever sees it can try passwords on it at home: it is as secret as one.
+    """
+
+    text: Secret
+
+
+Opening = Credentials | BearerToken | ScramOpening
+"""What a dialogue with the backend begins with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Send this and go on."""
 
@@ -51,7 +102,36 @@ class Reply:
 class Offered:
     """Credentials are in hand: nothing more is read until one of the answers is called for."""
 
-    credentials: Credentials
+    credentials: Credentials | BearerToken
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A SCRAM exchange has begun: nothing more is read until its challenge or an answer is told.
+
+    While it goes on, a :class:`Reply` says that the client has given it up.
+    """
+
+    opening: ScramOpening
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The deciding message of a SCRAM exchange is in hand; what follows is as with Offered."""
+
+    proof: ScramProof
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The client has seen the backend's own proof and wants to go on: it is to be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Send this, then begin TLS; nothing more is read until the door is told it is secured."""
+
+    octets: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +142,7 @@ class Closing:
     why: str
 
 
-DoorEvent = Reply | Offered | Closing
+DoorEvent = Reply | Offered | Opened | Proved | Acknowledged | Closing | StartTls
 
 
 class Door(Protocol):
@@ -83,12 +163,20 @@ class Door(Protocol):
         """
         ...
 
+    def secured(self) -> None:
+        """TLS has begun: all that was said before is forgotten, and passwords are welcome."""
+        ...
+
     def wrong(self) -> bytes:
         """The answer to wrong credentials; the client may try again."""
         ...
 
     def later(self) -> bytes:
         """The answer "try later": banned login, too many waiting, backend down."""
+        ...
+
+    def challenge(self, text: bytes) -> bytes:
+        """What hands the backend's SCRAM message *text* to the client, who has to answer it."""
         ...
 
     def accepted(self, capabilities: Sequence[str]) -> bytes:

@@ -11,11 +11,18 @@ from enum import Enum, auto, unique
 from mailward.wire.door import (
     MAX_HELD_OCTETS,
     MAX_SASL_OCTETS,
+    Acknowledged,
+    BearerToken,
     Closing,
     Credentials,
     DoorEvent,
     Offered,
+    Opened,
+    Proved,
     Reply,
+    ScramOpening,
+    ScramProof,
+    StartTls,
 )
 from mailward.wire.lines import LineError, Lines
 from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
@@ -30,6 +37,7 @@ class State(Enum):
     READY = auto()
     EXCHANGE = auto()
     OFFERED = auto()
+    SECURING = auto()
     OVER = auto()
 
 
@@ -52,6 +60,12 @@ class LineDoor(ABC):
         except LineError as error:
             return self._close(self._broken(str(error)), str(error))
 
+    def challenge(self, text: bytes) -> bytes:
+        if self._exchange is None:
+            raise ValueError("no exchange waits for a challenge")
+        self._state = State.EXCHANGE
+        return self._challenge(self._exchange.tell(text).text)
+
     def leftover(self) -> bytes:
         return self._lines.rest()
 
@@ -64,23 +78,45 @@ class LineDoor(ABC):
                 if line is None or self._exchange is None:
                     return None
                 return self._take(self._exchange.receive(line))
-            case State.OFFERED:
+            case State.OFFERED | State.SECURING:
                 return None
             case State.OVER:
                 self._lines.check()
                 return None
+
+    def _start_tls(self, go_ahead: bytes) -> StartTls | Closing:
+        """Let TLS begin, unless something was sent behind the command.
+
+        Whoever stands on the wire could have put it there, to have it done inside TLS.
+        """
+        if len(self._lines):
+            why = "plaintext behind STARTTLS"
+            return self._close(self._broken(why), why)
+        self._mistakes = 0
+        self._become(State.SECURING)
+        return StartTls(go_ahead)
 
     def _begin(self, exchange: Exchange, initial: bytes | None) -> DoorEvent:
         self._exchange = exchange
         self._state = State.EXCHANGE
         return self._take(exchange.start(initial))
 
-    def _take(self, step: Step) -> DoorEvent:
+    def _take(self, step: Step) -> DoorEvent:  # noqa: PLR0911 -- one for each step
         match step:
             case Challenge(text):
                 return Reply(self._challenge(text))
-            case Credentials():
+            case Credentials() | BearerToken():
                 return self._offer(step)
+            case ScramOpening():
+                self._wait()
+                return Opened(step)
+            case ScramProof():
+                self._mistakes = 0
+                self._wait()
+                return Proved(step)
+            case Acknowledged():
+                self._become(State.OFFERED)
+                return step
             case Malformed(why):
                 self._become(State.READY)
                 return self._mistake(self._malformed(why))
@@ -88,10 +124,15 @@ class LineDoor(ABC):
                 self._become(State.READY)
                 return self._mistake(self._cancelled())
 
-    def _offer(self, credentials: Credentials) -> Offered:
+    def _offer(self, credentials: Credentials | BearerToken) -> Offered:
         self._mistakes = 0
         self._become(State.OFFERED)
         return Offered(credentials)
+
+    def _wait(self) -> None:
+        """Read nothing until the driver has the backend's word; the exchange goes on then."""
+        self._state = State.OFFERED
+        self._trim_unless_reading()
 
     def _become(self, state: State) -> None:
         self._exchange = None

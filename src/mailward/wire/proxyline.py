@@ -1,6 +1,6 @@
 """The PROXY header, by which a backend learns whose connection it serves.
 
-Version 2 of haproxy's proxy-protocol.txt, the sender's side.
+Versions 1 and 2 of haproxy's proxy-protocol.txt, the sender's side.
 """
 
 from __future__ import annotations
@@ -26,6 +26,27 @@ class TlsFacts:
 
     version: str
     cipher: str
+
+
+def proxy_v1_header(
+    source: tuple[IPv4Address | IPv6Address, int],
+    destination: tuple[IPv4Address | IPv6Address, int],
+) -> bytes:
+    """The one line of section 2.1. It has no word for TLS.
+
+    There is no form for two families: where they differ both are told as IPv6.
+
+    >>> home = IPv4Address("192.0.2.1")
+    >>> proxy_v1_header((home, 50000), (home, 143))
+    b'PROXY TCP4 192.0.2.1 192.0.2.1 50000 143\\r\\n'
+    """
+    (from_address, from_port), (to_address, to_port) = source, destination
+    if isinstance(from_address, IPv4Address) and isinstance(to_address, IPv4Address):
+        family, addresses = "TCP4", f"{from_address} {to_address}"
+    else:
+        mapped = [IPv6Address(_as_ipv6(address)) for address in (from_address, to_address)]
+        family, addresses = "TCP6", f"{mapped[0]} {mapped[1]}"
+    return f"PROXY {family} {addresses} {from_port} {to_port}\r\n".encode("ascii")
 
 
 def proxy_v2_header(

@@ -1,18 +1,34 @@
 """Reads login name and password out of each mechanism's messages, and writes them anew.
 
 Once for all protocols. What isn't canonical is refused: if door and backend could read two
-different names in one message, one name would be counted and another one tried.
+different names in one message, one name would be counted and another one tried. SCRAM alone is
+passed on as it came, since the client's proof covers its octets.
 """
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
-from collections.abc import Collection
+from base64 import b64encode
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
-from mailward.wire.door import MAX_LOGIN_OCTETS, MAX_PASSWORD_OCTETS, Credentials, Mechanism
+from mailward.wire.bearer import bearer_message, read_bearer
+from mailward.wire.door import (
+    MAX_LOGIN_OCTETS,
+    MAX_PASSWORD_OCTETS,
+    Acknowledged,
+    BearerMechanism,
+    BearerToken,
+    Credentials,
+    Mechanism,
+    ScramMechanism,
+    ScramOpening,
+    ScramProof,
+)
+from mailward.wire.encoding import decode
+from mailward.wire.scram import Fault, read_client_final, read_client_first, server_nonce
 from mailward.wire.secret import Secret
 
 CANCEL = b"*"
@@ -38,7 +54,8 @@ class Cancelled:
     """The client gave up."""
 
 
-Step = Challenge | Malformed | Cancelled | Credentials
+Understood = Credentials | BearerToken | ScramOpening | ScramProof | Acknowledged
+Step = Challenge | Malformed | Cancelled | Understood
 
 
 class Conversation(Protocol):
@@ -49,8 +66,12 @@ class Conversation(Protocol):
         """The challenge where the client sent no initial response."""
         ...
 
-    def read(self, message: bytes) -> bytes | Malformed | Credentials:
+    def read(self, message: bytes) -> bytes | Malformed | Understood:
         """Take one message of the client; bytes are the next challenge."""
+        ...
+
+    def tell(self, challenge: bytes) -> None:
+        """Take the backend's own *challenge*, which the client's next message answers."""
         ...
 
 
@@ -70,6 +91,11 @@ class Exchange:
         """Take the line that answers a challenge."""
         return Cancelled() if line == CANCEL else self._read(line)
 
+    def tell(self, challenge: bytes) -> Challenge:
+        """Pass on what the backend says."""
+        self._conversation.tell(challenge)
+        return Challenge(b64encode(challenge))
+
     def _read(self, text: bytes) -> Step:
         message = decode(text)
         if message is None:
@@ -78,18 +104,32 @@ class Exchange:
         return Challenge(b64encode(answer)) if isinstance(answer, bytes) else answer
 
 
-def exchange_named(name: bytes) -> Exchange | None:
-    """A new exchange of the mechanism called *name* (in any case), ``None`` for an unknown one."""
-    match name.upper():
-        case b"PLAIN":
-            return Exchange(_Plain())
-        case b"LOGIN":
-            return Exchange(_Login())
-        case _:
-            return None
+def others_offered(names: Collection[str]) -> tuple[str, ...]:
+    """What a door offers besides PLAIN and LOGIN before a backend that offers *names*.
+
+    >>> others_offered({"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "XOAUTH2", "GSSAPI"})
+    ('XOAUTH2',)
+    """
+    return tuple(m.value for m in (*ScramMechanism, *BearerMechanism) if is_offered(m, names))
 
 
-class _Plain:
+def is_offered(mechanism: BearerMechanism | ScramMechanism, names: Collection[str]) -> bool:
+    """Whether a backend that offers *names* can be reached by *mechanism* through a door.
+
+    Where a form with channel binding stands beside it, a client that could bind channels takes
+    its absence here for an attack, and says so to the backend (RFC 5802 section 6).
+    """
+    return mechanism.value in names and f"{mechanism.value}-PLUS" not in names
+
+
+class _Unchallenged:
+    """A mechanism whose challenges are the door's own."""
+
+    def tell(self, challenge: bytes) -> None:
+        raise ValueError("the backend has no challenge in this mechanism")
+
+
+class _Plain(_Unchallenged):
     """PLAIN (RFC 4616): ``[authzid] NUL authcid NUL password``."""
 
     opening = b""
@@ -102,7 +142,7 @@ class _Plain:
                 return Malformed("PLAIN takes exactly two NULs")
 
 
-class _Login:
+class _Login(_Unchallenged):
     """LOGIN (draft-murchison-sasl-login): the name, then the password."""
 
     opening = b"Username:"
@@ -117,6 +157,71 @@ class _Login:
             return Malformed(fault)
         self._login = message
         return b"Password:"
+
+
+class _Bearer(_Unchallenged):
+    """OAUTHBEARER and XOAUTH2: one message. A refusal is told without their error challenge."""
+
+    opening = b""
+
+    def __init__(self, mechanism: BearerMechanism) -> None:
+        self._mechanism = mechanism
+
+    def read(self, message: bytes) -> Malformed | BearerToken:
+        found = read_bearer(self._mechanism, message)
+        return found if isinstance(found, BearerToken) else Malformed(found)
+
+
+class _Scram:
+    """SCRAM (RFC 5802): the backend answers the first message, and proves itself at the end."""
+
+    opening = b""
+
+    def __init__(self, mechanism: ScramMechanism) -> None:
+        self._mechanism = mechanism
+        self._opened: ScramOpening | None = None
+        self._nonce: bytes | None = None
+        self._is_proved = False
+
+    def read(self, message: bytes) -> Malformed | ScramOpening | ScramProof | Acknowledged:
+        if self._opened is None:
+            opened = read_client_first(self._mechanism, message)
+            if isinstance(opened, Fault):
+                return Malformed(opened.why)
+            self._opened = opened
+            return opened
+        if self._is_proved:
+            return Malformed("There is nothing more to say") if message else Acknowledged()
+        proof = read_client_final(self._opened, self._nonce or b"", message)
+        if isinstance(proof, Fault):
+            return Malformed(proof.why)
+        self._is_proved = True
+        return proof
+
+    def tell(self, challenge: bytes) -> None:
+        if self._opened is not None and not self._is_proved:
+            self._nonce = server_nonce(self._opened, challenge)
+
+
+_CONVERSATIONS: Mapping[str, Callable[[], Conversation]] = MappingProxyType(
+    {
+        Mechanism.PLAIN.value: _Plain,
+        Mechanism.LOGIN.value: _Login,
+        **{bearer.value: partial(_Bearer, bearer) for bearer in BearerMechanism},
+        **{scram.value: partial(_Scram, scram) for scram in ScramMechanism},
+    }
+)
+
+
+def exchange_named(name: bytes, others: Collection[str]) -> Exchange | None:
+    """A new exchange of the mechanism called *name* (in any case), ``None`` for an unknown one.
+
+    *others* are those that are offered besides PLAIN and LOGIN.
+    """
+    wanted = name.upper().decode("ascii", "replace")
+    if wanted not in {Mechanism.PLAIN.value, Mechanism.LOGIN.value, *others}:
+        return None
+    return Exchange(_CONVERSATIONS[wanted]())
 
 
 def credentials(
@@ -142,20 +247,6 @@ def _fault_in_name(login: bytes) -> str:
     return "NUL is not allowed" if b"\0" in login else ""
 
 
-def decode(text: bytes) -> bytes | None:
-    """Strict base64: the one spelling of its octets and nothing else, or ``None``.
-
-    >>> decode(b"YQ=="), decode(b"YR=="), decode(b"YQ"), decode(b"Y Q==")
-    (b'a', None, None, None)
-    """
-    try:
-        octets = b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    # The last digit of a padded group has bits to spare: only one spelling leaves them zero.
-    return octets if b64encode(octets) == text else None
-
-
 def messages(offered: Credentials, mechanism: Mechanism) -> tuple[bytes, ...]:
     """What a client of *mechanism* sends, in base64; the last message is the deciding one.
 
@@ -170,6 +261,15 @@ def messages(offered: Credentials, mechanism: Mechanism) -> tuple[bytes, ...]:
             return b64encode(offered.login), b64encode(password)
         case Mechanism.COMMAND:
             raise ValueError("the LOGIN command is no SASL mechanism")
+
+
+def first_message(offered: BearerToken | ScramOpening) -> bytes:
+    """What a client of its mechanism begins with, in base64."""
+    match offered:
+        case BearerToken():
+            return b64encode(bearer_message(offered))
+        case ScramOpening(text=text):
+            return b64encode(text)
 
 
 def carrier(offered: Credentials, available: Collection[Mechanism]) -> Mechanism | None:

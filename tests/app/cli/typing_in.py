@@ -49,7 +49,8 @@ class Shell:
         stdin = io.TextIOWrapper(io.BytesIO(given)) if typed is None else _Terminal()
         self._monkeypatch.setattr(sys, "stdin", stdin)
         answers = iter(typed or ())
-        self._monkeypatch.setattr("mailward.app.cli.password.getpass", lambda _: next(answers))
+        for asks in ("password", "client"):
+            self._monkeypatch.setattr(f"mailward.app.cli.{asks}.getpass", lambda _: next(answers))
         self._capsys.readouterr()
         try:
             status = main(words)

@@ -1,59 +1,38 @@
-"""Asks the running daemon over its socket. Standard library only: a command has to be quick."""
+"""Asks the running daemon. Standard library only: a command has to be quick."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from getpass import getpass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from mailward.app.paths import CONFIG_VARIABLE, config_path, data_path
+from mailward.app.cli.failures import Complaint, FailedError, RefusedError
+from mailward.app.cli.places import At, HttpUrl, SocketPath, find_place
 
 if TYPE_CHECKING:
-    from mailward.app.cli.unix import Answer
+    from mailward.app.cli.calling import Answer
 
-EXIT_FAILED = 1
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
-SOCKET_NAME = "mailward.sock"
+CREDENTIALS_VARIABLE = "CREDENTIALS"
+_USUAL_USER = "admin"
 
 Json = Mapping[str, Any]
 
 
-class Complaint(NamedTuple):
-    """One of several things the daemon has against a request; *place* is where in a list."""
+class Daemon:
+    """The daemon at a place. Nothing is opened before it is asked.
 
-    message: str
-    place: int | None
-
-
-class FailedError(Exception):
-    """The command cannot do what it should; the message says why and what to do.
-
-    *lines* tell more, one thing each.
+    *credentials* are ``user:secret``, for one that is far.
     """
 
-    def __init__(self, message: str, lines: Sequence[str] = (), status: int = EXIT_FAILED) -> None:
-        super().__init__(message)
-        self.lines = tuple(lines)
-        self.status = status
-
-
-class RefusedError(FailedError):
-    """The daemon refused."""
-
-    def __init__(self, message: str, complaints: Sequence[Complaint]) -> None:
-        super().__init__(message, [complaint.message for complaint in complaints])
-        self.complaints = tuple(complaints)
-
-
-class Daemon:
-    """The daemon behind the Unix socket at *path*. Nothing is opened before it is asked."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, at: At, credentials: str | None = None) -> None:
+        self._at = at
+        self._credentials = credentials
 
     def get(self, target: str, query: Mapping[str, str | None] | None = None) -> Json:
         return self._ask("GET", _with_query(target, query or {}))
@@ -82,27 +61,64 @@ class Daemon:
             return self._object(answer)
 
     def _answer(self, method: str, target: str, body: Json | None = None) -> Answer:
-        from mailward.app.cli.unix import BrokenAnswerError, send  # noqa: PLC0415 -- slow to load
+        octets = None if body is None else json.dumps(body).encode()
+        match self._at:
+            case SocketPath():
+                answer = self._send_here(self._at, method, target, octets)
+            case HttpUrl(prefix=prefix):
+                answer = self._send_far(self._at, method, f"{prefix}{target}", octets)
+        if answer.is_ok:
+            return answer
+        with answer:
+            if answer.is_unauthorized:
+                raise FailedError(
+                    f"authentication failed: {self._at} knows no such user and secret; "
+                    "see management.admin in its configuration"
+                )
+            raise self._refusal(answer)
+
+    def _send_here(self, at: SocketPath, method: str, target: str, body: bytes | None) -> Answer:
+        from mailward.app.cli.calling import BrokenAnswerError, send  # noqa: PLC0415 -- slow to load
 
         try:
-            answer = send(
-                self._path, method, target, None if body is None else json.dumps(body).encode()
-            )
+            return send(at, method, target, body, {})
         except (FileNotFoundError, ConnectionRefusedError):
             raise FailedError(
-                f"no mailward answers on {self._path}; start it with: mailward serve "
+                f"no mailward answers on {at}; start it with: mailward serve "
                 "(or name its data directory with --data)"
             ) from None
         except PermissionError:
             raise FailedError(
-                f"{self._path} may not be opened; be root or the user that mailward runs as"
+                f"{at} may not be opened; be root or the user that mailward runs as"
             ) from None
         except (OSError, BrokenAnswerError) as error:
-            raise FailedError(f"{self._path} does not answer as mailward does: {error}") from None
-        if answer.is_ok:
-            return answer
-        with answer:
-            raise self._refusal(answer)
+            raise FailedError(f"{at} does not answer as mailward does: {error}") from None
+
+    def _send_far(self, at: HttpUrl, method: str, target: str, body: bytes | None) -> Answer:
+        from mailward.app.cli import calling  # noqa: PLC0415 -- slow to load
+
+        try:
+            return calling.send(at, method, target, body, {"Authorization": self._authorization()})
+        except calling.UntrustedError as error:
+            raise FailedError(str(error)) from None
+        except ConnectionRefusedError:
+            raise FailedError(f"cannot connect to {at}: nobody listens there") from None
+        except ConnectionError:
+            raise FailedError(
+                f"{at} closed the connection; if this address is banned there, lift that on the "
+                "machine itself"
+            ) from None
+        except OSError as error:
+            raise FailedError(f"cannot connect to {at}: {error.strerror or error}") from None
+        except calling.BrokenAnswerError as error:
+            raise FailedError(f"{at} does not answer as mailward does: {error}") from None
+
+    def _authorization(self) -> str:
+        if self._credentials is None:
+            self._credentials = _asked_for()
+        user, colon, secret = self._credentials.partition(":")
+        pair = f"{user}:{secret}" if colon else f"{_USUAL_USER}:{user}"
+        return f"Basic {b64encode(pair.encode()).decode()}"
 
     def _refusal(self, answer: Answer) -> FailedError:
         problem = self._object(answer)
@@ -113,7 +129,7 @@ class Daemon:
             return self._strange()
 
     def _object(self, answer: Answer) -> Json:
-        from mailward.app.cli.unix import BrokenAnswerError  # noqa: PLC0415 -- slow to load
+        from mailward.app.cli.calling import BrokenAnswerError  # noqa: PLC0415 -- slow to load
 
         try:
             value = json.loads(answer.body())
@@ -124,21 +140,17 @@ class Daemon:
         return value
 
     def _strange(self) -> FailedError:
-        return FailedError(f"the daemon on {self._path} failed; its log says why")
+        return FailedError(f"the daemon on {self._at} failed; its log says why")
 
 
 def find_daemon(options: argparse.Namespace) -> Daemon:
-    """The daemon whose data directory or configuration *options* or the environment name.
+    """The daemon that *options* or the environment name.
 
     Raises:
-        FailedError: the configuration file that names its socket cannot be read.
+        FailedError: they name none.
     """
-    data = data_path(options.data)
-    usual = data / SOCKET_NAME
-    config = config_path(options.config)
-    if config is None or (not _is_named(options) and usual.exists()):
-        return Daemon(usual)
-    return Daemon(_configured_socket(config, data, usual))
+    credentials = options.credentials or os.environ.get(CREDENTIALS_VARIABLE)
+    return Daemon(find_place(options), credentials or None)
 
 
 def below(target: str, name: str) -> str:
@@ -150,26 +162,14 @@ def below(target: str, name: str) -> str:
     return f"{target}/{quote(name, safe='')}"
 
 
-def _is_named(options: argparse.Namespace) -> bool:
-    return bool(options.config or os.environ.get(CONFIG_VARIABLE))
-
-
-def _configured_socket(config: Path, data: Path, usual: Path) -> Path:
-    from mailward.settings.dialect import read_keys  # noqa: PLC0415 -- most commands need no file
-    from mailward.settings.errors import SettingsError  # noqa: PLC0415 -- the same
-
-    try:
-        keys = read_keys(config.read_text(encoding="utf-8"), str(config))
-    except (OSError, ValueError, SettingsError) as error:
-        # A daemon that runs has to be reached most of all when its file is wrong.
-        if usual.exists():
-            return usual
-        why = [str(fault) for fault in error.faults] if isinstance(error, SettingsError) else []
-        raise FailedError(
-            f"{config}, which tells where the socket is, cannot be read", why, EXIT_CONFIG
-        ) from None
-    entry = keys.get("management.socket")
-    return usual if entry is None else data / entry.value
+def _asked_for() -> str:
+    """The credentials as somebody types them, unseen."""
+    if not sys.stdin.isatty():
+        raise FailedError("credentials are missing: give user:secret with --credentials")
+    typed = getpass("Credentials (user:secret, or the secret of admin): ")
+    if not typed:
+        raise FailedError("credentials are missing; nothing was sent")
+    return typed
 
 
 def _with_query(path: str, query: Mapping[str, str | None]) -> str:

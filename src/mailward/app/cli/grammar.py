@@ -10,7 +10,10 @@ from mailward.app.cli import password, server, subjects, watching
 
 Run = Callable[[argparse.Namespace], int]
 
-_SUBJECT = 'an address, a network or a login; "address:" or "login:" in front says which is meant'
+_SUBJECT = (
+    'an address, a network or a login; "address:", "login:" or "operator:" in front says what is'
+    " meant"
+)
 _FILE = 'read subjects from FILE, one a line, "#" begins a comment ("-": standard input)'
 
 
@@ -22,7 +25,9 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mailward {VERSION}")
-    parser.set_defaults(run=None, data=None, config=None, json=False)
+    parser.set_defaults(
+        run=None, data=None, config=None, json=False, url=None, credentials=None, ca=None
+    )
     _add_global(parser)
     grammar = _Grammar(parser.add_subparsers(title="commands", metavar="COMMAND"))
     _add_serve(grammar)
@@ -43,14 +48,20 @@ class _Grammar:
         parser = self._commands.add_parser(
             name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
         )
-        _add_global(parser, answers=run is not _serve)
+        asks = run not in {_serve, password.hash_password}
+        _add_global(parser, answers=run is not _serve, asks=asks)
         if run is not None:
             parser.set_defaults(run=run, wrong=parser.error)
         return parser
 
 
-def _add_global(parser: argparse.ArgumentParser, *, answers: bool = True) -> None:
-    """What every command takes, before its name or behind it; *answers* can be had as JSON."""
+def _add_global(
+    parser: argparse.ArgumentParser, *, answers: bool = True, asks: bool = True
+) -> None:
+    """What every command takes, before its name or behind it.
+
+    *answers* can be had as JSON; who *asks* may ask a daemon elsewhere.
+    """
     unset = argparse.SUPPRESS
     parser.add_argument(
         "--data", metavar="DIR", default=unset, help="the data directory (MAILWARD_DATA)"
@@ -58,6 +69,20 @@ def _add_global(parser: argparse.ArgumentParser, *, answers: bool = True) -> Non
     parser.add_argument(
         "--config", metavar="FILE", default=unset, help="the configuration (MAILWARD_CONFIG)"
     )
+    if asks:
+        parser.add_argument(
+            "-u", "--url", metavar="URL", default=unset, help="of a manage listener (URL)"
+        )
+        parser.add_argument(
+            "-c",
+            "--credentials",
+            metavar="USER:SECRET",
+            default=unset,
+            help="of the operator there (CREDENTIALS)",
+        )
+        parser.add_argument(
+            "--ca", metavar="FILE", default=unset, help="who vouches for its certificate"
+        )
     if answers:
         parser.add_argument(
             "--json", action="store_true", default=unset, help="print JSON instead of text"

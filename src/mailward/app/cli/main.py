@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mailward.app.cli.client import FailedError
+from mailward.app.cli.failures import FailedError
 from mailward.app.cli.grammar import make_parser
 from mailward.app.cli.output import shown
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from getpass import getpass
 
-from mailward.app.cli.client import FailedError
+from mailward.app.cli.failures import FailedError
 from mailward.app.cli.output import print_json
 
 

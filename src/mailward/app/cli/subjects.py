@@ -8,14 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mailward.app.cli.client import (
-    EXIT_FAILED,
-    FailedError,
-    Json,
-    RefusedError,
-    below,
-    find_daemon,
-)
+from mailward.app.cli.client import Json, below, find_daemon
+from mailward.app.cli.failures import EXIT_FAILED, FailedError, RefusedError
 from mailward.app.cli.output import counted, moment, print_json, print_lines, shown, table
 from mailward.app.cli.story import story
 

@@ -66,6 +66,10 @@ def _status_lines(answer: Json) -> Iterator[str]:
         yield ""
         yield "Stored keys that are wrong and not in force:"
         yield from map(shown, answer["faults"])
+    if answer["warnings"]:
+        yield ""
+        yield "Warnings:"
+        yield from map(shown, answer["warnings"])
 
 
 def _limit(limit: str, term: str) -> str:

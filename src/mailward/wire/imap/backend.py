@@ -1,26 +1,33 @@
-"""IMAP, the dialogue with the backend (RFC 9051; SASL-IR: RFC 4959; LITERAL+: RFC 7888)."""
+"""IMAP, the dialogue with the backend (RFC 9051; SASL-IR: RFC 4959; LITERAL+: RFC 7888).
+
+Who the client is goes in an ID command (RFC 2971) with the fields that Dovecot reads.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.door import Credentials, Mechanism
+from mailward.wire.dialogue import Origin, Rejected, Unavailable
+from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
 from mailward.wire.imap.command import quoted
+from mailward.wire.imap.door import mechanism_names
 from mailward.wire.lines import CRLF
 from mailward.wire.login_dialogue import LoginDialogue, State, printable, tokens
-from mailward.wire.sasl import carrier, messages
+from mailward.wire.sasl import carrier, first_message, is_offered, messages
 
 MAX_INITIAL_OCTETS = 1_024  # what is longer goes in the challenge form: no line cap is near then
 
 _WANTS_TLS = (
-    'the backend wants TLS for passwords ({}): set client-address = "proxy-v2" for it,'
-    " or look at its disable_plaintext_auth setting"
+    'the backend wants TLS for passwords ({}): set client-address = "proxy-v2" or tls = "starttls"'
+    " for it, or look at its disable_plaintext_auth setting"
 )
+_NO_ID = 'the backend offers no ID: it needs another client-address than "imap-id"'
 _ASK_TAG = b"m1"
 _LOGIN_TAG = b"m2"
 _LOGOUT_TAG = b"m3"
+_TLS_TAG = b"m4"
+_ORIGIN_TAG = b"m5"
 _STATUS = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[([^\]]*)\])?(.*))?\Z", re.IGNORECASE)
 
 
@@ -50,11 +57,19 @@ def _status(text: bytes) -> _Status | None:
 class ImapLogin(LoginDialogue):
     """One connection to an IMAP backend, up to its answer.
 
-    Without *credentials* it only asks what the backend can do before login.
+    Without *credentials* it only asks what the backend can do before login. *origin* is told to
+    the backend by ID.
     """
 
-    def __init__(self, credentials: Credentials | None) -> None:
-        super().__init__(credentials)
+    def __init__(
+        self,
+        credentials: Opening | None,
+        *,
+        starttls: bool = False,
+        origin: Origin | None = None,
+    ) -> None:
+        super().__init__(credentials, starttls=starttls)
+        self._origin = origin
         self._capabilities: tuple[str, ...] = ()
 
     def _read(self, line: bytes) -> None:
@@ -63,10 +78,14 @@ class ImapLogin(LoginDialogue):
                 self._greeted(_status(text))
             case [b"*", text]:
                 self._untagged(text)
-            case [b"+", *_] if self._state is State.LOGIN:
-                self._send_step()
+            case [b"+", *challenge] if self._state is State.LOGIN:
+                self._asked(challenge[0] if challenge else b"")
             case [tag, text] if self._state is State.CAPABILITIES and tag == _ASK_TAG:
                 self._told(_status(text))
+            case [tag, text] if self._state is State.STARTTLS and tag == _TLS_TAG:
+                self._may_begin_tls(_status(text))
+            case [tag, text] if self._state is State.ORIGIN and tag == _ORIGIN_TAG:
+                self._knows_origin(_status(text))
             case [tag, text] if self._state is State.LOGIN and tag == _LOGIN_TAG:
                 self._answered(_status(text))
             case _:
@@ -78,9 +97,9 @@ class ImapLogin(LoginDialogue):
                 self._state = State.CAPABILITIES
                 self._capabilities = status.capabilities
                 if self._capabilities:
-                    self._log_in()
+                    self._go_on()
                 else:
-                    self._send(_ASK_TAG + b" CAPABILITY")
+                    self._ask()
             case b"BYE" if status:
                 self._unavailable(status)
             case b"PREAUTH":
@@ -96,6 +115,9 @@ class ImapLogin(LoginDialogue):
             self._capabilities = tokens(arguments.split())
         status = _status(text)
         if status is not None and status.kind in (b"BYE", b"BAD"):
+            if self._questions.error_told and not status.code:
+                self._finish(Rejected())
+                return
             self._unavailable(status)
 
     def _told(self, status: _Status | None) -> None:
@@ -103,22 +125,58 @@ class ImapLogin(LoginDialogue):
             self._nonsense()
             return
         self._capabilities = status.capabilities or self._capabilities
-        self._log_in()
+        self._go_on()
+
+    def _ask(self) -> None:
+        self._capabilities = ()  # what was said without TLS is not known any more
+        self._send(_ASK_TAG + b" CAPABILITY")
+
+    def _go_on(self) -> None:
+        """Do what is still to be done before the login, then log in."""
+        offer = {token.upper() for token in self._capabilities}
+        if self._wants_starttls:
+            self._ask_for_tls(_TLS_TAG + b" STARTTLS", offered="STARTTLS" in offer)
+        elif self._origin is None:
+            self._log_in()
+        elif "ID" not in offer:
+            self._finish(Unavailable(_NO_ID))
+        else:
+            self._state = State.ORIGIN
+            self._send(id_command(_ORIGIN_TAG, self._origin))
+
+    def _may_begin_tls(self, status: _Status | None) -> None:
+        match status.kind if status else b"":
+            case b"OK":
+                self._begin_tls()
+            case b"NO" | b"BAD" if status:
+                self._unavailable(status, " to STARTTLS")
+            case _:
+                self._nonsense()
+
+    def _knows_origin(self, status: _Status | None) -> None:
+        match status.kind if status else b"":
+            case b"OK" if status:
+                self._capabilities = status.capabilities or self._capabilities
+                self._log_in()
+            case b"NO" | b"BAD" if status:
+                self._unavailable(status, " to ID")
+            case _:
+                self._nonsense()
 
     def _log_in(self) -> None:
         if self._credentials is None:
             self._end_probe(_LOGOUT_TAG + b" LOGOUT", self._capabilities)
             return
         offer = {token.upper() for token in self._capabilities}
-        mechanism = carrier(self._credentials, _available(offer))
-        if mechanism is None and "LOGINDISABLED" in offer:
-            self._finish(Unavailable(_WANTS_TLS.format("LOGINDISABLED")))
-        elif mechanism is None:
-            self._finish(Unavailable("the backend offers no mechanism for these credentials"))
-        else:
+        steps = _steps(self._credentials, offer)
+        if steps:
             # What it says it can do from here on is what it can do after login.
             self._capabilities = ()
-            self._send_steps(_steps(self._credentials, mechanism, offer))
+            self._send_steps(steps)
+        elif "LOGINDISABLED" in offer:
+            self._finish(Unavailable(_WANTS_TLS.format("LOGINDISABLED")))
+        else:
+            self._finish(Unavailable("the backend offers no mechanism for these credentials"))
 
     def _answered(self, status: _Status | None) -> None:
         match status.kind if status else b"":
@@ -126,6 +184,8 @@ class ImapLogin(LoginDialogue):
                 self._accept(status.capabilities or self._capabilities)
             case b"NO" if status and self._is_wrong(status):
                 self._finish(Rejected())
+            case b"BAD" if status and self._questions.error_told:
+                self._finish(Rejected())  # it takes our answer to its error for a cancel
             case b"NO" | b"BAD" if status:
                 self._unavailable(status)
             case _:
@@ -136,14 +196,34 @@ class ImapLogin(LoginDialogue):
             return self._has_begun
         return self._is_decided and status.code in (b"", b"ALERT")
 
-    def _unavailable(self, status: _Status) -> None:
+    def _unavailable(self, status: _Status, what: str = "") -> None:
         kind = status.kind.decode("ascii")
         if status.code == b"PRIVACYREQUIRED":
             self._finish(Unavailable(_WANTS_TLS.format("PRIVACYREQUIRED")))
         elif status.code:
-            self._finish(Unavailable(f"the backend answers {kind} [{printable(status.code)}]"))
+            code = printable(status.code)
+            self._finish(Unavailable(f"the backend answers {kind} [{code}]{what}"))
         else:
-            self._finish(Unavailable(f"the backend answers {kind}"))
+            self._finish(Unavailable(f"the backend answers {kind}{what}"))
+
+
+def id_command(tag: bytes, origin: Origin) -> bytes:
+    """Dovecot's fields for the client's two ends (src/imap-login/imap-login-cmd-id.c).
+
+    >>> from ipaddress import IPv4Address
+    >>> home = IPv4Address("192.0.2.1")
+    >>> id_command(b"a", Origin((home, 50000), (home, 143))).split(b" ", 4)[-1]
+    b'"x-originating-port" "50000" "x-connected-ip" "192.0.2.1" "x-connected-port" "143")'
+    """
+    (from_address, from_port), (to_address, to_port) = origin.source, origin.destination
+    fields = {
+        "x-originating-ip": from_address,
+        "x-originating-port": from_port,
+        "x-connected-ip": to_address,
+        "x-connected-port": to_port,
+    }
+    told = " ".join(f'"{name}" "{value}"' for name, value in fields.items())
+    return tag + f" ID ({told})".encode("ascii")
 
 
 def _available(offer: set[str]) -> set[Mechanism]:
@@ -151,15 +231,40 @@ def _available(offer: set[str]) -> set[Mechanism]:
     return found if "LOGINDISABLED" in offer else found | {Mechanism.COMMAND}
 
 
-def _steps(credentials: Credentials, mechanism: Mechanism, offer: set[str]) -> list[bytes]:
-    if mechanism is Mechanism.COMMAND:
-        # LITERAL- goes up to 4,096 octets (RFC 7888 section 5): no password is longer.
-        return _login_command(credentials, waits=not offer & {"LITERAL+", "LITERAL-"})
-    command = b"%b AUTHENTICATE %b" % (_LOGIN_TAG, mechanism.value.encode("ascii"))
-    first, *others = messages(credentials, mechanism)
-    if mechanism is Mechanism.PLAIN and "SASL-IR" in offer and len(first) <= MAX_INITIAL_OCTETS:
+def _steps(opening: Opening, offer: set[str]) -> list[bytes]:
+    """The lines that offer the credentials, empty where nothing in *offer* carries them."""
+    match opening:
+        case Credentials():
+            return _password_steps(opening, offer)
+        case BearerToken(mechanism) | ScramOpening(mechanism):
+            if not is_offered(mechanism, mechanism_names(offer)):
+                return []
+            return _sasl_steps(mechanism.value, first_message(opening), offer)
+
+
+def _password_steps(credentials: Credentials, offer: set[str]) -> list[bytes]:
+    mechanism = carrier(credentials, _available(offer))
+    match mechanism:
+        case None:
+            return []
+        case Mechanism.COMMAND:
+            # LITERAL- goes up to 4,096 octets (RFC 7888 section 5): no password is longer.
+            return _login_command(credentials, waits=not offer & {"LITERAL+", "LITERAL-"})
+        case Mechanism.PLAIN:
+            return _sasl_steps(mechanism.value, messages(credentials, mechanism)[0], offer)
+        case Mechanism.LOGIN:
+            return [_authenticate(mechanism.value), *messages(credentials, mechanism)]
+
+
+def _sasl_steps(mechanism: str, first: bytes, offer: set[str]) -> list[bytes]:
+    command = _authenticate(mechanism)
+    if "SASL-IR" in offer and len(first) <= MAX_INITIAL_OCTETS:
         return [command + b" " + first]
-    return [command, first, *others]
+    return [command, first]
+
+
+def _authenticate(mechanism: str) -> bytes:
+    return b"%b AUTHENTICATE %b" % (_LOGIN_TAG, mechanism.encode("ascii"))
 
 
 def _login_command(credentials: Credentials, *, waits: bool) -> list[bytes]:

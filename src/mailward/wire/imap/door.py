@@ -5,7 +5,7 @@ Knows the few commands that make sense before login; the backend never sees any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mailward.wire.door import (
     MAX_COMMAND_OCTETS,
@@ -20,7 +20,7 @@ from mailward.wire.door import (
 from mailward.wire.imap.command import Command, Head, WordError, Words
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.lines import LineError, Literal, literal_at_end
-from mailward.wire.sasl import Malformed, credentials, exchange_named
+from mailward.wire.sasl import Malformed, credentials, exchange_named, others_offered
 
 MAX_ID_VALUE_OCTETS = 1_024  # RFC 2971 section 3.3
 MAX_LITERALS = 60  # RFC 2971 section 3.3: 30 pairs
@@ -36,22 +36,31 @@ _AFTER_LOGIN = frozenset(
 )
 
 
-def capabilities_before_login(offer: Sequence[str], *, passwords: bool) -> tuple[str, ...]:
+def capabilities_before_login(
+    offer: Sequence[str], *, passwords: bool, starttls: bool = False
+) -> tuple[str, ...]:
     """What the door shows of the backend's *offer*, and what the door itself adds.
 
     >>> capabilities_before_login(["IMAP4rev1", "STARTTLS", "AUTH=PLAIN"], passwords=True)
     ('IMAP4rev1', 'SASL-IR', 'AUTH=PLAIN', 'AUTH=LOGIN')
     """
     upper = {token.upper() for token in offer}
-    # What the client says in one mechanism reaches the backend in any other.
+    # A password that the client says in one mechanism reaches the backend in any other.
     carried = not offer or "LOGINDISABLED" not in upper or upper & {"AUTH=PLAIN", "AUTH=LOGIN"}
     shown = [
         token
         for token in offer or _UNKNOWN_OFFER
         if token.upper() not in _NEVER_SHOWN and not token.upper().startswith(_NEVER_SHOWN_KINDS)
     ]
+    others = [f"AUTH={name}" for name in others_offered(mechanism_names(offer)) if passwords]
     own = ("AUTH=PLAIN", "AUTH=LOGIN") if passwords and carried else ("LOGINDISABLED",)
-    return (*shown, "SASL-IR", *own)
+    return (*shown, "SASL-IR", *(("STARTTLS",) if starttls else ()), *others, *own)
+
+
+def mechanism_names(offer: Iterable[str]) -> set[str]:
+    """The SASL mechanisms among the capabilities, in upper case."""
+    upper = (token.upper() for token in offer)
+    return {token.removeprefix("AUTH=") for token in upper if token.startswith("AUTH=")}
 
 
 def capabilities_after_login(capabilities: Sequence[str]) -> tuple[str, ...]:
@@ -73,17 +82,29 @@ class ImapDoor(LineDoor):
     """One IMAP connection before login.
 
     *offer* is what the backend can do before login, empty where nothing is known yet; without
-    *passwords* none is taken (the connection is not safe enough for one).
+    *passwords* none is taken (the connection is not safe enough for one) until TLS has begun,
+    which *starttls* makes possible.
     """
 
-    def __init__(self, offer: Sequence[str], *, passwords: bool) -> None:
+    def __init__(self, offer: Sequence[str], *, passwords: bool, starttls: bool = False) -> None:
         super().__init__()
-        self._capabilities = " ".join(capabilities_before_login(offer, passwords=passwords)).encode(
-            "ascii", "replace"
-        )
-        self._passwords = passwords
+        self._behind = offer
+        self._allow(passwords=passwords, starttls=starttls)
+        self._others = others_offered(mechanism_names(offer))
         self._partial = Command()
         self._tag = b"*"
+
+    def _allow(self, *, passwords: bool, starttls: bool) -> None:
+        self._passwords = passwords
+        self._starttls = starttls
+        capabilities = capabilities_before_login(
+            self._behind, passwords=passwords, starttls=starttls
+        )
+        self._capabilities = " ".join(capabilities).encode("ascii", "replace")
+
+    def secured(self) -> None:
+        self._become(State.READY)
+        self._allow(passwords=True, starttls=False)
 
     def greeting(self) -> bytes:
         return b"* OK [CAPABILITY %b] mailward ready\r\n" % self._capabilities
@@ -195,11 +216,17 @@ class ImapDoor(LineDoor):
                 words.end()
                 return self._close(b"* BYE Good bye\r\n" + self._tagged(b"OK Done"), "logout")
             case b"STARTTLS":
-                return self._bad("TLS is not available here")
+                words.end()
+                return self._tls()
             case name if name in _AFTER_LOGIN:
                 return self._bad("Please log in first")
             case _:
                 return self._bad("Unknown command")
+
+    def _tls(self) -> DoorEvent:
+        if not self._starttls:
+            return self._bad("TLS is not available, or has begun already")
+        return self._start_tls(self._tagged(b"OK Begin TLS now"))
 
     def _login(self, words: Words) -> DoorEvent:
         if not self._passwords:
@@ -220,7 +247,7 @@ class ImapDoor(LineDoor):
             return self._needs_privacy()
         name = words.atom()
         initial = words.last_atom()
-        exchange = exchange_named(name)
+        exchange = exchange_named(name, self._others)
         if exchange is None:
             return self._mistake(self._tagged(b"NO No such mechanism"))
         return self._begin(exchange, initial)

@@ -9,25 +9,37 @@ from collections.abc import Sequence
 
 from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Reply
 from mailward.wire.linedoor import LineDoor, State
-from mailward.wire.sasl import exchange_named
+from mailward.wire.sasl import exchange_named, others_offered
 from mailward.wire.smtp.reply import is_name
 
 _NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
+_NOT_WITH_XCLIENT = {"CHUNKING", "BINARYMIME"}  # see mailward.wire.smtp.commands
 _CARRIED = {"PLAIN", "LOGIN"}
 _AFTER_LOGIN = frozenset(b"MAIL RCPT DATA BDAT VRFY EXPN ETRN BURL".split())
 _HTTP = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
 
 
-def ehlo_keywords(offer: Sequence[str], *, passwords: bool) -> tuple[str, ...]:
+def ehlo_keywords(
+    offer: Sequence[str], *, passwords: bool, starttls: bool = False
+) -> tuple[str, ...]:
     """The keyword lines that the door shows of the backend's *offer*, and its own AUTH.
 
     >>> ehlo_keywords(["SIZE 1000", "STARTTLS", "AUTH PLAIN CRAM-MD5"], passwords=True)
     ('SIZE 1000', 'AUTH PLAIN LOGIN')
     """
-    shown = [line for line in offer if _keyword(line) not in _NEVER_SHOWN]
-    # What the client says in one mechanism reaches the backend in the other.
-    carried = not offer or mechanism_names(offer) & _CARRIED
-    return (*shown, "AUTH PLAIN LOGIN") if passwords and carried else tuple(shown)
+    hidden = _NEVER_SHOWN | (_NOT_WITH_XCLIENT if takes_xclient(offer) else set())
+    shown = [line for line in offer if _keyword(line) not in hidden]
+    shown += ["STARTTLS"] if starttls else []
+    names = mechanism_names(offer)
+    # A password that the client says in one mechanism reaches the backend in the other.
+    carried = ("PLAIN", "LOGIN") if not offer or names & _CARRIED else ()
+    own = (*others_offered(names), *carried)
+    return (*shown, f"AUTH {' '.join(own)}") if passwords and own else tuple(shown)
+
+
+def takes_xclient(offer: Sequence[str]) -> bool:
+    """Whether the keyword lines say that the backend would believe an XCLIENT."""
+    return any(_keyword(line) == "XCLIENT" for line in offer)
 
 
 def mechanism_names(offer: Sequence[str]) -> set[str]:
@@ -49,16 +61,31 @@ class SubmissionDoor(LineDoor):
     """One submission connection before login.
 
     *offer* is the backend's EHLO keyword lines, empty where nothing is known yet; without
-    *passwords* none is taken (the connection is not safe enough for one).
+    *passwords* none is taken (the connection is not safe enough for one) until TLS has begun,
+    which *starttls* makes possible.
     """
 
-    def __init__(self, offer: Sequence[str], *, hostname: str, passwords: bool) -> None:
+    def __init__(
+        self, offer: Sequence[str], *, hostname: str, passwords: bool, starttls: bool = False
+    ) -> None:
         super().__init__()
-        self._keywords = [
-            line.encode("ascii", "replace") for line in ehlo_keywords(offer, passwords=passwords)
-        ]
+        self._behind = offer
+        self._allow(passwords=passwords, starttls=starttls)
+        self._others = others_offered(mechanism_names(offer))
         self._hostname = hostname.encode("ascii", "replace")
+        self._is_extended = False
+        self._client_name = b""
+
+    def _allow(self, *, passwords: bool, starttls: bool) -> None:
         self._passwords = passwords
+        self._starttls = starttls
+        keywords = ehlo_keywords(self._behind, passwords=passwords, starttls=starttls)
+        self._keywords = [line.encode("ascii", "replace") for line in keywords]
+
+    def secured(self) -> None:
+        # RFC 3207 section 4.2: what the client said before, its name too, was said by anybody.
+        self._become(State.READY)
+        self._allow(passwords=True, starttls=False)
         self._is_extended = False
         self._client_name = b""
 
@@ -117,7 +144,7 @@ class SubmissionDoor(LineDoor):
             case b"QUIT":
                 return self._close(b"221 2.0.0 Good bye\r\n", "quit")
             case b"STARTTLS":
-                return self._mistake(b"502 5.5.1 TLS is not available here\r\n")
+                return self._tls(argument)
             case _ if name in _AFTER_LOGIN:
                 return self._mistake(b"530 5.7.0 Authentication required\r\n")
             case _ if name in _HTTP:
@@ -134,6 +161,13 @@ class SubmissionDoor(LineDoor):
         before = b"".join(b"250-%b\r\n" % line for line in lines[:-1])
         return self._answer(before + b"250 %b\r\n" % lines[-1])
 
+    def _tls(self, argument: bytes) -> DoorEvent:
+        if not self._starttls:
+            return self._mistake(b"502 5.5.1 TLS is not available, or has begun already\r\n")
+        if argument:
+            return self._mistake(b"501 5.5.4 STARTTLS takes no argument\r\n")
+        return self._start_tls(b"220 2.0.0 Begin TLS now\r\n")
+
     def _auth(self, argument: bytes) -> DoorEvent:
         if not self._passwords:
             return self._answer(b"538 5.7.11 Passwords are taken over TLS only\r\n")
@@ -146,7 +180,7 @@ class SubmissionDoor(LineDoor):
                 pass
             case _:
                 return self._mistake(b"501 5.5.4 AUTH takes a mechanism and its response\r\n")
-        exchange = exchange_named(name)
+        exchange = exchange_named(name, self._others)
         if exchange is None:
             return self._mistake(b"504 5.5.4 No such mechanism\r\n")
         return self._begin(exchange, initial)

@@ -1,4 +1,4 @@
-"""One line of an SMTP reply (RFC 5321 section 4.2), and the names that EHLO takes."""
+"""One line of an SMTP reply (RFC 5321 section 4.2), the names that EHLO takes, and xtext."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MAX_NAME_OCTETS = 255  # RFC 5321 section 4.5.3.1.2
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\Z")
+_NO_XCHAR = re.compile(rb"[^\x21-\x2a\x2c-\x3c\x3e-\x7e]")
 _NAME = re.compile(rb"[\x21-\x7e]{1,%d}\Z" % MAX_NAME_OCTETS)
 
 
@@ -35,3 +36,12 @@ def reply_line(line: bytes) -> ReplyLine | None:
 def is_name(octets: bytes) -> bool:
     """Whether *octets* may stand behind EHLO: printable, one word, within the cap."""
     return _NAME.match(octets) is not None
+
+
+def xtext(octets: bytes) -> bytes:
+    """*octets* as one word that can stand behind a ``=`` (RFC 3461 section 4).
+
+    >>> xtext(b"a=b c")
+    b'a+3Db+20c'
+    """
+    return _NO_XCHAR.sub(lambda found: b"+%02X" % found[0][0], octets)

@@ -1,13 +1,15 @@
 """Watches a submission session after login: no second login, no other way to become somebody.
 
 Whatever the client does to log in again, the backend's reply gives it away; so it is enough to
-read the replies.
+read the replies. Only a backend that takes XCLIENT from us is too late to be watched: there the
+client's commands are read as well.
 """
 
 from __future__ import annotations
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
 from mailward.wire.lines import CRLF, LineError, Lines
+from mailward.wire.smtp.commands import Commands
 from mailward.wire.smtp.reply import ReplyLine, reply_line
 
 _OK = 250
@@ -18,13 +20,20 @@ _SECOND_LOGIN = {
     334: "the backend asks for credentials",
     _WRONG: "the backend refuses a second login",
 }
+_GO_AHEAD = 354
 _HIDDEN = {b"STARTTLS", b"XCLIENT", b"XFORWARD"}
+_HIDDEN_WITH_XCLIENT = _HIDDEN | {b"CHUNKING", b"BINARYMIME"}  # there is no BDAT then
 
 
 class SubmissionWatch:
-    """Stands between a logged-in client and its submission backend."""
+    """Stands between a logged-in client and its submission backend.
 
-    def __init__(self) -> None:
+    *takes_xclient* says that the backend would believe an XCLIENT on this connection.
+    """
+
+    def __init__(self, *, takes_xclient: bool = False) -> None:
+        self._commands = Commands() if takes_xclient else None
+        self._hidden = _HIDDEN_WITH_XCLIENT if takes_xclient else _HIDDEN
         self._lines = Lines(MAX_BACKEND_LINE_OCTETS)
         self._code = 0
         """The code of the reply that is under way; 0 between replies."""
@@ -32,7 +41,7 @@ class SubmissionWatch:
         """Its line that was read last: whether it is the last one to pass shows later."""
 
     def from_client(self, data: bytes) -> bytes:
-        return data
+        return data if self._commands is None else self._commands.read(data)
 
     def from_backend(self, data: bytes) -> bytes:
         if self._is_usual(data):
@@ -48,14 +57,14 @@ class SubmissionWatch:
 
     def _is_usual(self, data: bytes) -> bool:
         """Whether *data* is one whole reply of one line that may pass as it is."""
-        if self._code or len(self._lines) or not data.endswith(CRLF):
+        if self._commands is not None or self._code or len(self._lines) or not data.endswith(CRLF):
             return False
         found = reply_line(data[: -len(CRLF)])
         return (
             found is not None
             and found.is_last
             and found.code not in _SECOND_LOGIN
-            and not _is_hidden(found)
+            and not self._is_hidden(found)
         )
 
     def _pass(self, line: bytes) -> bytes:
@@ -66,8 +75,10 @@ class SubmissionWatch:
             raise SecondLoginError(_SECOND_LOGIN[found.code], failed=found.code == _WRONG)
         is_first = not self._code
         self._code = 0 if found.is_last else found.code
+        if self._commands is not None:
+            self._commands.answered(wants_data=found.code == _GO_AHEAD)
         before, self._kept = self._kept, b""
-        if _is_hidden(found):
+        if self._is_hidden(found):
             if not is_first:
                 return self._skip(before, is_last=found.is_last)
             line = line[:4] + b"OK"  # a reply has a first line, whatever it says
@@ -83,6 +94,5 @@ class SubmissionWatch:
             return b""
         return before[:3] + b" " + before[4:] + CRLF
 
-
-def _is_hidden(line: ReplyLine) -> bool:
-    return line.code == _OK and line.text.split(b" ", 1)[0].upper() in _HIDDEN
+    def _is_hidden(self, line: ReplyLine) -> bool:
+        return line.code == _OK and line.text.split(b" ", 1)[0].upper() in self._hidden

@@ -1,0 +1,182 @@
+"""Operators from afar: every request over TCP shows credentials, and comes from no web page.
+
+The connection is made and watched by a door (:class:`Visitor`); here it speaks HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import math
+from base64 import b64decode
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from mailward.admin.forms import MAX_BODY_OCTETS, problem
+from mailward.admin.gate import Busy, Gate, LockedOut, Offered, ShutOut, Welcome, Wrong
+from mailward.rules.model import Address, Ban, Instant
+from mailward.wire.secret import Secret
+
+CHALLENGE = 'Basic realm="mailward", charset="UTF-8"'  # RFC 7617 section 2.1
+IDLE_SECONDS = 30.0
+"""So long a connection may wait for its next request, or for the rest of its header."""
+LINGER_SECONDS = 2.0
+"""So long what is still sent is thrown away, so that the answer to it is not lost (RFC 9112
+section 9.6)."""
+_LATER_SECONDS = 3_600  # when to ask again, where a ban has no end
+_BUSY_SECONDS = 5
+
+
+class Visitor(Protocol):
+    """A connection, as its door sees it. *address* is folded."""
+
+    @property
+    def listener(self) -> str: ...
+
+    @property
+    def address(self) -> Address: ...
+
+    def logged_in(self) -> None:
+        """It has shown who it is. Telling twice is harmless."""
+        ...
+
+
+class Conversation(web.RequestHandler):
+    """HTTP/1.1 with one visitor."""
+
+    __slots__ = ("_is_asked", "visitor")
+
+    def __init__(self, server: web.Server, visitor: Visitor) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            access_log=None,  # type: ignore[arg-type] # aiohttp takes it for "none", as its runner does
+            auto_decompress=False,
+        )
+        self.visitor = visitor
+        self._is_asked = False
+
+    def asked(self) -> None:
+        """A request is here: its answer is under way."""
+        self._is_asked = True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._is_asked = False
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return super().handle_error(request, status, exc, message)
+        # Whoever sends junk writes nothing into the log, and hears nothing of it either.
+        refusal = problem(HTTPStatus(status), "this is no HTTP/1.1 request that can be read")
+        refusal.force_close()
+        return refusal
+
+    def end(self) -> None:
+        """Close, but first give the answer that is under way."""
+        self.close()
+        if not self._is_asked and self.transport is not None:
+            self.transport.close()
+
+
+def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
+    """Pass on only requests with the operator's credentials."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        conversation = _conversation(request)
+        conversation.asked()
+        visitor = conversation.visitor
+        match await gate.ask(offered(request), visitor.address, visitor.listener):
+            case Welcome():
+                visitor.logged_in()
+                return await handler(request)
+            case Wrong():
+                refusal = problem(HTTPStatus.UNAUTHORIZED, "You have to authenticate first.")
+                refusal.headers["WWW-Authenticate"] = CHALLENGE
+            case LockedOut(ban):
+                refusal = problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "this operator is banned after too many failures: try later, or lift the ban"
+                    " on the machine itself",
+                )
+                refusal.headers["Retry-After"] = str(_seconds_left(ban, clock()))
+            case Busy():
+                refusal = problem(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "too many ask at once: try again later"
+                )
+                refusal.headers["Retry-After"] = str(_BUSY_SECONDS)
+            case ShutOut():
+                refusal = web.Response()
+                if request.transport is not None:
+                    request.transport.abort()
+        refusal.force_close()
+        return refusal
+
+    return middleware
+
+
+@web.middleware
+async def from_no_page(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a page of somebody else makes a browser send, and what is too large to read.
+
+    A browser adds the operator's password to whatever a strange page sends here. It also says
+    that the page is strange, and no form of such a page can send JSON.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+        raise web.HTTPForbidden(text="requests of other sites are refused")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text=f"requests of other sites are refused: {origin[:100]}")
+    if request.body_exists and request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="a body must be of type application/json")
+    if (request.content_length or 0) > MAX_BODY_OCTETS:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_OCTETS, request.content_length or 0)
+    return await handler(request)
+
+
+async def harden(_: web.Request, response: web.StreamResponse) -> None:
+    """No answer is kept or taken for something to show."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "mailward"
+
+
+def offered(request: web.Request) -> Offered | None:
+    """The credentials of *request*, or ``None`` where it has none that can be read."""
+    values = request.headers.getall("Authorization", [])
+    scheme, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    if scheme.casefold() != "basic":
+        return None
+    try:
+        user, colon, password = b64decode(token.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return None
+    return Offered(user, Secret(password)) if colon else None
+
+
+def _conversation(request: web.Request) -> Conversation:
+    if not isinstance(request.protocol, Conversation):
+        raise TypeError("this application is for conversations")
+    return request.protocol
+
+
+def _seconds_left(ban: Ban, now: Instant) -> int:
+    return _LATER_SECONDS if ban.until is None else max(1, math.ceil(ban.until - now))

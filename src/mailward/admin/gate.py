@@ -1,0 +1,189 @@
+"""Who may manage from afar: the guard first, then the operator's name and password.
+
+A guess is counted like one at any mail door: for its address, and for the operator it names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, VerifyMismatchError
+
+from mailward.guard.reservations import Refused, Ticket
+from mailward.guard.service import Guard
+from mailward.rules.logins import operator_name
+from mailward.rules.model import Address, Attempt, Ban, Instant, Outcome, SubjectKind
+from mailward.settings.configuration import Operator
+from mailward.wire.secret import Secret
+
+SERVICE = "manage"
+
+WAIT_SECONDS = 20.0
+"""So long a guess waits for others that are under way; a client gives up after 30 s or more."""
+_AT_ONCE = 2
+"""Hashes computed at the same time: each takes a core, and 64 MiB with the usual parameters."""
+_MAX_IN_LINE = 40  # hashes; more could not be computed before their clients give up
+
+_log = logging.getLogger("mailward.manage")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Credentials as they came."""
+
+    user: bytes
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """They are the operator's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """They are not, or there are none. It was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutOut:
+    """The address is banned."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedOut:
+    """The operator is banned, by *ban*; nobody looked at the password."""
+
+    ban: Ban
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """There was no time to look; nothing was counted."""
+
+
+Answer = Welcome | Wrong | ShutOut | LockedOut | Busy
+
+
+class _BusyError(Exception):
+    """Nobody can say now whether a password is right."""
+
+
+@dataclass(slots=True)
+class _Hashes:
+    """Compares passwords with hashes, a few at a time and beside the event loop."""
+
+    _hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    _in_line: int = 0
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
+    )
+
+    async def match(self, hashed: str, password: Secret) -> bool:
+        """Whether *hashed* is the hash of *password*.
+
+        Raises:
+            _BusyError: too many ask at once, or the hash cannot be computed.
+        """
+        if self._in_line >= _MAX_IN_LINE:
+            raise _BusyError
+        self._in_line += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._compare, hashed, password
+            )
+        finally:
+            self._in_line -= 1
+
+    def close(self) -> None:
+        """Compute nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _compare(self, hashed: str, password: Secret) -> bool:
+        try:
+            return self._hasher.verify(hashed, password.reveal())
+        except VerifyMismatchError:
+            return False
+        except Argon2Error as error:
+            _log.error("management.admin.secret cannot be used: %s", error)
+            raise _BusyError from None
+
+
+class Gate:
+    """Lets *operator* in, and nobody while there is none."""
+
+    def __init__(
+        self, guard: Guard, clock: Callable[[], Instant], operator: Operator | None
+    ) -> None:
+        self.guard = guard
+        self._clock = clock
+        self._operator = operator
+        self._hashes = _Hashes()
+        self._key = secrets.token_bytes(32)
+        self._proven: bytes | None = None
+
+    def adopt(self, operator: Operator | None) -> None:
+        """From now on it is *operator*."""
+        if operator != self._operator:
+            self._operator = operator
+            self._proven = None
+
+    def close(self) -> None:
+        self._hashes.close()
+
+    async def ask(self, offered: Offered | None, address: Address, listener: str) -> Answer:
+        """Whether whoever is at *address* may come in with what he *offered*."""
+        name = None if offered is None else operator_name(offered.user)
+        attempt = Attempt(address, name, SERVICE, listener, kind=SubjectKind.OPERATOR)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                screening = await self.guard.screen(attempt, self._clock())
+        except TimeoutError:
+            return Busy()
+        match screening:
+            case Refused(ban) if ban.subject.kind is SubjectKind.ADDRESS:
+                return ShutOut()
+            case Refused(ban):
+                return LockedOut(ban)
+            case Ticket() as ticket:
+                return await self._judge(ticket, offered)
+
+    async def _judge(self, ticket: Ticket, offered: Offered | None) -> Answer:
+        outcome = Outcome.UNAVAILABLE
+        try:
+            is_right = offered is not None and await self._is_right(offered)
+            outcome = Outcome.SUCCEEDED if is_right else Outcome.FAILED
+        except _BusyError:
+            return Busy()
+        finally:
+            # Whatever happened: nobody waits for a place that is never given back.
+            await self.guard.settle(ticket, outcome, self._clock())
+        return Welcome() if is_right else Wrong()
+
+    async def _is_right(self, offered: Offered) -> bool:
+        operator = self._operator
+        if operator is None:
+            return False
+        digest = self._digest(offered)
+        # What was proven before need not be computed again: a script makes a thousand requests.
+        if self._proven is not None and hmac.compare_digest(digest, self._proven):
+            return True
+        # The hash is computed for a wrong name, too: the time tells nothing of names.
+        has_password = await self._hashes.match(operator.secret, offered.password)
+        has_name = hmac.compare_digest(operator.user.encode(), offered.user)
+        is_right = has_password and has_name
+        if is_right and operator is self._operator:
+            self._proven = digest
+        return is_right
+
+    def _digest(self, offered: Offered) -> bytes:
+        # The name holds no colon, so two pairs are never the same text.
+        pair = offered.user + b":" + offered.password.reveal()
+        return hmac.digest(self._key, pair, "sha256")

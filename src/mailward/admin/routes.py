@@ -1,0 +1,247 @@
+"""What each route of the management API does: from HTTP to the control, and back to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from itertools import islice
+
+from aiohttp import web
+
+from mailward.admin.control import Control, Imposed
+from mailward.admin.forms import (
+    Fields,
+    MalformedError,
+    json_fields,
+    query_fields,
+)
+from mailward.admin.names import spelled
+from mailward.admin.overview import status_view, top_view
+from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
+from mailward.admin.wishes import KEPT_IN_MEMORY, Done, Wish
+from mailward.guard.operations import Lifted
+from mailward.rules.addresses import network_name
+from mailward.rules.model import Outcome, Reason
+
+MAX_TOP = 100
+DEFAULT_TOP = 10
+_BITE = 1_000  # rows made between two looks at the connections
+
+
+class Routes:
+    """One method for each route."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    async def health(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        # A store that is away is no reason to restart: the guard goes on in memory.
+        return web.json_response({"status": "ok" if self._control.is_stored else "degraded"})
+
+    async def status(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        return web.json_response(status_view(self._control))
+
+    async def top(self, request: web.Request) -> web.Response:
+        fields = query_fields(request)
+        count = fields.number("count", DEFAULT_TOP, MAX_TOP)
+        fields.end()
+        return web.json_response(await top_view(self._control, count))
+
+    async def why(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        return web.json_response(why_view(await self._control.why(request.match_info["subject"])))
+
+    async def bans(self, request: web.Request) -> web.StreamResponse:
+        fields = query_fields(request)
+        address, login = fields.optional_text("address"), fields.optional_text("login")
+        reason = _reason(fields)
+        fields.end()
+        bans = await self._control.bans(address, login, reason)
+        fixed = self._control.guard.mirror.is_fixed
+        kept = self._control.guard.mirror.on
+        return await _stream(
+            request,
+            "bans",
+            (
+                ban_row(ban, fixed=kept(ban.subject) is not ban and fixed(ban.subject))
+                for ban in bans
+            ),
+        )
+
+    async def settings(self, request: web.Request) -> web.StreamResponse:
+        fields = query_fields(request)
+        prefix = fields.optional_text("prefix") or ""
+        fields.end()
+        keys = await self._control.keys.listed(prefix)
+        return await _stream(
+            request,
+            "settings",
+            ({"key": known.key, "value": known.value, "origin": known.origin} for known in keys),
+        )
+
+    # -- changing --------------------------------------------------------------------------------
+
+    async def ban(self, request: web.Request) -> web.Response:
+        fields = await json_fields(request)
+        wish = Wish(
+            subjects=_subjects(fields),
+            period=fields.optional_text("for"),
+            note=fields.optional_text("note") or "",
+            yes=fields.flag("yes"),
+            check=fields.flag("check"),
+        )
+        fields.end()
+        imposed = await self._control.ban(wish)
+        return self._answer(
+            {
+                "bans": [
+                    {**ban_row(one.ban, fixed=False), "message": _imposed_text(one)}
+                    for one in imposed
+                ]
+            }
+        )
+
+    async def lift(self, request: web.Request) -> web.Response:
+        fields = await json_fields(request)
+        subjects, check = _subjects(fields), fields.flag("check")
+        fields.end()
+        lifted = await self._control.lift(subjects, check=check)
+        return self._answer({"lifted": [lifted_view(one, _lifted_text(one)) for one in lifted]})
+
+    async def lift_one(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        (lifted,) = await self._control.lift([request.match_info["subject"]])
+        return self._answer(lifted_view(lifted, _lifted_text(lifted)))
+
+    async def lift_all(self, request: web.Request) -> web.Response:
+        fields = query_fields(request)
+        reason = _reason(fields)
+        fields.end()
+        if reason is None:
+            raise MalformedError('"reason" must say which bans: authentication or manual')
+        return _done(await self._control.lift_all(reason))
+
+    async def report_failure(self, request: web.Request) -> web.Response:
+        return await self._report(request, Outcome.FAILED)
+
+    async def report_success(self, request: web.Request) -> web.Response:
+        return await self._report(request, Outcome.SUCCEEDED)
+
+    async def _report(self, request: web.Request, outcome: Outcome) -> web.Response:
+        fields = await json_fields(request)
+        address, login = fields.text("address"), fields.optional_text("login")
+        service, at = fields.text("service"), fields.instant("time")
+        fields.end()
+        reported = await self._control.report(outcome, address, login, service, at)
+        return self._answer(
+            {
+                "counted": [spelled(subject) for subject in reported.counted],
+                "bans": [ban_row(ban, fixed=False) for ban in reported.bans],
+            }
+        )
+
+    async def add_setting(self, request: web.Request) -> web.Response:
+        fields = await json_fields(request)
+        key, value = fields.text("key"), fields.optional_text("value") or ""
+        yes = fields.flag("yes")
+        fields.end()
+        return _done(await self._control.keys.add(key, value, yes=yes))
+
+    async def delete_setting(self, request: web.Request) -> web.Response:
+        in_query = "key" in request.query
+        fields = query_fields(request) if in_query else await json_fields(request)
+        key = fields.text("key")
+        fields.end()
+        return _done(await self._control.keys.delete(key))
+
+    async def reload(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        return _done(await self._control.keys.reload())
+
+    async def reload_certificates(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        return _done(await self._control.keys.reload_certificates())
+
+    def _answer(self, fields: Json) -> web.Response:
+        """What a change led to, and whether it is stored."""
+        stored = self._control.is_stored
+        return web.json_response(
+            {**fields, "stored": stored}
+            if stored
+            else {**fields, "stored": False, "warning": KEPT_IN_MEMORY}
+        )
+
+
+def _done(answer: Done) -> web.Response:
+    return web.json_response({"message": answer.message, "stored": answer.stored})
+
+
+def _subjects(fields: Fields) -> list[str]:
+    one, several = fields.optional_text("subject"), fields.texts("subjects")
+    if one is not None and several is None:
+        return [one]
+    if several is not None and one is None:
+        return list(several)
+    raise MalformedError('say whom: either "subject" or "subjects"')
+
+
+def _reason(fields: Fields) -> Reason | None:
+    text = fields.optional_text("reason")
+    if text is None:
+        return None
+    try:
+        return Reason(text)
+    except ValueError:
+        raise MalformedError('"reason" must be authentication or manual') from None
+
+
+def _imposed_text(imposed: Imposed) -> str:
+    ban = imposed.ban
+    name, until = spelled(ban.subject), until_text(ban.until)
+    if not imposed.is_new:
+        return f"{name} is banned {until} already, which is longer: nothing was changed."
+    if not imposed.exempt:
+        return f"{name} is banned {until}."
+    exempt = listed(map(network_name, imposed.exempt))
+    return f"{name} is banned {until}, except what is allowed: {exempt}."
+
+
+def _lifted_text(lifted: Lifted) -> str:
+    name = spelled(lifted.subject)
+    still = lifted.still
+    if still is not None:
+        where = (
+            "the configuration file"
+            if lifted.still_fixed
+            else f"the ban on {spelled(still.subject)}"
+        )
+        return f"{name} is still banned by {where}."
+    if lifted.bans:
+        others = [spelled(ban.subject) for ban in lifted.bans if ban.subject != lifted.subject]
+        bans = f"the ban on {listed(others)}" if others else "its ban"
+        forgotten = " and its failures are forgotten" if lifted.had_failures else ""
+        return f"{name} is free: {bans} is lifted{forgotten}."
+    if lifted.had_failures:
+        return f"{name} was not banned; its failures are forgotten."
+    return f"{name} was not banned."
+
+
+async def _stream(request: web.Request, name: str, rows: Iterable[Json]) -> web.StreamResponse:
+    """A list of any length as the one field *name*, without holding up connections for it."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    await response.write(f'{{"{name}": ['.encode())
+    left = iter(rows)
+    between = ""
+    while bite := ", ".join(map(json.dumps, islice(left, _BITE))):
+        await response.write(f"{between}{bite}".encode())
+        await asyncio.sleep(0)
+        between = ", "
+    await response.write(b"]}")
+    await response.write_eof()
+    return response

@@ -1,0 +1,151 @@
+"""The shapes of requests and answers, as JSON Schema (2020-12, which OpenAPI 3.1 speaks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mailward.admin.forms import MAX_SECONDS
+from mailward.admin.overview import OUTCOMES
+from mailward.guard.journal import Event
+from mailward.rules.model import Reason, SubjectKind
+
+Schema = Mapping[str, object]
+
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+REASON: Schema = {"enum": [reason.value for reason in Reason]}
+
+
+def maybe(schema: Schema) -> Schema:
+    """*schema*, or ``null``."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def listing(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def mapping(to: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": to}
+
+
+def answer(**fields: Schema) -> Schema:
+    """An object that has all of *fields*, and in later versions may have more."""
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def request(*required: str, **fields: Schema) -> Schema:
+    """An object of *fields* and no others."""
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+PROBLEM = answer(type=TEXT, title=TEXT, status=COUNT, detail=TEXT)
+BAN = answer(
+    subject=TEXT,
+    kind={"enum": [kind.value for kind in SubjectKind]},
+    name=TEXT,
+    key=TEXT,
+    reason=REASON,
+    since=MOMENT,
+    until=maybe(MOMENT),
+    failures=COUNT,
+    services=listing(TEXT),
+    counterparts=listing(TEXT),
+    note=TEXT,
+    origin={"enum": ["store", "file"]},
+)
+IMPOSED: Schema = {"allOf": [BAN, answer(message=TEXT)]}
+LIFTED = answer(subject=TEXT, bans=listing(BAN), had_failures=FLAG, still=maybe(BAN), message=TEXT)
+WHY = answer(
+    subject=TEXT,
+    kind={"enum": [kind.value for kind in SubjectKind]},
+    ban=maybe(BAN),
+    allowed=maybe(TEXT),
+    counted=TEXT,
+    limit=TEXT,
+    count=COUNT,
+    failures=listing(answer(at=MOMENT, service=TEXT, counterpart=TEXT)),
+    under_way=COUNT,
+    waiting=COUNT,
+)
+BUSY = answer(
+    subject=TEXT,
+    failures=COUNT,
+    limit=TEXT,
+    ban=maybe(BAN),
+    services=listing(TEXT),
+    counterparts=listing(TEXT),
+    last=maybe(MOMENT),
+)
+TOP = answer(addresses=listing(BUSY), logins=listing(BUSY))
+STATUS = answer(
+    version=TEXT,
+    started=MOMENT,
+    uptime_seconds=COUNT,
+    doors=listing({"type": "object"}),
+    store=answer(state={"enum": ["ok", "degraded"]}, reason=TEXT, behind=COUNT),
+    policy={"type": "object"},
+    bans=answer(all=COUNT, file=COUNT),
+    counted=mapping(COUNT),
+    under_way=COUNT,
+    dropped=COUNT,
+    services=mapping(answer(**dict.fromkeys(OUTCOMES.values(), COUNT))),
+    file=maybe(TEXT),
+    faults=listing(TEXT),
+    warnings=listing(TEXT),
+    pending=listing(TEXT),
+)
+SETTING = answer(key=TEXT, value=TEXT, origin=TEXT)
+DONE = answer(message=TEXT, stored=FLAG)
+MESSAGE = answer(message=TEXT)
+HEALTH = answer(status={"enum": ["ok", "degraded"]})
+REPORTED = answer(counted=listing(TEXT), bans=listing(BAN), stored=FLAG)
+EVENT = answer(event={"enum": [event.value for event in Event]}, time=MOMENT)
+
+PAIR: Schema = {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}
+PAIRS = answer(data=listing(PAIR))
+NOTHING = answer(data={"type": "array", "maxItems": 0})
+
+_WHOM: Schema = {
+    "oneOf": [
+        {
+            "required": ["subject"],
+            "properties": {"subject": TEXT, "subjects": {"type": "null"}},
+        },
+        {
+            "required": ["subjects"],
+            "properties": {"subject": {"type": "null"}, "subjects": {"type": "array"}},
+        },
+    ]
+}
+_SUBJECTS: Mapping[str, Schema] = {
+    "subject": OPTIONAL_TEXT,
+    "subjects": {"type": ["array", "null"], "items": TEXT, "minItems": 1},
+}
+WISH: Schema = {
+    **request(**_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG),
+    **_WHOM,
+}
+LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG), **_WHOM}
+_SECONDS: Schema = {
+    "type": "number",
+    "exclusiveMinimum": -MAX_SECONDS,
+    "exclusiveMaximum": MAX_SECONDS,
+}
+REPORT = request(
+    "address",
+    "service",
+    address=TEXT,
+    login=OPTIONAL_TEXT,
+    service={"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+    time={"anyOf": [MOMENT, {"type": "null"}, _SECONDS]},
+)
+NEW_SETTING = request("key", key=TEXT, value=OPTIONAL_TEXT, yes=FLAG)

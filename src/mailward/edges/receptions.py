@@ -1,0 +1,96 @@
+"""Who receives the connections of a listener: sessions of mail, or visits of operators."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailward.edges.house import Entrance, House
+from mailward.edges.session import DoorSession
+from mailward.edges.tls import Keyring
+from mailward.edges.visit import Speak, Visit
+from mailward.rules.model import Address
+from mailward.settings.configuration import DoorLimits, DoorTls
+from mailward.wire.door import Door
+
+Endpoint = tuple[Address, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MailReception:
+    """For mail clients: *make_door* makes what speaks with them, *backend* is its name."""
+
+    house: House
+    entrance: Entrance
+    make_door: Callable[[Entrance, Address], Door]
+    backend: str
+
+    @property
+    def listener(self) -> str:
+        return self.entrance.listener
+
+    @property
+    def service(self) -> str:
+        return self.entrance.service
+
+    @property
+    def state(self) -> str:
+        return self.entrance.backend.state
+
+    @property
+    def limits(self) -> DoorLimits:
+        return self.entrance.limits
+
+    def handshake(self) -> ssl.SSLContext | None:
+        """What TLS begins with, if it begins with the connection."""
+        return _context(self.entrance.tls, self.entrance.keyring)
+
+    def crowded(self, address: Address) -> bytes:
+        """What is said to somebody for whom there is no room."""
+        if self.handshake() is not None:
+            return b""
+        return self.make_door(self.entrance, address).crowded()
+
+    def receive(self, source: Endpoint, destination: Endpoint) -> DoorSession:
+        door = self.make_door(self.entrance, source[0])
+        return DoorSession(self.house, self.entrance, door, source, destination)
+
+
+@dataclass(frozen=True, slots=True)
+class VisitReception:
+    """For operators: *speak* speaks with them."""
+
+    house: House
+    listener: str
+    service: str
+    speak: Speak
+    limits: DoorLimits
+    tls: DoorTls | None
+    keyring: Keyring
+
+    @property
+    def backend(self) -> str:
+        """There is none: they talk with us."""
+        return ""
+
+    @property
+    def state(self) -> str:
+        return "open"
+
+    def handshake(self) -> ssl.SSLContext | None:
+        return _context(self.tls, self.keyring)
+
+    def crowded(self, _: Address) -> bytes:
+        return b""
+
+    def receive(self, source: Endpoint, _: Endpoint) -> Visit:
+        return Visit(self.house, self.listener, self.service, self.speak, self.limits, source[0])
+
+
+Reception = MailReception | VisitReception
+Session = DoorSession | Visit
+
+
+def _context(tls: DoorTls | None, keyring: Keyring) -> ssl.SSLContext | None:
+    return keyring.context(tls.certificate) if tls is not None and tls.implicit else None

@@ -1,0 +1,66 @@
+"""TLS at the doors: which certificate a client is shown, and what was agreed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailward.wire.proxyline import TlsFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """A certificate ready for use. *names* are the host names in it, in lower case.
+
+    Made anew for each keyring: its *context* shows other certificates of that keyring by name.
+    """
+
+    context: ssl.SSLContext
+    names: frozenset[str]
+
+    def is_for(self, host: str) -> bool:
+        """Whether *host* is one of its names; ``*`` stands for one label (RFC 9525 section 6.3)."""
+        host = host.lower()
+        _, _, parent = host.partition(".")
+        return host in self.names or f"*.{parent}" in self.names
+
+
+class Keyring:
+    """The certificates of all doors, by their configured ids; swapped as a whole."""
+
+    def __init__(self) -> None:
+        self._certificates: Mapping[str, ServerCertificate] = {}
+
+    def swap(self, certificates: Mapping[str, ServerCertificate]) -> None:
+        """Use *certificates* for every handshake from now on."""
+        for certificate in certificates.values():
+            certificate.context.sni_callback = self._choose
+        self._certificates = certificates
+
+    def context(self, certificate: str) -> ssl.SSLContext:
+        """What a listener whose certificate has the id *certificate* begins a handshake with.
+
+        Raises:
+            KeyError: there is no such certificate.
+        """
+        return self._certificates[certificate].context
+
+    def _choose(self, handshake: ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
+        """Show the certificate that has the name the client asked for, if there is one."""
+        if host is None:
+            return
+        for certificate in self._certificates.values():
+            if certificate.is_for(host):
+                handshake.context = certificate.context
+                return
+
+
+def agreed(transport: asyncio.BaseTransport) -> TlsFacts | None:
+    """What was agreed on *transport*; ``None`` on one without TLS."""
+    connection: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if connection is None:
+        return None
+    cipher = connection.cipher()
+    return TlsFacts(connection.version() or "", cipher[0] if cipher else "")

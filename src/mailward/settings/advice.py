@@ -1,0 +1,91 @@
+"""What is allowed, but seldom meant: each with a sentence that says what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from mailward.settings.configuration import (
+    ClientAddress,
+    Configuration,
+    Encryption,
+    Listener,
+    ManageListener,
+    Upstream,
+)
+
+DESCRIPTORS_A_LOGIN = 2  # the client's connection, and the one to the mail server
+DESCRIPTORS_OF_OUR_OWN = 64  # the store, the socket, operators' connections, the loop
+
+
+def advice(configuration: Configuration, descriptors: int | None) -> Iterator[str]:
+    """Every warning about *configuration*. *descriptors* is the limit; ``None`` says there is none.
+
+    A limit that would be too tight for all connections is told with both ways out of it.
+    """
+    for upstream in configuration.upstreams.values():
+        doors = [door for door in configuration.listeners if door.backend == upstream.name]
+        if doors:
+            yield from _of_client_address(upstream, doors)
+    yield from _of_allowed(configuration)
+    for listener in configuration.listeners:
+        yield from _of_plaintext(listener)
+    for manager in configuration.managers:
+        yield from _of_plaintext(manager)
+    if descriptors is not None:
+        yield from _of_descriptors(configuration.doors.max_waiting, descriptors)
+
+
+def _of_client_address(upstream: Upstream, doors: list[Listener]) -> Iterator[str]:
+    key = f"backend.{upstream.name}.client-address"
+    match upstream.client_address:
+        case ClientAddress.NONE:
+            yield (
+                f"backend {upstream.name} is not told who connects, so its own penalties hit"
+                f' everybody: set {key} = "proxy-v2" and let it expect that'
+            )
+        case ClientAddress.PROXY_V1 if upstream.tls.mode is Encryption.NONE:
+            encrypted = [door.name for door in doors if door.tls is not None]
+            if encrypted:
+                yield (
+                    f'backend {upstream.name} cannot learn by "proxy-v1" that clients of'
+                    f" {', '.join(encrypted)} have TLS, and may refuse their passwords:"
+                    f' set {key} = "proxy-v2", or backend.{upstream.name}.tls = "starttls"'
+                )
+        case (
+            ClientAddress.PROXY_V1
+            | ClientAddress.PROXY_V2
+            | ClientAddress.IMAP_ID
+            | ClientAddress.XCLIENT
+        ):
+            pass
+
+
+def _of_allowed(configuration: Configuration) -> Iterator[str]:
+    for network in configuration.policy.allowed.values():
+        if network.prefixlen == 0:
+            yield (
+                f"all of IPv{network.version} is allowed, so no address in it is ever counted or"
+                f" banned: delete server.security.allowed-networks.{network}"
+            )
+
+
+def _of_plaintext(listener: Listener | ManageListener) -> Iterator[str]:
+    open_to = [bind for bind in listener.binds if not ip_address(bind.host).is_loopback]
+    if listener.allow_plaintext and open_to:
+        yield (
+            f"listener {listener.name} takes passwords unencrypted over the network at"
+            f" {', '.join(map(str, open_to))}: set server.listener.{listener.name}.allow-plaintext"
+            " = false, unless the network is trusted"
+        )
+
+
+def _of_descriptors(max_waiting: int, descriptors: int) -> Iterator[str]:
+    needed = max_waiting * DESCRIPTORS_A_LOGIN + DESCRIPTORS_OF_OUR_OWN
+    if needed > descriptors:
+        fitting = max((descriptors - DESCRIPTORS_OF_OUR_OWN) // DESCRIPTORS_A_LOGIN, 1)
+        yield (
+            f"max-waiting = {max_waiting} may take {needed} descriptors, but the system gives"
+            f" {descriptors}: raise that (LimitNOFILE in systemd, ulimit -n in a shell), or set"
+            f" server.security.max-waiting to {fitting} or less"
+        )

@@ -1,0 +1,223 @@
+"""SCRAM and bearer tokens, from real clients through the doors to Dovecot and Postfix."""
+
+from __future__ import annotations
+
+import hmac
+import imaplib
+import json
+import smtplib
+import time
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+
+# It has no types of its own.
+from scramp import ScramClient  # type: ignore[import-untyped]
+
+from tests.real.attack import Door, ImapFrom, Service, Told
+from tests.real.conftest import ACCOUNTS, StartMailward
+from tests.real.daemon import Mailward
+from tests.real.processes import private_folder
+from tests.real.servers import Dovecot, Postfix, running
+
+SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-1"]
+BEARER = ["XOAUTH2", "OAUTHBEARER"]
+KEY = b"the-signing-key-opensesame"
+
+# Tokens are judged by Dovecot itself: whoever knows the key may hand them out.
+_SETTINGS = """\
+auth_mechanisms = plain login scram-sha-1 scram-sha-256 xoauth2 oauthbearer
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+"""
+_TOKENS = """\
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = email
+"""
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[tuple[Dovecot, Postfix]]:
+    """A Dovecot that knows every mechanism, and a Postfix that asks it."""
+    with private_folder() as folder:
+        keys = folder / "keys" / "default" / "HS256"
+        keys.mkdir(parents=True)
+        (keys / "default").write_bytes(b64encode(KEY))
+        (folder / "oauth2.conf").write_text(_TOKENS.format(folder=folder))
+        dovecot = Dovecot(folder, ACCOUNTS, more=_SETTINGS.format(folder=folder))
+        postfix = Postfix(folder, dovecot.sasl_socket)
+        with running(dovecot, postfix):
+            yield dovecot, postfix
+
+
+@dataclass
+class Ward:
+    """A mailward before those servers, and the Dovecot that tells what it was asked."""
+
+    mailward: Mailward
+    dovecot: Dovecot
+
+    def door(self, service: Service) -> Door:
+        return self.mailward.imap if service is Service.IMAP else self.mailward.submission
+
+    def failures(self, subject: str) -> int:
+        return len(self.mailward.told("why", subject)["failures"])
+
+
+@pytest.fixture
+def ward(mailward: StartMailward, own_servers: tuple[Dovecot, Postfix]) -> Ward:
+    dovecot, postfix = own_servers
+    started = mailward(
+        'fail2ban = "3/1h"', imap=dovecot.haproxy_port, submission=postfix.haproxy_port
+    )
+    dovecot.forget_guesses()
+    return Ward(started, dovecot)
+
+
+@dataclass
+class Scram:
+    """One exchange of a client; *heard* are the messages of the server."""
+
+    mechanism: str
+    login: str
+    password: str
+    heard: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._client = ScramClient([self.mechanism], self.login, self.password)
+
+    def __call__(self, challenge: bytes) -> bytes:
+        if not self.heard and not challenge:
+            return str(self._client.get_client_first()).encode()
+        self.heard.append(challenge.decode())
+        if len(self.heard) == 1:
+            self._client.set_server_first(self.heard[0])
+            return str(self._client.get_client_final()).encode()
+        self._client.set_server_final(self.heard[1])  # raises unless the server proves itself
+        return b""
+
+
+@dataclass
+class Bearer:
+    mechanism: str
+    login: str
+    token: str
+
+    def __call__(self, challenge: bytes) -> bytes:
+        name = f"user={self.login}" if self.mechanism == "XOAUTH2" else f"n,a={self.login},"
+        return f"{name}\1auth=Bearer {self.token}\1\1".encode()
+
+
+def token(login: str, key: bytes = KEY) -> str:
+    """A JSON web token that is good for an hour."""
+    now = int(time.time())  # noqa: TID251 -- Dovecot reads the real clock
+    parts: Sequence[dict[str, object]] = (
+        {"alg": "HS256", "typ": "JWT"},
+        {"email": login, "sub": login, "iat": now - 60, "exp": now + 3600},
+    )
+    signed = b".".join(_part(json.dumps(part).encode()) for part in parts)
+    return (signed + b"." + _part(hmac.digest(key, signed, "sha256"))).decode()
+
+
+def _part(octets: bytes) -> bytes:
+    return urlsafe_b64encode(octets).rstrip(b"=")
+
+
+def log_in(door: Door, mechanism: str, says: Callable[[bytes], bytes], source: str) -> Told:
+    """Log in with the standard library's client, and use the session."""
+    match door.service:
+        case Service.IMAP:
+            return _log_in_imap(door, mechanism, says, source)
+        case Service.SUBMISSION:
+            return _log_in_submission(door, mechanism, says, source)
+
+
+def _log_in_imap(door: Door, mechanism: str, says: Callable[[bytes], bytes], source: str) -> Told:
+    client = ImapFrom(door, source)
+    try:
+        assert f"AUTH={mechanism}" in client.capabilities
+        client.authenticate(mechanism, says)
+        assert client.select()[0] == "OK"
+        client.logout()
+    except imaplib.IMAP4.error as error:
+        if "[AUTHENTICATIONFAILED]" in str(error):
+            return Told.WRONG
+        if "[UNAVAILABLE]" in str(error):
+            return Told.LATER
+        raise
+    finally:
+        if client.state != "LOGOUT":
+            client.shutdown()
+    return Told.OK
+
+
+def _log_in_submission(
+    door: Door, mechanism: str, says: Callable[[bytes], bytes], source: str
+) -> Told:
+    # Without QUIT: after the guess that bans the connection is closed.
+    with closing(
+        smtplib.SMTP(door.host, door.port, "client.test", 30.0, source_address=(source, 0))
+    ) as client:
+        client.ehlo()
+        assert mechanism in client.esmtp_features["auth"].split()
+        try:
+            client.auth(mechanism, lambda challenge=b"": says(challenge or b"").decode())
+        except smtplib.SMTPAuthenticationError as error:
+            return {535: Told.WRONG, 454: Told.LATER}[error.smtp_code]
+        client.sendmail("alice@postfix.test", ["friend@elsewhere.test"], "Subject: hello\n\nhello")
+    return Told.OK
+
+
+@pytest.mark.parametrize("mechanism", SCRAM)
+@pytest.mark.parametrize("service", Service)
+def test_scram_is_carried_and_its_wrong_proofs_are_counted(
+    service: Service, mechanism: str, ward: Ward
+) -> None:
+    door = ward.door(service)
+    right = Scram(mechanism, "alice", ACCOUNTS["alice"])
+    assert log_in(door, mechanism, right, "127.0.0.7") is Told.OK
+    assert right.heard[1].startswith("v=")
+    for number in range(3):
+        assert ward.failures("alice") == number
+        wrong = Scram(mechanism, "alice", "wrong-opensesame")
+        assert log_in(door, mechanism, wrong, f"127.0.1.{number + 1}") is Told.WRONG
+    asked = len(ward.dovecot.guesses())
+    again = Scram(mechanism, "alice", ACCOUNTS["alice"])
+    assert log_in(door, mechanism, again, "127.0.0.7") is Told.LATER
+    assert again.heard == []
+    assert len(ward.dovecot.guesses()) == asked
+    other = Scram(mechanism, "bob", ACCOUNTS["bob"])
+    assert log_in(door, mechanism, other, "127.0.0.7") is Told.OK
+
+
+@pytest.mark.parametrize("service", Service)
+def test_a_name_that_dovecot_does_not_know_is_counted_as_wrong(
+    service: Service, ward: Ward
+) -> None:
+    nobody = Scram("SCRAM-SHA-256", "nobody", "x-opensesame")
+    assert log_in(ward.door(service), "SCRAM-SHA-256", nobody, "127.0.0.7") is Told.WRONG
+    assert ward.failures("nobody") == 1
+
+
+@pytest.mark.parametrize("mechanism", BEARER)
+@pytest.mark.parametrize("service", Service)
+def test_tokens_are_carried_and_wrong_ones_are_counted(
+    service: Service, mechanism: str, ward: Ward
+) -> None:
+    door = ward.door(service)
+    good, forged = token("alice"), token("alice", b"another key")
+    assert log_in(door, mechanism, Bearer(mechanism, "alice", good), "127.0.0.7") is Told.OK
+    for number in range(3):
+        assert ward.failures("alice") == number
+        told = log_in(door, mechanism, Bearer(mechanism, "alice", forged), f"127.0.1.{number + 1}")
+        assert told is Told.WRONG
+    assert log_in(door, mechanism, Bearer(mechanism, "alice", good), "127.0.0.7") is Told.LATER
+    for shown in (good, forged):
+        assert shown.rpartition(".")[2] not in ward.mailward.log()

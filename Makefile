@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
 
-.PHONY: setup setup-dev run demo-servers test test-real check unit fmt test-all lock clean
+.PHONY: setup setup-dev run demo-servers test check unit fuzz interleavings fmt test-all lock clean
+
+MINUTES ?= 1
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready
@@ -43,6 +45,14 @@ unit: setup-dev
 test: setup-dev
 	@sh tests/real/install.sh
 	$(BIN)/pytest -q
+
+# Every parser against mutants of its corpus; the guard against its oracle, with dice. Both say how
+# far they came, and stop by themselves.
+fuzz: setup-dev
+	$(BIN)/python -m tests.fuzz.at_length $(MINUTES)
+
+interleavings: setup-dev
+	$(BIN)/python -m tests.guard.interleavings $(MINUTES)
 
 fmt: setup-dev
 	$(BIN)/ruff check --fix-only -q .

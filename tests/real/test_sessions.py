@@ -118,6 +118,42 @@ def test_nobody_guesses_inside_a_session(
     assert [guess.login for guess in dovecot.guesses()] == [OWNER]
 
 
+@pytest.mark.parametrize("password", [ACCOUNTS["bob"], "wrong-opensesame"])
+def test_nobody_becomes_somebody_else_inside_an_imap_session(
+    mailward: StartMailward, dovecot: Dovecot, password: str
+) -> None:
+    ward = mailward(MANY)
+    with Line(ward.imap) as line:
+        line.hear()
+        line.say(offer(ward.imap, OWNER, PASSWORD))
+        line.hear(b" Logged in\r\n")
+        for command in (
+            b"UNAUTHENTICATE",
+            b"LOGIN bob " + password.encode(),
+            b"AUTHENTICATE PLAIN " + plain("bob", password),
+            b"STARTTLS",
+        ):
+            line.say(b"x " + command + b"\r\n")
+            assert line.hear().startswith((b"x BAD ", b"x NO ")), command
+    assert [guess.login for guess in dovecot.guesses()] == [OWNER]
+
+
+def test_starttls_inside_a_submission_session_is_no_way_to_begin_anew(
+    mailward: StartMailward, dovecot: Dovecot
+) -> None:
+    ward = mailward(MANY)
+    with Line(ward.submission) as line:
+        line.hear()
+        line.say(offer(ward.submission, OWNER, PASSWORD))
+        line.hear(b"235 ")
+        line.hear()
+        line.say(b"STARTTLS\r\n")
+        assert line.hear()[:4] in (b"502 ", b"454 ", b"")
+        line.say(b"AUTH PLAIN " + plain("bob", ACCOUNTS["bob"]) + b"\r\n")
+        assert line.hear()[:4] in (b"503 ", b"")
+    assert [guess.login for guess in dovecot.guesses()] == [OWNER]
+
+
 def test_logged_in_sessions_outlive_the_ban_of_their_address(mailward: StartMailward) -> None:
     ward = mailward('fail2ban = "1/1h"')
     with ImapFrom(ward.imap, "127.0.0.5") as session:

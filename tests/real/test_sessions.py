@@ -113,8 +113,7 @@ def test_nobody_guesses_inside_a_session(
         line.hear(b"235 ")
         line.hear()
         line.say(b"AUTH PLAIN " + plain("bob", password) + b"\r\nNOOP\r\n")
-        # Postfix refuses by itself; whatever would have led to a guess ends the session.
-        assert line.hear()[:4] in (b"503 ", b"")
+        assert line.hear() == b""  # Postfix refuses by itself, and that ends the session
     assert [guess.login for guess in dovecot.guesses()] == [OWNER]
 
 
@@ -138,7 +137,7 @@ def test_nobody_becomes_somebody_else_inside_an_imap_session(
     assert [guess.login for guess in dovecot.guesses()] == [OWNER]
 
 
-def test_starttls_inside_a_submission_session_is_no_way_to_begin_anew(
+def test_starttls_inside_a_submission_session_ends_it(
     mailward: StartMailward, dovecot: Dovecot
 ) -> None:
     ward = mailward(MANY)
@@ -148,9 +147,7 @@ def test_starttls_inside_a_submission_session_is_no_way_to_begin_anew(
         line.hear(b"235 ")
         line.hear()
         line.say(b"STARTTLS\r\n")
-        assert line.hear()[:4] in (b"502 ", b"454 ", b"")
-        line.say(b"AUTH PLAIN " + plain("bob", ACCOUNTS["bob"]) + b"\r\n")
-        assert line.hear()[:4] in (b"503 ", b"")
+        assert line.hear() == b""
     assert [guess.login for guess in dovecot.guesses()] == [OWNER]
 
 

@@ -66,3 +66,34 @@ def test_no_octet_of_a_second_login_passes(
 
 def test_the_client_is_not_read() -> None:
     assert SubmissionWatch().from_client(b"AUTH PLAIN x\r\n.\r") == b"AUTH PLAIN x\r\n.\r"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"AUTH PLAIN AGJvYgB4\r\n", b"503 5.5.1 Error: already authenticated\r\n"),
+        (b"auth login\r\nNOOP\r\n", b"503 5.5.1 no\r\n250 ok\r\n"),
+        (b"STARTTLS\r\n", b"502 5.5.1 no\r\n"),
+        (b"XCLIENT ADDR=192.0.2.1\r\n", b"550 5.7.0 no\r\n"),
+    ],
+)
+def test_a_second_login_that_the_backend_refuses_by_itself_ends_the_session_too(
+    said: bytes, told: bytes
+) -> None:
+    watch = SubmissionWatch()
+    watch.from_client(b"NOOP\r\n")
+    watch.from_backend(b"250 ok\r\n")
+    assert watch.from_client(said) == said
+    with pytest.raises(SecondLoginError) as ended:
+        watch.from_backend(told)
+    assert not ended.value.failed
+
+
+def test_a_message_may_begin_as_a_second_login_does_and_be_refused() -> None:
+    watch = SubmissionWatch()
+    watch.from_client(b"DATA\r\n")
+    watch.from_backend(b"354 go ahead\r\n")
+    watch.from_client(b"AUTH PLAIN is what I write about\r\n.\r\n")
+    assert watch.from_backend(b"550 5.7.1 no\r\n") == b"550 5.7.1 no\r\n"
+    watch.from_client(b"MAIL FROM:<a@b.test>\r\n")
+    assert watch.from_backend(b"530 5.7.0 no\r\n") == b"530 5.7.0 no\r\n"

@@ -21,6 +21,9 @@ _SECOND_LOGIN = {
     _WRONG: "the backend refuses a second login",
 }
 _GO_AHEAD = 354
+_REFUSED = 500  # and above
+_BEGINNINGS = (b"AUTH ", b"STARTTLS", b"XCLIENT ")
+_BEGINNING_OCTETS = max(map(len, _BEGINNINGS))
 _HIDDEN = {b"STARTTLS", b"XCLIENT", b"XFORWARD"}
 _HIDDEN_WITH_XCLIENT = _HIDDEN | {b"CHUNKING", b"BINARYMIME"}  # there is no BDAT then
 
@@ -39,12 +42,20 @@ class SubmissionWatch:
         """The code of the reply that is under way; 0 between replies."""
         self._kept = b""
         """Its line that was read last: whether it is the last one to pass shows later."""
+        self._has_spoken = False
+        """The client has said something since the last reply."""
+        self._tries_anew = False
+        """That began as a second login does. It may be message data: the reply tells."""
 
     def from_client(self, data: bytes) -> bytes:
+        if not self._has_spoken:
+            self._has_spoken = True
+            self._tries_anew = data[:_BEGINNING_OCTETS].upper().startswith(_BEGINNINGS)
         return data if self._commands is None else self._commands.read(data)
 
     def from_backend(self, data: bytes) -> bytes:
         if self._is_usual(data):
+            self._hear_client_anew(data.startswith(b"354"))
             return data
         self._lines.add(data)
         passed = bytearray()
@@ -55,9 +66,15 @@ class SubmissionWatch:
             raise SecondLoginError(f"the backend talks nonsense: {error}", failed=False) from None
         return bytes(passed)
 
+    def _hear_client_anew(self, wants_data: bool) -> None:
+        self._has_spoken = wants_data  # what follows a go-ahead is a message, however it begins
+        self._tries_anew = False
+
     def _is_usual(self, data: bytes) -> bool:
         """Whether *data* is one whole reply of one line that may pass as it is."""
-        if self._commands is not None or self._code or len(self._lines) or not data.endswith(CRLF):
+        if self._commands is not None or self._tries_anew:
+            return False
+        if self._code or len(self._lines) or not data.endswith(CRLF):
             return False
         found = reply_line(data[: -len(CRLF)])
         return (
@@ -73,6 +90,9 @@ class SubmissionWatch:
             raise SecondLoginError("the backend talks nonsense: no reply", failed=False)
         if found.code in _SECOND_LOGIN:
             raise SecondLoginError(_SECOND_LOGIN[found.code], failed=found.code == _WRONG)
+        if self._tries_anew and found.code >= _REFUSED:
+            raise SecondLoginError("the backend refuses a second login by itself", failed=False)
+        self._hear_client_anew(found.code == _GO_AHEAD)
         is_first = not self._code
         self._code = 0 if found.is_last else found.code
         if self._commands is not None:

@@ -81,6 +81,20 @@ def test_a_key_of_another_certificate_is_refused(
     assert why_refused(tmp_path) == "key.pem is not the key of chain.pem"
 
 
+def test_a_pair_of_which_one_half_was_swapped_is_refused_and_the_whole_new_one_taken(
+    issue: Callable[..., None], tmp_path: Path
+) -> None:
+    issue("old.test")
+    old_key = (tmp_path / "key.pem").read_bytes()
+    issue("new.test")
+    new_key = (tmp_path / "key.pem").read_bytes()
+    (tmp_path / "key.pem").write_bytes(old_key)
+    assert why_refused(tmp_path) == "key.pem is not the key of chain.pem"
+    (tmp_path / "key.pem").write_bytes(new_key)
+    (loaded,) = load_certificates(HERE, tmp_path, TODAY, at_start=False).values()
+    assert loaded.is_for("new.test")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [

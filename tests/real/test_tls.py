@@ -246,6 +246,25 @@ def test_only_what_is_sound_today_is_agreed_on(doors: Doors) -> None:
             agreed(doors, offer)
 
 
+def test_a_client_that_renegotiates_is_refused(doors: Doors) -> None:
+    target = ["-connect", f"127.0.0.1:{doors.imaps}", "-CAfile", str(doors.authority)]
+    with subprocess.Popen(
+        ["/usr/bin/openssl", "s_client", "-tls1_2", "-crlf", *target],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        while "mailward ready" not in client.stdout.readline():
+            assert client.poll() is None
+        client.stdin.write("R\n")  # how s_client is told to renegotiate
+        client.stdin.flush()
+        assert "no renegotiation" in client.stdout.read()
+    assert imap_993(doors, *ALICE) == "in"
+
+
 def agreed(doors: Doors, shape: Callable[[ssl.SSLContext], None]) -> tuple[str, str]:
     """The protocol and the cipher that a client shaped so gets."""
     context = doors.trusting

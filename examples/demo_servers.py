@@ -33,8 +33,9 @@ def main() -> int:
         if answers(port):
             print(f"somebody listens on 127.0.0.1:{port} already; stop that first", file=sys.stderr)
             return 1
-    # SIGTERM ends it as Ctrl-C does: nothing stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM and a closed terminal end it as Ctrl-C does: nothing stays behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         serve({login: secrets.token_urlsafe(9) for login in ("alice", "bob")})
     except KeyboardInterrupt:

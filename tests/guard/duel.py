@@ -183,6 +183,8 @@ class Duel:
         self._resolve()
         self._unjudged, self._is_stale = True, False
         await self.agree()
+        # A reload is answered when the bans that it ended, by the old terms, are written.
+        await self.guard.writer.written()
 
     async def restart(self, *, crash: bool, back: float = 0.0) -> None:
         """Stop and start; after a crash at most what was not yet written is missing.

@@ -296,6 +296,20 @@ async def test_the_sweep_bans_no_address_that_is_allowed_by_now(scene: Scene) ->
     assert await operations.bans(scene.guard, scene.now) == []
 
 
+async def test_a_ban_that_ends_is_not_renewed_for_an_address_that_is_allowed_by_now() -> None:
+    scene = Scene(policy=policy("1/1h", address_term=timedelta(minutes=1)))
+    await scene.start()
+    await scene.try_to_log_in("192.0.2.1", "a")
+    allowed: NetworkTable[Network] = NetworkTable()
+    allowed.put(ip_network("192.0.2.1"), ip_network("192.0.2.1"))
+    term = Term.UNTIL_WINDOW_EMPTIES
+    scene.guard.adopt(policy("1/1h", address_term=term, allowed=allowed), scene.now)
+    scene.later(61)
+    await Sweep(scene.guard).once(scene.now)
+    assert HERE not in [ban.subject for ban in await operations.bans(scene.guard, scene.now)]
+    await scene.stop()
+
+
 async def test_a_short_ban_by_hand_does_not_make_the_automatic_one_a_manual_one(
     scene: Scene,
 ) -> None:

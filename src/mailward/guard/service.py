@@ -164,7 +164,7 @@ class Guard:
             return
         self.mirror.remove(subject, now)
         if self._follows_window(ban):
-            match self._judge((subject,), now):
+            match self._judge_anew(subject, now):
                 case Banish(bans):
                     renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
                     self.mirror.put(renewed, now)
@@ -192,9 +192,9 @@ class Guard:
     def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
         """Ban *subject* if it is at its limit and not banned; the store learns it behind."""
         self.end(subject, now)
-        if self.mirror.covering(subject, now) is not None or self.policy.allows_all_of(subject):
+        if self.mirror.covering(subject, now) is not None:
             return None
-        match self._judge((subject,), now):
+        match self._judge_anew(subject, now):
             case Tolerate():
                 return None
             case Banish(bans):
@@ -316,6 +316,10 @@ class Guard:
         self.evicted += len(names)
         for name in names:
             self.writer.note(TallyCleared(Subject(kind, name)), now)
+
+    def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
+        """What a policy that may be new says of old failures; an allowed address has none."""
+        return Tolerate() if self.policy.allows_all_of(subject) else self._judge((subject,), now)
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
         windows = {subject: self.tallies[subject.kind].window(subject.name) for subject in subjects}

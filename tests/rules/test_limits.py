@@ -18,7 +18,6 @@ from mailward.rules.limits import (
     forget_old,
     format_limit,
     format_period,
-    new_window,
     parse_limit,
     parse_period,
 )
@@ -30,6 +29,10 @@ START = 1_790_000_000 * oracle.SECOND  # in microseconds, as the oracle counts
 
 def instant(microseconds: int) -> Instant:
     return Instant(microseconds / oracle.SECOND)
+
+
+def new_window(instants: tuple[Instant, ...] = ()) -> array[float]:
+    return array("d", sorted(instants))
 
 
 def banned_at(reports: list[oracle.Report], limit: Limit) -> int | None:

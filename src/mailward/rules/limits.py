@@ -106,10 +106,6 @@ def format_limit(limit: Limit) -> str:
     return f"{limit.failures}/{format_period(limit.period)}"
 
 
-def new_window(instants: tuple[Instant, ...] = ()) -> array[float]:
-    return array("d", sorted(instants))
-
-
 def add_failure(window: array[float], at: Instant) -> None:
     """Put one failure into its place (reports from outside may come late and out of order)."""
     if not window or at >= window[-1]:

@@ -12,9 +12,10 @@ import pytest
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Refused, Screening, Ticket
 from mailward.guard.service import Guard
+from mailward.rules.addresses import NetworkTable, parse_network
 from mailward.rules.judge import Verdict
 from mailward.rules.limits import parse_limit
-from mailward.rules.model import Attempt, Instant, Outcome
+from mailward.rules.model import Attempt, Instant, Network, Outcome
 from mailward.rules.policy import Policy
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Change, Store, StoreError
@@ -95,6 +96,13 @@ def policy(limit: str, login_limit: str | None = None, **rest: object) -> Policy
     )
 
 
+def allowing(*networks: str) -> NetworkTable[Network]:
+    table: NetworkTable[Network] = NetworkTable()
+    for network in map(parse_network, networks):
+        table.put(network, network)
+    return table
+
+
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     made = Scene()
@@ -103,4 +111,4 @@ async def scene() -> AsyncIterator[Scene]:
     await made.stop()
 
 
-__all__ = ["NOON", "FailingStore", "Scene", "Store", "policy"]
+__all__ = ["NOON", "FailingStore", "Scene", "Store", "allowing", "policy"]

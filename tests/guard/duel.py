@@ -116,7 +116,8 @@ class Duel:
             await self._cancel(self.waiting.pop(leaver % len(self.waiting)))
         verdict = await settling
         assert isinstance(verdict, Banish) == is_ban
-        await self.agree()
+        # Who leaves may have had the place for a moment, and whoever it kept back comes later.
+        await self.agree(at_once=leaver is not None)
         if is_ban:
             await self._is_on_disk()
 

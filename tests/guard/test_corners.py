@@ -11,7 +11,7 @@ from mailward.rules.addresses import Prefixes
 from mailward.rules.judge import Tolerate
 from mailward.rules.model import Instant, Outcome, Subject, SubjectKind
 from mailward.rules.policy import Term
-from tests.guard.conftest import Scene, policy
+from tests.guard.conftest import Scene, allowing, policy
 
 HERE = Subject(SubjectKind.ADDRESS, "192.0.2.1")
 TEN_SECONDS = timedelta(seconds=10)
@@ -117,4 +117,41 @@ async def test_guesses_under_way_hold_their_places_under_new_prefixes() -> None:
         await scene.guard.settle(ticket, Outcome.FAILED, scene.now)
     assert not isinstance(await waiting, Ticket)
     assert scene.guard.reservations.under_way == 0
+    await scene.stop()
+
+
+async def test_who_is_allowed_by_a_reload_waits_for_nobody_any_more() -> None:
+    scene = Scene(policy=policy("1/1h"))
+    await scene.start()
+    await scene.ticket("192.0.2.1", "ada")
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(scene.screen("192.0.2.1", "grace"))
+    await asyncio.sleep(0)
+    second = loop.create_task(scene.screen("192.0.2.1", "mary"))
+    await asyncio.sleep(0)
+    scene.guard.adopt(policy("1/1h", allowed=allowing(HERE.name)), scene.now)
+    assert isinstance(await first, Ticket)
+    assert isinstance(await second, Ticket)
+    await scene.stop()
+
+
+async def test_a_reload_lets_nobody_in_who_stands_behind_another_in_the_same_line() -> None:
+    scene = Scene(policy=policy("1/1h", "1/1h"))
+    await scene.start()
+    await scene.ticket("192.0.2.1", "ada")
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(scene.screen("192.0.2.1", "grace"))
+    await asyncio.sleep(0)
+    on_grace = await scene.ticket("192.0.2.9", "grace")
+    second = loop.create_task(scene.screen("192.0.2.1", "grace"))
+    await asyncio.sleep(0)
+    # The address is free for everybody now; of the two who want the login the first one gets it.
+    scene.guard.adopt(policy("1/1h", "1/1h", allowed=allowing(HERE.name)), scene.now)
+    assert not first.done()
+    await scene.guard.settle(on_grace, Outcome.SUCCEEDED, scene.now)
+    ticket = await first
+    assert isinstance(ticket, Ticket)
+    assert not second.done()
+    await scene.guard.settle(ticket, Outcome.SUCCEEDED, scene.now)
+    assert isinstance(await second, Ticket)
     await scene.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pytest
 
@@ -12,11 +12,10 @@ from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.sweep import Sweep
-from mailward.rules.addresses import NetworkTable
 from mailward.rules.judge import Banish, Tolerate
-from mailward.rules.model import Network, Outcome, Reason, Subject, SubjectKind
+from mailward.rules.model import Outcome, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy, Term
-from tests.guard.conftest import NOON, Scene, policy
+from tests.guard.conftest import NOON, Scene, allowing, policy
 
 ADA = Subject(SubjectKind.LOGIN, "ada")
 HERE = Subject(SubjectKind.ADDRESS, "192.0.2.1")
@@ -271,8 +270,7 @@ async def test_the_sweep_judges_by_a_new_limit_without_waiting_for_an_attempt(
 
 
 async def test_an_allowed_address_is_never_counted_but_its_logins_are() -> None:
-    allowed: NetworkTable[Network] = NetworkTable()
-    allowed.put(ip_network("192.0.2.0/24"), ip_network("192.0.2.0/24"))
+    allowed = allowing("192.0.2.0/24")
     scene = Scene(policy=policy("3/1h", allowed=allowed))
     await scene.start()
     for _ in range(3):
@@ -289,8 +287,7 @@ async def test_an_allowed_address_is_never_counted_but_its_logins_are() -> None:
 async def test_the_sweep_bans_no_address_that_is_allowed_by_now(scene: Scene) -> None:
     for name in "ab":
         await scene.try_to_log_in("192.0.2.1", name)
-    allowed: NetworkTable[Network] = NetworkTable()
-    allowed.put(ip_network("192.0.2.0/24"), ip_network("192.0.2.0/24"))
+    allowed = allowing("192.0.2.0/24")
     scene.guard.adopt(policy("2/1h", allowed=allowed), scene.now)
     await Sweep(scene.guard).once(scene.now)
     assert await operations.bans(scene.guard, scene.now) == []
@@ -300,8 +297,7 @@ async def test_a_ban_that_ends_is_not_renewed_for_an_address_that_is_allowed_by_
     scene = Scene(policy=policy("1/1h", address_term=timedelta(minutes=1)))
     await scene.start()
     await scene.try_to_log_in("192.0.2.1", "a")
-    allowed: NetworkTable[Network] = NetworkTable()
-    allowed.put(ip_network("192.0.2.1"), ip_network("192.0.2.1"))
+    allowed = allowing("192.0.2.1")
     term = Term.UNTIL_WINDOW_EMPTIES
     scene.guard.adopt(policy("1/1h", address_term=term, allowed=allowed), scene.now)
     scene.later(61)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from operator import attrgetter
 
 from mailward.rules.model import Attempt, Ban, Subject
 
@@ -165,6 +166,20 @@ class Reservations:
                         self._leave(waiter)
                         waiter.answer.set_result(answer)
             look_at(subject)
+
+    def line_up_anew(self, step: Callable[[Attempt, int], Step]) -> None:
+        """Let everybody who waits ask again: under new rules it may be for something else."""
+        waiters = [waiter for line in self._lines.values() for waiter in line]
+        self._lines.clear()
+        for waiter in sorted(waiters, key=attrgetter("arrived")):
+            if waiter.answer.done():
+                continue  # its client has just gone
+            match step(waiter.attempt, waiter.arrived):
+                case Full(subject):
+                    waiter.subject = subject
+                    self._line_up(waiter)
+                case Ticket() | Refused() as answer:
+                    waiter.answer.set_result(answer)
 
     def lines(self) -> list[Subject]:
         """The subjects somebody waits for."""

@@ -187,7 +187,7 @@ class Guard:
         self.reservations.count_anew(policy.subjects)
         for kind, tallies in self.tallies.items():
             self._evict(kind, tallies.resize(policy.max_tracked), now)
-        self._advance(self.reservations.lines(), now)
+        self.reservations.line_up_anew(lambda attempt, at: self._step(attempt, now, at))
 
     def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
         """Ban *subject* if it is at its limit and not banned; the store learns it behind."""

@@ -17,7 +17,7 @@ from mailward.guard.journal import Journal
 from mailward.guard.reservations import Refused, Screening, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.sweep import Sweep
-from mailward.rules.judge import Banish
+from mailward.rules.judge import Banish, Verdict
 from mailward.rules.model import Attempt, Ban, Instant, Login, Outcome, Reason
 from mailward.stores.port import Store
 from tests.guard.oracle import (
@@ -48,6 +48,20 @@ class Guess:
     arrived: int
     attempt: Try
     screening: asyncio.Task[Screening]
+
+
+@dataclass(frozen=True)
+class Fall:
+    """Whether a ban falls now: who was at a new limit already may have been banned before."""
+
+    must: bool
+    may: bool
+
+    def explains(self, verdict: Verdict) -> bool:
+        """Whether *verdict* is a ban, which it may be or has to be."""
+        is_ban = isinstance(verdict, Banish)
+        assert self.must <= is_ban <= self.may
+        return is_ban
 
 
 class Duel:
@@ -107,15 +121,14 @@ class Duel:
             return
         guess, ticket = self.under_way.pop(which % len(self.under_way))
         self.oracle.guesses.remove(guess.attempt)
-        is_ban = outcome is Outcome.FAILED and self.oracle.fail(guess.attempt, self.now)
+        fall = self._fall(guess.attempt, outcome, self.now)
         settling = asyncio.get_running_loop().create_task(
             self.guard.settle(ticket, outcome, self.now)
         )
         if leaver is not None and self.waiting:
             await asyncio.sleep(0)
             await self._cancel(self.waiting.pop(leaver % len(self.waiting)))
-        verdict = await settling
-        assert isinstance(verdict, Banish) == is_ban
+        is_ban = fall.explains(await settling)
         # Who leaves may have had the place for a moment, and whoever it kept back comes later.
         await self.agree(at_once=leaver is not None)
         if is_ban:
@@ -149,18 +162,20 @@ class Duel:
                 await reporting
                 raise AssertionError("an old report was taken")
         else:
-            is_ban = outcome is Outcome.FAILED and self.oracle.fail(attempt, at)
-            assert isinstance(await reporting, Banish) == is_ban
+            fall = self._fall(attempt, outcome, at)
+            fall.explains(await reporting)
         await self.agree()
 
     async def ban(self, name: Name, seconds: float | None) -> None:
         until = None if seconds is None else Instant(self.now + seconds)
         try:
-            await operations.ban(self.guard, subject_of(name), until, "", self.now)
+            ban = await operations.ban(self.guard, subject_of(name), until, "", self.now)
         except operations.AllowedError:
             assert name[0] == ADDRESS
             assert self.oracle.is_allowed(name[1])
         else:
+            if ban.reason is Reason.AUTHENTICATION and self._is_permitted(ban):
+                self.oracle.fall(name)  # an old tally was judged first
             self.oracle.ban(name, until)
             await self._is_on_disk()
         await self.agree()
@@ -289,12 +304,26 @@ class Duel:
             name = name_of(ban.subject)
             if name in known or not ban.covers(self.now):
                 continue
-            due = self.oracle.has_to_be_banned(name)
-            if due and ban.until == self.oracle.may_be_banned_until(name):
+            if self._is_permitted(ban):
                 self.oracle.fall(name)
             else:
                 unexplained.append(ban)
         return unexplained
+
+    def _is_permitted(self, ban: Ban) -> bool:
+        """Whether *ban* is what follows from an old tally by the rules of now."""
+        name = name_of(ban.subject)
+        due = self.oracle.has_to_be_banned(name)
+        return due and ban.until == self.oracle.may_be_banned_until(name)
+
+    def _fall(self, attempt: Try, outcome: Outcome, at: float) -> Fall:
+        """What has to follow, and what may, from *outcome*."""
+        if outcome is not Outcome.FAILED:
+            return Fall(must=False, may=False)
+        unbanned = set(self.oracle.subjects(attempt)) - self.oracle.in_force().keys()
+        due = any(map(self.oracle.is_at_limit, unbanned))
+        is_ban = self.oracle.fail(attempt, at)
+        return Fall(must=is_ban and not due, may=is_ban)
 
     def _take_evictions(self) -> None:
         if self.oracle.rules.room > SMALL_ROOM:

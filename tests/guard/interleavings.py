@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import random
-import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -112,9 +112,10 @@ async def play_for(seconds: float, first: int) -> int:
         seed = f"{first}-{played}"
         try:
             await play(seed)
-        except BaseException:
-            print(f"a difference: play({seed!r})", file=sys.stderr)  # noqa: T201 -- a script
-            raise
+        except Exception as error:
+            traceback.print_exc()
+            # As text: what the error holds may not be fit to go from process to process.
+            raise SystemExit(f"a difference: play({seed!r})") from error
         played += 1
     return played
 

@@ -155,3 +155,17 @@ async def test_a_reload_lets_nobody_in_who_stands_behind_another_in_the_same_lin
     await scene.guard.settle(ticket, Outcome.SUCCEEDED, scene.now)
     assert isinstance(await second, Ticket)
     await scene.stop()
+
+
+async def test_nobody_in_line_is_refused_for_a_ban_that_is_being_lifted() -> None:
+    scene = Scene(policy=policy("1/1h", "1/1h", prefixes=Prefixes(ipv6_bits=48)))
+    await scene.start()
+    on_grace = await scene.ticket("192.0.2.9", "grace")
+    waiting = asyncio.get_running_loop().create_task(scene.screen("2001:db8::1", "grace"))
+    await asyncio.sleep(0)
+    await scene.try_to_log_in("2001:db8::2", "ada")
+    # The operator names a part of the /48 that is banned, and means the ban.
+    await operations.lift(scene.guard, Subject(SubjectKind.ADDRESS, "2001:db8::/64"), scene.now)
+    await scene.guard.settle(on_grace, Outcome.SUCCEEDED, scene.now)
+    assert isinstance(await waiting, Ticket)
+    await scene.stop()

@@ -220,8 +220,7 @@ class Keys:
         if not keys and not bans and not in_file:
             raise _absent(table)
         self._forget(keys)
-        for subject in bans:
-            self._guard.release(subject, now)
+        self._guard.release(bans, now)
         answer = await self._deleted(
             table, now=all(key.startswith(ALLOWED_NETWORKS) for key in keys)
         )

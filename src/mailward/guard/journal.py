@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
-from mailward.rules.model import Instant
+from mailward.rules.model import Attempt, Ban, Instant, Outcome
 
 Value = str | int | float | bool | None
 
@@ -43,6 +43,15 @@ class Event(Enum):
     STORE_DEGRADED = "store.degraded"
     STORE_RECOVERED = "store.recovered"
 
+
+_OUTCOMES = MappingProxyType(
+    {
+        Outcome.FAILED: Event.AUTH_FAILED,
+        Outcome.SUCCEEDED: Event.AUTH_SUCCEEDED,
+        Outcome.UNAVAILABLE: Event.AUTH_UNAVAILABLE,
+        Outcome.EXPIRED: Event.AUTH_REFUSED,
+    }
+)
 
 # A quiet day's log is about attacks: logins that succeed are the mail server's own news.
 _LEVELS: Mapping[Event, int] = MappingProxyType(
@@ -98,6 +107,40 @@ class Journal:
         entry = Entry(event, now, known)
         _log.log(level, entry)
         self.entries.publish(entry)
+
+    def attempt(self, outcome: Outcome, attempt: Attempt, now: Instant) -> None:
+        """Record what became of *attempt*."""
+        reason = "expired" if outcome is Outcome.EXPIRED else None
+        self._write_attempt(_OUTCOMES[outcome], attempt, now, reason)
+
+    def refusal(self, attempt: Attempt, ban: Ban, now: Instant) -> None:
+        """Record that *attempt* went no further, because of *ban*."""
+        self._write_attempt(Event.AUTH_REFUSED, attempt, now, ban.subject.kind.value)
+
+    def ban(self, event: Event, ban: Ban, now: Instant) -> None:
+        """Record what happened to *ban*."""
+        self.write(
+            event,
+            now,
+            **{ban.subject.kind.value: ban.subject.name},
+            reason=ban.reason.value,
+            failures=ban.failures or None,
+            until=None if ban.until is None else utc(ban.until),
+        )
+
+    def _write_attempt(
+        self, event: Event, attempt: Attempt, now: Instant, reason: str | None
+    ) -> None:
+        self.write(
+            event,
+            now,
+            service=attempt.service,
+            listener=attempt.listener,
+            address=str(attempt.address),
+            **{attempt.kind.value: attempt.login},
+            reason=reason,
+            session=attempt.session,
+        )
 
 
 def utc(instant: Instant) -> str:

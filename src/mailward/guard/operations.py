@@ -83,7 +83,7 @@ async def ban(
     in_force = guard.impose(asked, now)
     await guard.writer.written()
     if in_force is asked:
-        guard.write_ban(Event.BAN_ADDED, asked, now)
+        guard.journal.ban(Event.BAN_ADDED, asked, now)
     return in_force
 
 
@@ -95,13 +95,9 @@ def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
 
 async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
     """Lift the ban on *subject*, or the automatic ones that cover it, and clear its tally."""
-    lifted: list[Ban] = []
-    had_failures = False
-    for target in dict.fromkeys(_targets(guard, subject, now)):
-        had_failures = bool(_count(guard, target, now)) or had_failures
-        known = guard.release(target, now)
-        if known is not None and known.covers(now):
-            lifted.append(known)
+    targets = list(dict.fromkeys(_targets(guard, subject, now)))
+    had_failures = any(_count(guard, target, now) for target in targets)
+    lifted = guard.release(targets, now)
     await guard.writer.written()
     still = guard.mirror.covering(subject, now)
     fixed = still is not None and guard.mirror.is_fixed(still.subject)
@@ -111,8 +107,7 @@ async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
     """Lift every ban of the store that has *reason*; return how many."""
     subjects = [b.subject for b in guard.mirror.kept() if b.reason is reason and b.covers(now)]
-    for subject in subjects:
-        guard.release(subject, now)
+    guard.release(subjects, now)
     await guard.writer.written()
     return len(subjects)
 

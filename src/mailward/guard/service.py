@@ -6,11 +6,11 @@ calls passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailward.guard.drops import Drops
-from mailward.guard.journal import Event, Journal, utc
+from mailward.guard.journal import Event, Journal
 from mailward.guard.mirror import Mirror
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
@@ -39,13 +39,6 @@ from mailward.stores.port import (
 
 MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
 
-_EVENTS = {
-    Outcome.FAILED: Event.AUTH_FAILED,
-    Outcome.SUCCEEDED: Event.AUTH_SUCCEEDED,
-    Outcome.UNAVAILABLE: Event.AUTH_UNAVAILABLE,
-    Outcome.EXPIRED: Event.AUTH_REFUSED,
-}
-
 
 class Guard:
     """Counts, judges and bans for every door of this node.
@@ -72,10 +65,13 @@ class Guard:
 
     # -- the three questions of a door ---------------------------------------------------------
 
-    def admit(self, address: Address, now: Instant) -> Ban | None:
-        """The ban that forbids *address* (folded) to connect, or ``None``: serve it."""
+    def admit(self, address: Address, now: Instant, *, is_direct: bool = False) -> Ban | None:
+        """The ban that forbids *address* (folded) to connect, or ``None``: serve it.
+
+        *is_direct*: the connection itself comes from there; else somebody has named it.
+        """
         ban = self.mirror.covering_address(address, now)
-        if ban is None or self.policy.allows(address) is not None:
+        if ban is None or self.policy.exempts(address, is_direct=is_direct):
             return None
         return ban
 
@@ -138,15 +134,19 @@ class Guard:
         self._advance(self.reservations.lines(), now)
         return ban
 
-    def release(self, subject: Subject, now: Instant) -> Ban | None:
-        """Lift the store's ban on exactly *subject* and clear its tally."""
-        self.end(subject, now)
-        ban = self.mirror.remove(subject, now)
-        self.clear(subject, now)
+    def release(self, subjects: Iterable[Subject], now: Instant) -> list[Ban]:
+        """Lift the store's bans on exactly *subjects*, clear their tallies, return the bans."""
+        lifted = []
+        for subject in subjects:
+            self.end(subject, now)
+            ban = self.mirror.remove(subject, now)
+            self.clear(subject, now)
+            if ban is not None:
+                lifted.append(ban)
+                self.journal.ban(Event.BAN_LIFTED, ban, now)
+        # Not before: nobody who waits is refused for a ban that is about to go.
         self._advance(self.reservations.lines(), now)
-        if ban is not None:
-            self.write_ban(Event.BAN_LIFTED, ban, now)
-        return ban
+        return lifted
 
     def clear(self, subject: Subject, now: Instant) -> None:
         """Forget the failures of *subject*, also those in the store that are out of the window."""
@@ -168,13 +168,13 @@ class Guard:
                 case Banish(bans):
                     renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
                     self.mirror.put(renewed, now)
-                    self.write_ban(Event.BAN_RENEWED, renewed, now)
+                    self.journal.ban(Event.BAN_RENEWED, renewed, now)
                     return
                 case Tolerate():
                     pass
         else:
             self.clear(subject, now)
-        self.write_ban(Event.BAN_EXPIRED, ban, now)
+        self.journal.ban(Event.BAN_EXPIRED, ban, now)
 
     # -- the whole -----------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Guard:
                 return None
             case Banish(bans):
                 self.mirror.put(bans[0], now)
-                self.write_ban(Event.BAN_ADDED, bans[0], now)
+                self.journal.ban(Event.BAN_ADDED, bans[0], now)
                 return bans[0]
 
     def advance_all(self, now: Instant) -> None:
@@ -263,12 +263,12 @@ class Guard:
         return self.reservations.take(attempt, subjects)
 
     def _ban_on(self, attempt: Attempt, now: Instant) -> Ban | None:
-        ban = self.admit(attempt.address, now)
+        ban = self.admit(attempt.address, now, is_direct=attempt.is_direct)
         named = attempt.named
         return self.mirror.covering(named, now) if ban is None and named is not None else ban
 
     def _refused(self, attempt: Attempt, ban: Ban, now: Instant) -> Refused:
-        self._write_attempt(Event.AUTH_REFUSED, attempt, now, reason=ban.subject.kind.value)
+        self.journal.refusal(attempt, ban, now)
         return Refused(ban)
 
     def _give_up(self, ticket: Ticket) -> None:
@@ -280,8 +280,7 @@ class Guard:
 
     def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         subjects = self.policy.subjects(attempt)
-        reason = "expired" if outcome is Outcome.EXPIRED else None
-        self._write_attempt(_EVENTS[outcome], attempt, now, reason)
+        self.journal.attempt(outcome, attempt, now)
         match outcome:
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
@@ -354,7 +353,7 @@ class Guard:
                 for ban in bans:
                     await self._describe(ban, now)
                     event = Event.BAN_ADDED if ban.since == now else Event.BAN_RENEWED
-                    self.write_ban(event, ban, now)
+                    self.journal.ban(event, ban, now)
 
     async def _describe(self, ban: Ban, now: Instant) -> None:
         """Let *ban* remember where its failures came from."""
@@ -375,29 +374,4 @@ class Guard:
         return (
             ban.reason is Reason.AUTHENTICATION
             and self.policy.term(ban.subject.kind) is Term.UNTIL_WINDOW_EMPTIES
-        )
-
-    def _write_attempt(
-        self, event: Event, attempt: Attempt, now: Instant, reason: str | None = None
-    ) -> None:
-        self.journal.write(
-            event,
-            now,
-            service=attempt.service,
-            listener=attempt.listener,
-            address=str(attempt.address),
-            **{attempt.kind.value: attempt.login},
-            reason=reason,
-            session=attempt.session,
-        )
-
-    def write_ban(self, event: Event, ban: Ban, now: Instant) -> None:
-        """Tell the journal what happened to *ban*."""
-        self.journal.write(
-            event,
-            now,
-            **{ban.subject.kind.value: ban.subject.name},
-            reason=ban.reason.value,
-            failures=ban.failures or None,
-            until=None if ban.until is None else utc(ban.until),
         )

@@ -79,8 +79,9 @@ class Attempt:
 
     *address* is folded already (:meth:`mailward.rules.addresses.Prefixes.fold`); *login* is
     ``None`` where the credentials name nobody (a bearer token that cannot be read). *kind* says
-    whose name that is: an account's, or an operator's. *listener* and *session* are for whoever
-    reads the log.
+    whose name that is: an account's, or an operator's. *is_direct*: the connection itself comes
+    from *address*; else somebody who is believed has named it. *listener* and *session* are for
+    whoever reads the log.
     """
 
     address: Address
@@ -89,6 +90,7 @@ class Attempt:
     listener: str = ""
     session: str = ""
     kind: Literal[SubjectKind.LOGIN, SubjectKind.OPERATOR] = SubjectKind.LOGIN
+    is_direct: bool = False
 
     @property
     def named(self) -> Subject | None:

@@ -41,7 +41,8 @@ class Policy:
     """What counts, how much of it, and what follows.
 
     A limit of ``None`` means: nothing of that kind is counted or banned. *blocked* are the bans
-    that the configuration file spells out; *allowed* maps each allowed network to itself.
+    that the configuration file spells out; *allowed* and *trusted* map each network that is to
+    itself. Whoever is trusted is believed who its clients are.
     """
 
     address_limit: Limit | None = DEFAULT_LIMIT
@@ -52,6 +53,7 @@ class Policy:
     prefixes: Prefixes = field(default_factory=Prefixes)
     naming: Naming = field(default_factory=Naming)
     allowed: NetworkTable[Network] = field(default_factory=NetworkTable)
+    trusted: NetworkTable[Network] = field(default_factory=NetworkTable)
     blocked: tuple[Ban, ...] = ()
     max_tracked: int = DEFAULT_MAX_TRACKED
 
@@ -73,6 +75,17 @@ class Policy:
         """The allowed network that holds *address*, if there is one."""
         return next(self.allowed.covering(address), None)
 
+    def trusts(self, address: Address) -> bool:
+        """Whether a peer at *address* (folded) is believed who its client is."""
+        return next(self.trusted.covering(address), None) is not None
+
+    def exempts(self, address: Address, *, is_direct: bool) -> bool:
+        """Whether *address* is never counted, never dropped and never one too many.
+
+        A trusted peer is so itself, but nobody it speaks for, even if that one has its address.
+        """
+        return self.allows(address) is not None or (is_direct and self.trusts(address))
+
     def allows_all_of(self, subject: Subject) -> Network | None:
         """The allowed network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
@@ -82,10 +95,11 @@ class Policy:
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.
 
-        An allowed address is never counted; a name is, wherever the attempt comes from.
+        An exempt address is never counted; a name is, wherever the attempt comes from.
         """
         subjects: tuple[Subject, ...] = ()
-        if self.address_limit is not None and self.allows(attempt.address) is None:
+        is_exempt = self.exempts(attempt.address, is_direct=attempt.is_direct)
+        if self.address_limit is not None and not is_exempt:
             subjects = (self.prefixes.subject(attempt.address),)
         named = attempt.named
         if named is not None and self.limit(named.kind) is not None:

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
 
-.PHONY: setup setup-dev run demo-servers test check unit fuzz interleavings fmt test-all lock clean
+.PHONY: setup setup-dev run demo-servers test check unit fuzz interleavings fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
 
@@ -70,5 +70,22 @@ lock:
 	@for name in build run dev; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
 
+# As root: the command, its man page, completion for shells, and a service for systemd.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+install:
+	@$(PYTHON) -c '$(MINIMUM)'
+	@sh packaging/install.sh "$(PYTHON)" "$(PREFIX)" "$(DESTDIR)"
+
+uninstall:
+	@sh packaging/uninstall.sh "$(PREFIX)" "$(DESTDIR)"
+
+man: build/mailward.1
+
+build/mailward.1: $(VENV)/.run-ready src/mailward/app/cli/grammar.py src/mailward/app/cli/printed/manual.py
+	@mkdir -p build
+	$(BIN)/python -m mailward.app.cli.printed.manual > $@
+
 clean:
-	rm -rf .venv .venv-3.1? .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-3.1? .run build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

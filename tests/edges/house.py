@@ -7,7 +7,7 @@ import contextlib
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -40,7 +40,11 @@ from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.stores.memory import MemoryStore
 
 NOON = Instant(1_790_000_000.0)
-HOSTS = {Protocol.IMAP: "127.0.0.1", Protocol.SUBMISSION: "127.0.0.2"}
+HOSTS = {
+    Protocol.IMAP: "127.0.0.1",
+    Protocol.SUBMISSION: "127.0.0.2",
+    Protocol.MANAGESIEVE: "127.0.0.3",
+}
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -53,7 +57,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class MailServer:
-    """An IMAP and submission server of one password, that can be told to misbehave.
+    """A mail server of one password for all protocols, that can be told to misbehave.
 
     *guesses* are the logins it was asked for.
     """
@@ -96,6 +100,20 @@ class MailServer:
                     writer.write(b"535 5.7.8 no\r\n")
                 case _:
                     writer.write(b"250 ok\r\n")
+
+    async def managesieve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        capabilities = b'"IMPLEMENTATION" "test"\r\n"SIEVE" "fileinto"\r\n"SASL" "PLAIN"\r\n'
+        writer.write(capabilities + b'OK "ready"\r\n')
+        while line := await reader.readline():
+            match line.split():
+                case [b"AUTHENTICATE", _, message] if await self._is_right(message.strip(b'"')):
+                    writer.write(b'OK "Logged in."\r\n')
+                    await self._echo(reader, writer)
+                    return
+                case [b"AUTHENTICATE", *_]:
+                    writer.write(b'NO "no"\r\n')
+                case _:
+                    writer.write(b"OK\r\n")
 
     async def _is_right(self, message: bytes) -> bool:
         _, login, password = parts_of_plain(message)
@@ -171,6 +189,22 @@ class Premises:
             return line
         return b""
 
+    async def managesieve_login(
+        self, login: str, password: str, source: str = "127.0.0.1"
+    ) -> bytes:
+        """The answer to one AUTHENTICATE, or empty where the connection ended without one."""
+        with contextlib.suppress(ConnectionError):
+            reader, writer = await self.connect(Protocol.MANAGESIEVE, source)
+            message = b64encode(f"\0{login}\0{password}".encode())
+            writer.write(b'AUTHENTICATE "PLAIN" "%b"\r\n' % message)
+            while line := await reader.readline():
+                if line.startswith(b"OK"):
+                    break
+            answer = await reader.readline()
+            writer.close()
+            return answer
+        return b""
+
 
 def limits(**changed: int) -> DoorLimits:
     usual = {
@@ -233,7 +267,7 @@ def configuration(
 
 
 @asynccontextmanager
-async def open_house(
+async def open_house(  # noqa: PLR0913 -- a house has many parts
     rules: Policy | None = None,
     doors: DoorLimits | None = None,
     connect_ms: int = 2_000,
@@ -242,10 +276,13 @@ async def open_house(
     certificates: Mapping[str, ServerCertificate] = MappingProxyType({}),
     behind: Callable[[UpstreamSettings], UpstreamSettings] = lambda usual: usual,
     offers: Mapping[Protocol, Sequence[str]] = MappingProxyType({}),
+    *,
+    before: Callable[[Listener], Listener] = lambda usual: usual,
 ) -> AsyncIterator[Premises]:
     """Everything, from the mail server to the doors; ended and checked for leaks afterwards.
 
     *behind* changes how the mail server is come by; *offers* is what is known of it already.
+    *before* changes the listeners.
     """
     server = MailServer()
     serving = {
@@ -253,11 +290,15 @@ async def open_house(
         Protocol.SUBMISSION: await asyncio.start_server(
             server.serve(server.submission), "127.0.0.1", 0
         ),
+        Protocol.MANAGESIEVE: await asyncio.start_server(
+            server.serve(server.managesieve), "127.0.0.1", 0
+        ),
     }
     ports = {p: s.sockets[0].getsockname()[1] for p, s in serving.items()}
     settings = configuration(
         ports, rules or policy("3/1h"), doors or limits(), connect_ms, answer_ms, tls
     )
+    settings = replace(settings, listeners=tuple(map(before, settings.listeners)))
     now = [NOON]
     store = MemoryStore()
     guard = Guard(store, settings.policy, Journal(), await store.load(), now[0])

@@ -17,6 +17,7 @@ MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-1", "OAUTHBEARER", "XOAUTH2")
 OFFERS = {
     Protocol.IMAP: ("IMAP4rev1", "SASL-IR", *(f"AUTH={name}" for name in MECHANISMS)),
     Protocol.SUBMISSION: (f"AUTH {' '.join(MECHANISMS)}",),
+    Protocol.MANAGESIEVE: ("SIEVE fileinto", f"SASL {' '.join(MECHANISMS)}"),
 }
 Ask = Callable[[bytes], Awaitable[bytes]]
 
@@ -56,6 +57,24 @@ class Directory:
             writer.write(await reader.readline())
         else:
             writer.write(b"535 5.7.8 no\r\n")
+
+    async def managesieve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f'"SIEVE" "fileinto"\r\n"SASL" "{" ".join(MECHANISMS)}"\r\nOK\r\n'.encode())
+        _, mechanism, initial = (await reader.readline()).replace(b'"', b"").split()
+        asking, proof = _asking(reader, writer, b'"', b'"'), b""
+
+        async def ask(challenge: bytes) -> bytes:
+            nonlocal proof
+            if not challenge.startswith(b"v="):
+                return await asking(challenge)
+            proof = b64encode(challenge)
+            return b""
+
+        if await self._judge(mechanism.decode(), initial, ask):
+            writer.write(b'OK (SASL "%b") "in"\r\n' % proof if proof else b"OK\r\n")
+            writer.write(await reader.readline())
+        else:
+            writer.write(b'NO "no"\r\n')
 
     async def _judge(self, mechanism: str, initial: bytes, ask: Ask) -> bool:
         self.connections += 1
@@ -98,13 +117,15 @@ class Directory:
         return False
 
 
-def _asking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, prompt: bytes) -> Ask:
+def _asking(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: bytes, behind: bytes = b""
+) -> Ask:
     async def ask(challenge: bytes) -> bytes:
-        writer.write(prompt + b64encode(challenge) + b"\r\n")
+        writer.write(before + b64encode(challenge) + behind + b"\r\n")
         line = await reader.readline()
         if not line:
             raise ConnectionError
-        return b64decode(line)
+        return b64decode(line.strip(b'"\r\n'))
 
     return ask
 
@@ -126,13 +147,25 @@ class Caller:
 
     async def begin(self, mechanism: str, message: str) -> bytes:
         """Offer the first *message* and hear what is said to it."""
-        command = "a AUTHENTICATE" if self.protocol is Protocol.IMAP else "AUTH"
-        return await self.say(
-            f"{command} {mechanism} {b64encode(message.encode()).decode()}".encode()
-        )
+        first = b64encode(message.encode()).decode()
+        match self.protocol:
+            case Protocol.IMAP:
+                return await self.say(f"a AUTHENTICATE {mechanism} {first}".encode())
+            case Protocol.SUBMISSION:
+                return await self.say(f"AUTH {mechanism} {first}".encode())
+            case Protocol.MANAGESIEVE:
+                return await self.say(f'AUTHENTICATE "{mechanism}" "{first}"'.encode())
+
+    async def respond(self, octets: bytes) -> bytes:
+        """Send *octets* as they are in answer to a challenge, and hear one line."""
+        return await self.say(b'"%b"' % octets if self._quotes else octets)
 
     async def answer(self, message: str) -> bytes:
-        return await self.say(b64encode(message.encode()))
+        return await self.respond(b64encode(message.encode()))
+
+    @property
+    def _quotes(self) -> bool:
+        return self.protocol is Protocol.MANAGESIEVE
 
     async def scram(self, login: str, password: str, mechanism: str = "SCRAM-SHA-256") -> bytes:
         """A whole exchange; what is said at its end."""
@@ -142,10 +175,10 @@ class Caller:
             return heard
         client.set_server_first(text(heard))
         heard = await self.answer(client.get_client_final())
-        if not is_challenge(heard):
+        if not is_challenge(heard) and b"(SASL " not in heard:
             return heard
         client.set_server_final(text(heard))  # raises where the server does not prove itself
-        return await self.answer("")
+        return await self.answer("") if is_challenge(heard) else heard
 
     async def bearer(self, login: str, token: str) -> bytes:
         return await self.begin("XOAUTH2", f"user={login}\1auth=Bearer {token}\1\1")
@@ -155,7 +188,9 @@ async def call(house: Premises, protocol: Protocol, source: str = "127.0.0.1") -
     """Come to a door and let it say its capabilities."""
     reader, writer = await house.connect(protocol, source)
     caller = Caller(protocol, reader, writer)
-    await reader.readline()
+    greeting = await reader.readline()
+    while protocol is Protocol.MANAGESIEVE and not greeting.startswith(b"OK"):
+        greeting = await reader.readline()
     if protocol is Protocol.SUBMISSION:
         writer.write(b"EHLO c.test\r\n")
         while not (await reader.readline()).startswith(b"250 "):
@@ -164,20 +199,26 @@ async def call(house: Premises, protocol: Protocol, source: str = "127.0.0.1") -
 
 
 def is_challenge(line: bytes) -> bool:
-    return line.startswith((b"+ ", b"334 "))
+    return line.startswith((b"+ ", b"334 ", b'"'))
 
 
 def text(challenge: bytes) -> str:
-    return b64decode(challenge.split(b" ", 1)[1]).decode()
+    """The server's message in a challenge, or beside ManageSieve's OK."""
+    _, quote, quoted = challenge.partition(b'"')
+    return b64decode(quoted.split(b'"')[0] if quote else challenge.split(b" ", 1)[1]).decode()
 
 
 def is_in(line: bytes) -> bool:
-    return line.startswith((b"a OK", b"235"))
+    return line.startswith((b"a OK", b"235", b"OK"))
 
 
 def is_wrong(line: bytes) -> bool:
-    return line.startswith((b"a NO [AUTHENTICATIONFAILED]", b"535"))
+    return line.startswith((b"a NO [AUTHENTICATIONFAILED]", b"535", b'NO "Authentication failed"'))
 
 
 def is_later(line: bytes) -> bool:
-    return line.startswith((b"a NO [UNAVAILABLE]", b"454"))
+    return line.startswith((b"a NO [UNAVAILABLE]", b"454", b"NO (TRYLATER)"))
+
+
+def is_malformed(line: bytes) -> bool:
+    return line.startswith((b"a BAD", b"501", b'NO "')) and not is_wrong(line)

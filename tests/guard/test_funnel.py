@@ -28,11 +28,15 @@ def crowd(funnel: Funnel, logins: int, address: str = PROXY, now: Instant = NOON
         funnel.note(address, f"user{number}", now)
 
 
-def allowing(*networks: str) -> Policy:
+def table(*networks: str) -> NetworkTable[Network]:
     table: NetworkTable[Network] = NetworkTable()
     for network in map(parse_network, networks):
         table.put(network, network)
-    return Policy(allowed=table)
+    return table
+
+
+def allowing(*networks: str) -> Policy:
+    return Policy(allowed=table(*networks))
 
 
 def test_one_address_with_most_of_the_logins_is_found() -> None:
@@ -42,6 +46,7 @@ def test_one_address_with_most_of_the_logins_is_found() -> None:
         funnel.note(f"198.51.100.{number}", "ada", NOON)
     one = funnel.found(Policy(), NOON)
     assert one == OneSource(PROXY, 80, 100)
+    assert f"Add server.proxy.trusted-networks.{PROXY} and let it send PROXY headers" in str(one)
     assert f"add server.security.allowed-networks.{PROXY}" in str(one)
     funnel.note("198.51.100.99", "ada", NOON)
     assert funnel.found(Policy(), NOON) is None
@@ -64,6 +69,15 @@ def test_an_address_that_is_allowed_is_meant() -> None:
     crowd(funnel, MIN_LOGINS)
     assert funnel.found(allowing("192.0.2.0/24"), NOON) is None
     assert funnel.found(allowing("198.51.100.0/24"), NOON) is not None
+
+
+def test_a_trusted_one_is_told_to_say_whose_logins_they_are() -> None:
+    funnel = Funnel()
+    crowd(funnel, MIN_LOGINS)
+    one = funnel.found(Policy(trusted=table("192.0.2.0/24")), NOON)
+    assert one == OneSource(PROXY, MIN_LOGINS, MIN_LOGINS, is_trusted=True)
+    assert "does not tell whose they are though it is trusted" in str(one)
+    assert "trusted-networks" not in str(one)
 
 
 def test_it_is_told_once_an_hour_while_it_lasts() -> None:

@@ -6,6 +6,7 @@ Each is bounded in time. Any address of 127.0.0.0/8 can be the one they come fro
 from __future__ import annotations
 
 import imaplib
+import re
 import smtplib
 import socket
 import subprocess
@@ -25,6 +26,7 @@ _TOOL_SECONDS = 100
 class Service(Enum):
     IMAP = "imap"
     SUBMISSION = "submission"
+    MANAGESIEVE = "managesieve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def guess(
             return _guess_imap(door, login, password, source, timeout_seconds)
         case Service.SUBMISSION:
             return _guess_submission(door, login, password, source, timeout_seconds)
+        case Service.MANAGESIEVE:
+            return _guess_sieve(door, login, password, source, timeout_seconds)
 
 
 def guess_together(guesses: Iterable[Callable[[], Told]], *, at_once: int) -> list[Told]:
@@ -150,6 +154,52 @@ def _told_by_smtp(code: int, text: bytes | str) -> Told:
         raise UnexpectedAnswerError(f"{code} {words}") from None
 
 
+_SIEVE_ANSWERS = {
+    b"NO": Told.WRONG,
+    b"NO (TRYLATER)": Told.LATER,
+    b"BYE": Told.BYE,
+    b"BYE (TRYLATER)": Told.BYE,
+    b"OK": Told.OK,
+}
+_SIEVE_ANSWER = re.compile(rb"(?:OK|NO|BYE)(?: \([^)]*\))?")
+
+
+def _guess_sieve(door: Door, login: str, password: str, source: str | None, timeout: float) -> Told:
+    """No library binds the address that its connection comes from: this one speaks by itself."""
+    with Line(door, source=source, timeout=timeout) as line:
+        answer = sieve_answer(line)
+        if answer.startswith(b"OK"):
+            line.say(b'AUTHENTICATE "PLAIN" "' + plain(login, password) + b'"\r\n')
+            answer = sieve_answer(line)
+            if answer.startswith(b"OK"):
+                line.say(b"LOGOUT\r\n")
+                line.hear_all()
+                return Told.OK
+    if not answer:
+        return Told.DROPPED
+    try:
+        return _SIEVE_ANSWERS[_sieve_code(answer)]
+    except KeyError:
+        raise UnexpectedAnswerError(repr(answer)) from None
+
+
+def sieve_answer(line: Line) -> bytes:
+    """The line that ends a response (RFC 5804 section 1.2); empty where there comes none."""
+    while (heard := line.hear()) and not heard.startswith((b"OK", b"NO", b"BYE")):
+        pass
+    return heard
+
+
+def _sieve_code(answer: bytes) -> bytes:
+    """What kind of answer it is, and its code.
+
+    >>> _sieve_code(b'NO (TRYLATER) "Later"\\r\\n'), _sieve_code(b'NO "Wrong"\\r\\n')
+    (b'NO (TRYLATER)', b'NO')
+    """
+    found = _SIEVE_ANSWER.match(answer)
+    return found[0] if found else answer
+
+
 def _from(source: str | None) -> tuple[str, int] | None:
     return None if source is None else (source, 0)
 
@@ -187,16 +237,18 @@ class Line:
     def hear(self, mark: bytes = b"\r\n") -> bytes:
         """All up to and including *mark*; or less, where the other side closes before."""
         while mark not in self._heard:
-            try:
-                more = b"" if self._is_closed else self._socket.recv(65_536)
-            except ConnectionError:
-                more = b""
-            if not more:
+            if not self._more():
                 said, self._heard = self._heard, b""
                 return said
-            self._heard += more
         said, _, self._heard = self._heard.partition(mark)
         return said + mark
+
+    def take(self) -> bytes:
+        """What came, at least something; nothing where the other side has closed."""
+        if not self._heard:
+            self._more()
+        taken, self._heard = self._heard, b""
+        return taken
 
     def hear_all(self) -> bytes:
         """All until the other side closes."""
@@ -204,6 +256,15 @@ class Line:
         while part := self.hear():
             parts.append(part)
         return b"".join(parts)
+
+    def _more(self) -> bool:
+        """Wait for more, and say whether there is any."""
+        try:
+            more = b"" if self._is_closed else self._socket.recv(65_536)
+        except ConnectionError:
+            more = b""
+        self._heard += more
+        return bool(more)
 
 
 def plain(login: str, password: str) -> bytes:
@@ -218,6 +279,8 @@ def offer(door: Door, login: str, password: str) -> bytes:
             return f"a LOGIN {login} {password}\r\n".encode()
         case Service.SUBMISSION:
             return b"EHLO client.test\r\nAUTH PLAIN " + plain(login, password) + b"\r\n"
+        case Service.MANAGESIEVE:
+            return b'AUTHENTICATE "PLAIN" "' + plain(login, password) + b'"\r\n'
 
 
 def hydra(

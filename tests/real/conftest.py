@@ -9,6 +9,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.real.cyrus import Cyrus
+from tests.real.cyrus_root import cyrus_root
 from tests.real.daemon import Mailward
 from tests.real.processes import private_folder
 from tests.real.servers import Dovecot, Postfix, running
@@ -34,6 +36,21 @@ def servers() -> Iterator[tuple[Dovecot, Postfix]]:
             yield dovecot, postfix
 
 
+@pytest.fixture(scope="session")
+def the_cyrus() -> Iterator[Cyrus]:
+    with cyrus_root() as root:
+        cyrus = Cyrus(root, ACCOUNTS)
+        with running(cyrus):
+            yield cyrus
+
+
+@pytest.fixture
+def cyrus(the_cyrus: Cyrus) -> Cyrus:
+    """The Cyrus of all tests, with an empty log."""
+    the_cyrus.forget_log()
+    return the_cyrus
+
+
 @pytest.fixture
 def dovecot(servers: tuple[Dovecot, Postfix]) -> Dovecot:
     """The Dovecot of all tests, with no guess in its log yet."""
@@ -49,7 +66,10 @@ def postfix(servers: tuple[Dovecot, Postfix]) -> Postfix:
 
 
 class StartMailward(Protocol):
-    """Starts a mailward with these lines under [server.security], before these backends."""
+    """Starts a mailward with these lines under [server.security], before these backends.
+
+    *more* are tables behind those that it has anyway.
+    """
 
     def __call__(
         self,
@@ -57,7 +77,9 @@ class StartMailward(Protocol):
         *,
         imap: int | None = None,
         submission: int | None = None,
+        pigeonhole: int | None = None,
         backend: str = "",
+        more: str = "",
         running: bool = True,
         has_servers: bool = True,
     ) -> Mailward: ...
@@ -73,7 +95,9 @@ def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[Start
         *,
         imap: int | None = None,
         submission: int | None = None,
+        pigeonhole: int | None = None,
         backend: str = "",
+        more: str = "",
         running: bool = True,
         has_servers: bool = True,
     ) -> Mailward:
@@ -82,7 +106,9 @@ def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[Start
             security=security,
             dovecot=imap or dovecot.haproxy_port,
             postfix=submission or postfix.haproxy_port,
+            pigeonhole=pigeonhole,
             backend=backend,
+            more=more,
         )
         wards.append(ward)
         if running:

@@ -54,15 +54,40 @@ client-address = "proxy-v2"
 [log]
 level = "debug"
 """
+_MANAGESIEVE = """
+[server.listener.managesieve]
+protocol = "managesieve"
+bind = ["127.0.0.1:{managesieve}", "[::1]:{managesieve}"]
+backend = "pigeonhole"
+
+[backend.pigeonhole]
+address = "127.0.0.1:{pigeonhole}"
+client-address = "proxy-v2"
+{backend}
+"""
 
 
 class Mailward:
-    """One daemon with a door for IMAP and one for submission, and all that it ever said."""
+    """One daemon with a door for IMAP and one for submission, and all that it ever said.
+
+    Where there is a *pigeonhole* there is a door for ManageSieve, too.
+    """
 
     def __init__(
-        self, folder: Path, *, security: str, dovecot: int, postfix: int, backend: str = ""
+        self,
+        folder: Path,
+        *,
+        security: str,
+        dovecot: int,
+        postfix: int,
+        pigeonhole: int | None = None,
+        backend: str = "",
+        more: str = "",
     ) -> None:
-        """Write its configuration; *security* and *backend* are lines of those tables."""
+        """Write its configuration.
+
+        *security* and *backend* are lines of those tables, *more* are tables behind all others.
+        """
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
@@ -72,8 +97,11 @@ class Mailward:
         self._log.touch()
         self._child: Child | None = None
         self._backends = {Service.IMAP: dovecot, Service.SUBMISSION: postfix}
+        if pigeonhole is not None:
+            self._backends[Service.MANAGESIEVE] = pigeonhole
         self._ports = {service: free_port() for service in Service}
         self._backend = backend
+        self._more = more
         self.configure(security)
 
     @property
@@ -85,8 +113,12 @@ class Mailward:
         return Door(Service.SUBMISSION, self._ports[Service.SUBMISSION])
 
     @property
-    def doors(self) -> tuple[Door, Door]:
-        return self.imap, self.submission
+    def managesieve(self) -> Door:
+        return Door(Service.MANAGESIEVE, self._ports[Service.MANAGESIEVE])
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        return tuple(Door(service, self._ports[service]) for service in self._backends)
 
     @property
     def socket(self) -> Path:
@@ -98,16 +130,21 @@ class Mailward:
 
     def configure(self, security: str) -> None:
         """Write the configuration anew; a running daemon knows nothing of it yet."""
-        self.configuration.write_text(
-            _CONFIGURATION.format(
-                security=security,
-                backend=self._backend,
-                imap=self._ports[Service.IMAP],
-                submission=self._ports[Service.SUBMISSION],
-                dovecot=self._backends[Service.IMAP],
-                postfix=self._backends[Service.SUBMISSION],
-            )
+        text = _CONFIGURATION.format(
+            security=security,
+            backend=self._backend,
+            imap=self._ports[Service.IMAP],
+            submission=self._ports[Service.SUBMISSION],
+            dovecot=self._backends[Service.IMAP],
+            postfix=self._backends[Service.SUBMISSION],
         )
+        if Service.MANAGESIEVE in self._backends:
+            text += _MANAGESIEVE.format(
+                backend=self._backend,
+                managesieve=self._ports[Service.MANAGESIEVE],
+                pigeonhole=self._backends[Service.MANAGESIEVE],
+            )
+        self.configuration.write_text(text + self._more)
 
     # -- the process ------------------------------------------------------------------------
 
@@ -174,7 +211,12 @@ class Mailward:
             imap = "IDLE" in client.capabilities
         with smtplib.SMTP(self.submission.host, self.submission.port, "ready.test", 10) as line:
             line.ehlo()
-            return imap and line.has_extn("size")
+            if not (imap and line.has_extn("size")):
+                return False
+        if not self._more and Service.MANAGESIEVE not in self._backends:
+            return True
+        _, status = self.ask("GET", "/api/status")
+        return all(door["state"] == "ok" for door in json.loads(status)["doors"])
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))

@@ -20,6 +20,8 @@ Seen = TypeVar("Seen")
 
 # Below the range from which clients get their ports: none of them takes a server's.
 _PORTS = range(20_000, 32_000)
+_MOST_TRIED_PORTS = 1_000
+_taken: set[int] = set()
 _POLL_SECONDS = 0.02
 
 
@@ -47,13 +49,14 @@ def let_pass(seconds: float) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, neither on 127.0.0.1 nor on ::1."""
-    for port in random.sample(_PORTS, len(_PORTS)):
+    """A port that nobody listens on, neither on 127.0.0.1 nor on ::1, and that nobody else got."""
+    for port in random.sample([port for port in _PORTS if port not in _taken], _MOST_TRIED_PORTS):
         with (
             contextlib.suppress(OSError),
             socket.create_server(("127.0.0.1", port)),
             socket.create_server(("::1", port), family=socket.AF_INET6),
         ):
+            _taken.add(port)
             return port
     raise ServerError("no port is free")
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Protocol
 
 from tests.real.attack import Door, Service, Told, guess
 from tests.real.processes import Child, ServerError, answers, eventually, free_port
@@ -31,7 +32,7 @@ base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/dovecot.log
 listen = 127.0.0.1
-protocols = imap
+protocols = imap sieve
 ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain login
@@ -63,6 +64,21 @@ service imap-login {{
     port = {haproxy_port}
     haproxy = yes
   }}
+}}
+service managesieve-login {{
+  service_count = 0
+  process_min_avail = 1
+  client_limit = 5000
+  inet_listener sieve {{
+    port = {sieve_port}
+  }}
+  inet_listener sieve_haproxy {{
+    port = {sieve_haproxy_port}
+    haproxy = yes
+  }}
+}}
+plugin {{
+  sieve = file:{folder}/mail/%u/sieve;active={folder}/mail/%u/active.sieve
 }}
 service auth {{
   client_limit = 10000
@@ -98,7 +114,10 @@ class Guess:
 
 
 class Dovecot:
-    """IMAP on two ports (with and without a PROXY header), and SASL for a :class:`Postfix`."""
+    """IMAP and ManageSieve, and SASL for a :class:`Postfix`.
+
+    Each service has two ports: with and without a PROXY header.
+    """
 
     def __init__(
         self,
@@ -113,6 +132,8 @@ class Dovecot:
         self.folder = folder / "dovecot"
         self.port = free_port()
         self.haproxy_port = haproxy_port or free_port()
+        self.sieve_port = free_port()
+        self.sieve_haproxy_port = free_port()
         self.sasl_socket = self.folder / "run" / "sasl-for-postfix"
         self._log = self.folder / "dovecot.log"
         self._penalty = penalty
@@ -132,6 +153,8 @@ class Dovecot:
             folder=self.folder,
             imap_port=self.port,
             haproxy_port=self.haproxy_port,
+            sieve_port=self.sieve_port,
+            sieve_haproxy_port=self.sieve_haproxy_port,
             sasl=self.sasl_socket.name,
         )
         settings += (_STOCK_PENALTY if self._penalty else _NO_PENALTY) + self._more
@@ -142,12 +165,13 @@ class Dovecot:
         # A socket left from a start before makes its auth process restart for ever.
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         child = Child(
-            [_program("dovecot"), "-F", "-c", self.folder / "dovecot.conf"],
+            [program("dovecot"), "-F", "-c", self.folder / "dovecot.conf"],
             output=self.folder / "output",
             folder=self.folder,
         )
         self._child = child
-        child.wait_until(lambda: answers(self.port) and answers(self.haproxy_port))
+        ports = (self.port, self.haproxy_port, self.sieve_port, self.sieve_haproxy_port)
+        child.wait_until(lambda: all(answers(port) for port in ports))
 
     def stop(self) -> None:
         if self._child is not None:
@@ -278,7 +302,7 @@ class Postfix:
         etc = self.folder / "etc"
         # Makes the folders of the spool, each with the owner that it needs.
         subprocess.run(
-            [_program("postfix"), "-c", etc, "check"], check=True, stderr=subprocess.DEVNULL
+            [program("postfix"), "-c", etc, "check"], check=True, stderr=subprocess.DEVNULL
         )
         child = Child(
             [self._programs / "master", "-s", "-c", etc],
@@ -304,8 +328,18 @@ class Postfix:
             return log.read().decode(errors="replace")
 
 
+class Server(Protocol):
+    """What can be started and stopped."""
+
+    def start(self) -> None:
+        """Return once it answers."""
+
+    def stop(self) -> None:
+        """Leave nothing behind, however far the start came."""
+
+
 @contextmanager
-def running(*servers: Dovecot | Postfix) -> Iterator[None]:
+def running(*servers: Server) -> Iterator[None]:
     """Start *servers* in this order; afterwards none of them runs, whatever happened."""
     with ExitStack() as stack:
         for server in servers:
@@ -321,7 +355,7 @@ def _postfix_programs() -> Path:
     raise ServerError("Postfix is not installed; run tests/real/install.sh as root")
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """Where *name* is; the folder of system programs is on no user's path."""
     found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
     if found is None:

@@ -89,6 +89,8 @@ class Servers:
                 plain = (self.dovecot.port, self.dovecot.haproxy_port)
             case Service.SUBMISSION:
                 plain = (self.postfix.port, self.postfix.haproxy_port)
+            case Service.MANAGESIEVE:
+                plain = (self.dovecot.sieve_port, self.dovecot.sieve_haproxy_port)
         ports = self.tls[service] if way.tls == "implicit" else plain
         return ports[way.told.startswith("proxy-")]
 
@@ -97,11 +99,12 @@ class Servers:
 def servers() -> Iterator[Servers]:
     authority = trustme.CA()
     leaf = authority.issue_cert(NAME)
-    tls = {service: (free_port(), free_port()) for service in Service}
+    tls = {service: (free_port(), free_port()) for service in (Service.IMAP, Service.SUBMISSION)}
     with private_folder() as folder:
         leaf.cert_chain_pems[0].write_to_path(folder / "cert.pem")
         leaf.private_key_pem.write_to_path(folder / "key.pem")
-        (imap, imap_haproxy), (submission, submission_haproxy) = tls.values()
+        imap, imap_haproxy = tls[Service.IMAP]
+        submission, submission_haproxy = tls[Service.SUBMISSION]
         dovecot = Dovecot(
             folder,
             ACCOUNTS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 import imaplib
 import json
+import re
 import smtplib
 import time
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import pytest
 # It has no types of its own.
 from scramp import ScramClient  # type: ignore[import-untyped]
 
-from tests.real.attack import Door, ImapFrom, Service, Told
+from tests.real.attack import Door, ImapFrom, Line, Service, Told, sieve_answer
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
 from tests.real.processes import private_folder
@@ -25,6 +26,7 @@ from tests.real.servers import Dovecot, Postfix, running
 
 SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-1"]
 BEARER = ["XOAUTH2", "OAUTHBEARER"]
+_SIEVE_SASL = re.compile(rb'"SASL" "([^"]*)"')
 KEY = b"the-signing-key-opensesame"
 
 # Tokens are judged by Dovecot itself: whoever knows the key may hand them out.
@@ -65,7 +67,7 @@ class Ward:
     dovecot: Dovecot
 
     def door(self, service: Service) -> Door:
-        return self.mailward.imap if service is Service.IMAP else self.mailward.submission
+        return next(door for door in self.mailward.doors if door.service is service)
 
     def failures(self, subject: str) -> int:
         return len(self.mailward.told("why", subject)["failures"])
@@ -75,7 +77,10 @@ class Ward:
 def ward(mailward: StartMailward, own_servers: tuple[Dovecot, Postfix]) -> Ward:
     dovecot, postfix = own_servers
     started = mailward(
-        'fail2ban = "3/1h"', imap=dovecot.haproxy_port, submission=postfix.haproxy_port
+        'fail2ban = "3/1h"',
+        imap=dovecot.haproxy_port,
+        submission=postfix.haproxy_port,
+        pigeonhole=dovecot.sieve_haproxy_port,
     )
     dovecot.forget_guesses()
     return Ward(started, dovecot)
@@ -137,6 +142,8 @@ def log_in(door: Door, mechanism: str, says: Callable[[bytes], bytes], source: s
             return _log_in_imap(door, mechanism, says, source)
         case Service.SUBMISSION:
             return _log_in_submission(door, mechanism, says, source)
+        case Service.MANAGESIEVE:
+            return _log_in_sieve(door, mechanism, says, source)
 
 
 def _log_in_imap(door: Door, mechanism: str, says: Callable[[bytes], bytes], source: str) -> Told:
@@ -173,6 +180,29 @@ def _log_in_submission(
             return {535: Told.WRONG, 454: Told.LATER}[error.smtp_code]
         client.sendmail("alice@postfix.test", ["friend@elsewhere.test"], "Subject: hello\n\nhello")
     return Told.OK
+
+
+def _log_in_sieve(door: Door, mechanism: str, says: Callable[[bytes], bytes], source: str) -> Told:
+    """RFC 5804 section 2.1; no library for it knows these mechanisms."""
+    with Line(door, source=source) as line:
+        assert mechanism in _SIEVE_SASL.findall(line.hear(b"\r\nOK"))[0].decode().split()
+        line.hear()
+        line.say(b'AUTHENTICATE "%b" ' % mechanism.encode() + _sieve_string(says(b"")))
+        while not (heard := line.hear()).startswith((b"OK", b"NO")):
+            challenge = line.hear() if heard.startswith(b"{") else heard.strip(b'"\r\n')
+            line.say(_sieve_string(says(b64decode(challenge))))
+        if heard.startswith(b"NO"):
+            return Told.LATER if heard.startswith(b"NO (TRYLATER)") else Told.WRONG
+        if final := re.match(rb'OK \(SASL "([^"]*)"\)', heard):
+            says(b64decode(final[1]))
+        line.say(b"LISTSCRIPTS\r\n")
+        assert sieve_answer(line).startswith(b"OK")
+    return Told.OK
+
+
+def _sieve_string(message: bytes) -> bytes:
+    octets = b64encode(message)
+    return b"{%d+}\r\n%b\r\n" % (len(octets), octets)
 
 
 @pytest.mark.parametrize("mechanism", SCRAM)

@@ -12,8 +12,7 @@ from mailward.settings.schema import SCHEMA
 from tests.settings.sample import faults
 
 LATER_VALUES = [
-    *(("server.listener.imap.protocol", name) for name in
-      ("smtp", "managesieve", "jmap", "tcp")),
+    ("server.listener.imap.protocol", "jmap"),
     ("server.listener.imap.backend", "embedded"),
     ("backend.dovecot.client-address", "forwarded"),
     *(("backend.dovecot.address", address) for address in

@@ -1,10 +1,10 @@
 """Plays transcripts: text files with what one side says and what a machine makes of it.
 
-The first line names the machine. Then, in order of time::
+The first line names the machine, see ``machines``. Then, in order of time::
 
     C: what the client says          S: what the server says
     D: what the driver tells the machine (wrong, later, accepted CAPABILITY..., leftover,
-       closed, upgraded, challenge TEXT, prove TEXT) or asks it (name)
+       closed, secured, upgraded, gone, unavailable, challenge TEXT, prove TEXT) or asks it (name)
     E: an event of the machine, for the driver
     # a remark
 
@@ -16,19 +16,15 @@ unless ``\\c`` stands at its end; ``\\xNN``, ``\\r``, ``\\n`` and ``\\\\`` are o
 from __future__ import annotations
 
 import re
-import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TypedDict
 
 from mailward.wire.dialogue import (
     Accepted,
     Challenged,
     Dialogue,
-    Origin,
     Probed,
     Rejected,
     SecondLoginError,
@@ -39,29 +35,22 @@ from mailward.wire.dialogue import (
 )
 from mailward.wire.door import (
     Acknowledged,
-    BearerMechanism,
     BearerToken,
     Closing,
     Credentials,
     Door,
-    Mechanism,
+    DoorEvent,
+    Introduced,
+    Misnamed,
     Offered,
     Opened,
-    Opening,
     Proved,
     Reply,
-    ScramMechanism,
     ScramProof,
     StartTls,
 )
-from mailward.wire.imap.backend import ImapLogin
-from mailward.wire.imap.door import ImapDoor
-from mailward.wire.imap.watch import imap_watch
-from mailward.wire.scram import Fault, read_client_first
+from mailward.wire.passage import Passing, Through, ToBackend, ToClient
 from mailward.wire.secret import Secret
-from mailward.wire.smtp.backend import SmtpLogin
-from mailward.wire.smtp.door import SubmissionDoor, takes_xclient
-from mailward.wire.smtp.watch import SubmissionWatch
 
 TRANSCRIPTS = Path(__file__).parent.parent / "transcripts"
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})|\\([rn\\])")
@@ -147,23 +136,30 @@ class DoorStage(Stage):
         self.door.receive_data(octets)
         shown = []
         while (event := self.door.next_event()) is not None:
-            match event:
-                case Reply(reply):
-                    shown += self.say(reply)
-                case Offered(credentials):
-                    shown.append(f"E: Offered {show_credentials(credentials)}")
-                case Opened(opening):
-                    login = to_text(opening.login + b"\r\n")[0]
-                    shown.append(f"E: Opened {opening.mechanism.value} {login}")
-                case Proved(proof):
-                    shown.append(f"E: Proved {proof.text.reveal().decode()}")
-                case Acknowledged():
-                    shown.append("E: Acknowledged")
-                case StartTls(reply):
-                    shown += [*self.say(reply), "E: StartTls"]
-                case Closing(reply, why):
-                    shown += [*self.say(reply), f"E: Closing {why}"]
+            shown += self._show(event)
         return shown
+
+    def _show(self, event: DoorEvent) -> list[str]:  # noqa: PLR0911 -- one for each event
+        match event:
+            case Reply(reply):
+                return self.say(reply)
+            case Offered(credentials):
+                return [f"E: Offered {show_credentials(credentials)}"]
+            case Opened(opening):
+                login = to_text(opening.login + b"\r\n")[0]
+                return [f"E: Opened {opening.mechanism.value} {login}"]
+            case Proved(proof):
+                return [f"E: Proved {proof.text.reveal().decode()}"]
+            case Acknowledged():
+                return ["E: Acknowledged"]
+            case StartTls(reply):
+                return [*self.say(reply), "E: StartTls"]
+            case Introduced(reply, address, port):
+                return [f"E: Introduced {address} {port}", *self.say(reply)]
+            case Misnamed(reply):
+                return ["E: Misnamed", *self.say(reply)]
+            case Closing(reply, why):
+                return [*self.say(reply), f"E: Closing {why}"]
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:
         door = self.door
@@ -173,6 +169,8 @@ class DoorStage(Stage):
             return [f"E: name {text}" for text in to_text(door.client_name + b"\r\n")]
         if word == "challenge":
             return self.say(door.challenge(arguments[0].encode())) + self.feed(b"")
+        if word == "secured":
+            return self.say(door.secured()) + self.feed(b"")
         answer = {"wrong": door.wrong, "later": door.later}.get(word)
         reply = answer() if answer else door.accepted(arguments)
         return self.say(reply) + self.feed(b"")
@@ -248,13 +246,61 @@ class WatchStage(Stage):
     def feed(self, octets: bytes) -> list[str]:
         try:
             if self.side == "C":
-                return [f"> {text}" for text in to_text(self.watch.from_client(octets))]
+                passed = [f"> {text}" for text in to_text(self.watch.from_client(octets))]
+                return [*passed, *(f"< {text}" for text in to_text(self.watch.answers()))]
             return [f"< {text}" for text in to_text(self.watch.from_backend(octets))]
         except SecondLoginError as error:
             return [f"E: second login: {error}{' (failed)' if error.failed else ''}"]
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:
         raise ValueError(word)
+
+
+class PassageStage(Stage):
+    """Both sides are fed; ``>`` shows what the backend gets to see, ``<`` what the client."""
+
+    fed, said = "CS", ""
+
+    def __init__(self, machine: Passing, offer: list[str]) -> None:
+        self.machine = machine
+        self.machine.connected(offer, b"")
+        self.side = "C"
+
+    def opening(self) -> list[str]:
+        return []
+
+    def feed(self, octets: bytes) -> list[str]:
+        if self.side == "C":
+            self.machine.from_client(octets)
+        else:
+            self.machine.from_backend(octets)
+        shown = []
+        while (event := self.machine.next_event()) is not None:
+            match event:
+                case ToClient(told):
+                    shown += [f"< {text}" for text in to_text(told)]
+                case ToBackend(told):
+                    shown += [f"> {text}" for text in to_text(told)]
+                case StartTls(reply):
+                    shown += [f"< {text}" for text in to_text(reply)] + ["E: StartTls"]
+                case Closing(reply, why):
+                    shown += [f"< {text}" for text in to_text(reply)] + [f"E: Closing {why}"]
+                case Through(from_client, _, watch):
+                    is_read = watch is not None and watch.from_client(b"N") == b""
+                    shown += [f"> {text}" for text in to_text(from_client)]
+                    shown.append(f"E: Through{', commands are read' if is_read else ''}")
+        return shown
+
+    def tell(self, word: str, arguments: list[str]) -> list[str]:
+        if word == "secured":
+            self.machine.secured()
+            return self.feed_nothing()
+        said = {"gone": self.machine.backend_gone, "unavailable": self.machine.unavailable}[word]()
+        return [f"< {text}" for text in to_text(said)]
+
+    def feed_nothing(self) -> list[str]:
+        self.side = "C"
+        return self.feed(b"")
 
 
 def show_credentials(credentials: Credentials | BearerToken) -> str:
@@ -265,83 +311,3 @@ def show_credentials(credentials: Credentials | BearerToken) -> str:
             parts = [login, token.reveal()]
     shown = [to_text(part + b"\r\n")[0] for part in parts if part]
     return " ".join([credentials.mechanism.value, *shown])
-
-
-def stage(machine: str) -> Stage:
-    """The machine that a script's first line names."""
-    name, *words = shlex.split(machine)
-    options = dict(word.partition("=")[::2] for word in words)
-    passwords = options.get("passwords", "yes") == "yes"
-    offer = [item.strip() for item in options.get("offer", "").split(";") if item.strip()]
-    match name:
-        case "imap-door":
-            return DoorStage(ImapDoor(" ".join(offer).split(), passwords=passwords))
-        case "submission-door":
-            return DoorStage(
-                SubmissionDoor(offer, hostname="mail.example.org", passwords=passwords)
-            )
-        case "imap-login":
-            return DialogueStage(ImapLogin(_credentials(options), **_approach(options)))
-        case "smtp-login":
-            client_name = options.get("name", "").encode()
-            return DialogueStage(
-                SmtpLogin(_credentials(options), client_name=client_name, **_approach(options))
-            )
-        case "imap-watch":
-            watch = imap_watch(" ".join(offer).split())
-            assert watch is not None
-            return WatchStage(watch)
-        case "submission-watch":
-            return WatchStage(SubmissionWatch(takes_xclient=takes_xclient(offer)))
-        case _:
-            raise ValueError(machine)
-
-
-class Approach(TypedDict):
-    starttls: bool
-    origin: Origin | None
-
-
-def _approach(options: dict[str, str]) -> Approach:
-    """How the backend is come by: ``tls=starttls``, and the client's address in ``from``."""
-    origin = None
-    if "from" in options:
-        origin = Origin((ip_address(options["from"]), 50_000), (ip_address("192.0.2.1"), 143))
-    return Approach(starttls=options.get("tls") == "starttls", origin=origin)
-
-
-def _credentials(options: dict[str, str]) -> Opening | None:
-    if "scram" in options:
-        opening = read_client_first(ScramMechanism(options["by"]), options["scram"].encode())
-        assert not isinstance(opening, Fault)
-        return opening
-    if "login" not in options:
-        return None
-    login = to_octets(options["login"] + "\\c")
-    if "token" in options:
-        return BearerToken(BearerMechanism(options["by"]), login, Secret(options["token"].encode()))
-    password = to_octets(options["password"] + "\\c")
-    return Credentials(
-        Mechanism(options["by"]), login, Secret(password), options.get("as", "").encode()
-    )
-
-
-def play(script: Script, step: int) -> list[str]:
-    """What really happens in *script* if its lines are fed *step* octets at a time."""
-    actor = stage(script.machine)
-    shown = actor.opening()
-    for line in script.lines:
-        kind, _, text = line.partition(": ")
-        if kind == "D":
-            word, *arguments = text.split()
-            shown += [line, *actor.tell(word, arguments)]
-        elif kind and kind in actor.fed:
-            shown.append(line)
-            octets = to_octets(text)
-            if isinstance(actor, WatchStage):
-                actor.side = kind
-                shown += actor.feed(octets)
-            else:
-                for at in range(0, len(octets), step):
-                    shown += actor.feed(octets[at : at + step])
-    return shown

@@ -23,6 +23,9 @@ from mailward.wire.door import (
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.imap.watch import imap_watch
+from mailward.wire.managesieve.backend import ManageSieveLogin
+from mailward.wire.managesieve.door import ManageSieveDoor
+from mailward.wire.managesieve.watch import ManageSieveWatch
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor
@@ -67,14 +70,40 @@ def submission_session() -> Watch:
     return SubmissionWatch()
 
 
-DOORS: dict[str, Callable[[], Door]] = {"imap": imap_door, "submission": submission_door}
+def managesieve_door() -> Door:
+    return ManageSieveDoor((), passwords=True, believes=True)
+
+
+def managesieve_login() -> Dialogue:
+    return ManageSieveLogin(JOE)
+
+
+def managesieve_login_told() -> Dialogue:
+    return ManageSieveLogin(JOE, origin=ORIGIN)
+
+
+def managesieve_session() -> Watch:
+    return ManageSieveWatch()
+
+
+DOORS: dict[str, Callable[[], Door]] = {
+    "imap": imap_door,
+    "submission": submission_door,
+    "managesieve": managesieve_door,
+}
 DIALOGUES = {
     "imap": imap_login,
     "smtp": smtp_login,
     "imap-id": imap_login_told,
     "xclient": smtp_login_told,
+    "managesieve": managesieve_login,
+    "managesieve-xclient": managesieve_login_told,
 }
-WATCHES = {"imap": imap_session, "submission": submission_session}
+WATCHES = {
+    "imap": imap_session,
+    "submission": submission_session,
+    "managesieve": managesieve_session,
+}
 
 # Words that mean something somewhere, so that junk gets past the first line.
 WORDS = st.sampled_from(
@@ -87,6 +116,10 @@ WORDS = st.sampled_from(
         b"OK [CAPABILITY ID AUTH=LOGIN] ", b"m5 OK ", b"250 XCLIENT ADDR", b"220 ready",
         b"250-AUTH LOGIN", b"250 AUTH LOGIN", b"250-STARTTLS", b"334 ", b"235 ", b"535 ", b"554 no",
         b"m2 OK ", b"m2 NO ", b"m2 NO [ALERT] ", b"* BYE ", b"* 1 FETCH {3}\r\n", b"\xff\x80",
+        b'AUTHENTICATE "PLAIN"', b'AUTHENTICATE "LOGIN" ', b'"%b"' % PLAIN, b'"am9l"', b'"*"',
+        b"CAPABILITY\r\n", b'PUTSCRIPT "a" ', b'RENAMESCRIPT "a"', b'NOOP "a"', b'OK "a"\r\n',
+        b"OK\r\n", b"NO (TRYLATER)", b'"SASL" "PLAIN"\r\n', b'"SASL" "LOGIN"\r\n', b'"XCLIENT"\r\n',
+        b"XCLIENT ADDR=192.0.2.1\r\n", b"STARTTLS\r\n", b'"STARTTLS"\r\n', b'BYE "a"\r\n',
     ]
 )  # fmt: skip
 JUNK = st.lists(WORDS | st.binary(max_size=12), max_size=40).map(b"".join)
@@ -121,14 +154,16 @@ def converse(dialogue: Dialogue, parts: list[bytes]) -> list[DialogueEvent]:
     return events
 
 
-def watch_over(watch: Watch, parts: list[bytes], *, backend: bool) -> tuple[bytes, str]:
-    passed = b""
+def watch_over(watch: Watch, parts: list[bytes], *, backend: bool) -> tuple[bytes, bytes, str]:
+    """What passes, what the watch answers by itself, and why the session ends."""
+    passed = answered = b""
     for part in parts:
         try:
             passed += watch.from_backend(part) if backend else watch.from_client(part)
         except SecondLoginError as error:
-            return passed, str(error)
-    return passed, ""
+            return passed, answered, str(error)
+        answered += watch.answers()
+    return passed, answered, ""
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)
@@ -156,11 +191,12 @@ def test_a_dialogue_says_the_same_however_the_bytes_are_cut(
 def test_a_watch_ends_a_session_at_the_same_place_however_the_bytes_are_cut(
     make: Callable[[], Watch], backend: bool, octets: bytes, cuts: list[int]
 ) -> None:
-    whole, why = watch_over(make(), [octets], backend=backend)
-    cut, cut_why = watch_over(make(), pieces(octets, cuts), backend=backend)
+    whole, answered, why = watch_over(make(), [octets], backend=backend)
+    cut, cut_answered, cut_why = watch_over(make(), pieces(octets, cuts), backend=backend)
     assert cut_why == why
     # What stood before the end of the session may have passed already, but nothing else.
     assert cut == whole or (why and cut.startswith(whole))
+    assert cut_answered == answered or (why and cut_answered.startswith(answered))
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)
@@ -176,12 +212,16 @@ def test_junk_never_makes_a_door_hold_more_than_its_cap(
         assert held(door) <= MAX_HELD_OCTETS + 128  # the tag that the answer needs
 
 
-def held(door: Door) -> int:
+def held(door: object) -> int:
     """All bytes inside a door, wherever they are kept."""
     found = 0
+    seen: set[int] = set()
     waiting: list[object] = [door]
     while waiting:
         thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
         if isinstance(thing, bytes | bytearray):
             found += len(thing)
         elif isinstance(thing, list):
@@ -198,11 +238,13 @@ def test_a_flood_behind_the_credentials_is_not_held_and_closes_after_the_answer(
     make: Callable[[], Door],
 ) -> None:
     door = make()
-    door.receive_data(
-        b"EHLO c\r\nAUTH PLAIN " + PLAIN + b"\r\n"
-        if isinstance(door, SubmissionDoor)
-        else b"a LOGIN joe s3cret\r\n"
-    )
+    match door:
+        case SubmissionDoor():
+            door.receive_data(b"EHLO c\r\nAUTH PLAIN " + PLAIN + b"\r\n")
+        case ManageSieveDoor():
+            door.receive_data(b'AUTHENTICATE "PLAIN" "%b"\r\n' % PLAIN)
+        case _:
+            door.receive_data(b"a LOGIN joe s3cret\r\n")
     while not isinstance(door.next_event(), Offered):
         pass
     for _ in range(100):
@@ -232,9 +274,14 @@ def test_many_tiny_literals_cannot_pile_up() -> None:
     assert closing.why == "literal too large"
 
 
-def test_a_literal_of_4_gb_streams_through_a_session() -> None:
-    watch = imap_session()
-    head = b"a APPEND INBOX {4294967295+}\r\n"
+@pytest.mark.parametrize(
+    ("watch", "head"),
+    [
+        (imap_session(), b"a APPEND INBOX {4294967295+}\r\n"),
+        (managesieve_session(), b'PUTSCRIPT "mine" {4294967295+}\r\n'),
+    ],
+)
+def test_a_literal_of_4_gb_streams_through_a_session(watch: Watch, head: bytes) -> None:
     assert watch.from_client(head) == head
     block = b"b UNAUTHENTICATE\r\n" * 1_000
     for _ in range(20):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from mailward.wire.door import Door
+from mailward.wire.door import Closing, Door
 from mailward.wire.imap.door import ImapDoor, capabilities_after_login
 from mailward.wire.imap.watch import imap_watch
+from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.smtp.door import SubmissionDoor, mechanism_names
 
 IMAP = ImapDoor((), passwords=True)
 SUBMISSION = SubmissionDoor((), hostname="mail.example.org", passwords=True)
+MANAGESIEVE = ManageSieveDoor((), passwords=True)
 
 
-@pytest.mark.parametrize(("door", "opening"), [(IMAP, b"* BYE "), (SUBMISSION, b"421 4.")])
+@pytest.mark.parametrize(
+    ("door", "opening"),
+    [(IMAP, b"* BYE "), (SUBMISSION, b"421 4."), (MANAGESIEVE, b"BYE ")],
+)
 def test_every_last_word_is_one_line_that_says_good_bye(door: Door, opening: bytes) -> None:
     for words in (
         door.banned(),
@@ -29,6 +34,18 @@ def test_every_last_word_is_one_line_that_says_good_bye(door: Door, opening: byt
 
 def test_who_is_crowded_out_over_imap_is_told_to_come_again() -> None:
     assert IMAP.crowded().startswith(b"* BYE [UNAVAILABLE] ")
+
+
+def test_who_is_crowded_out_over_managesieve_is_told_to_come_again() -> None:
+    assert MANAGESIEVE.crowded().startswith(b"BYE (TRYLATER) ")
+
+
+def test_plaintext_behind_starttls_closes_managesieve() -> None:
+    door = ManageSieveDoor((), passwords=True, starttls=True)
+    door.receive_data(b'STARTTLS\r\nAUTHENTICATE "PLAIN"\r\n')
+    closing = door.next_event()
+    assert isinstance(closing, Closing)
+    assert closing.why == "plaintext behind STARTTLS"
 
 
 def test_compression_stays_where_nothing_has_to_be_watched() -> None:

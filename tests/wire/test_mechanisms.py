@@ -27,6 +27,8 @@ from mailward.wire.door import (
     BearerToken,
     Closing,
     Door,
+    Introduced,
+    Misnamed,
     Offered,
     Opened,
     Opening,
@@ -39,6 +41,8 @@ from mailward.wire.door import (
 )
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
+from mailward.wire.managesieve.backend import ManageSieveLogin
+from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor
@@ -46,6 +50,7 @@ from mailward.wire.smtp.door import SubmissionDoor
 OFFERED = [*(m.value for m in ScramMechanism), *(m.value for m in BearerMechanism)]
 CAPABILITIES = ["IMAP4rev1", *(f"AUTH={name}" for name in OFFERED)]
 KEYWORDS = [f"AUTH {' '.join(OFFERED)}"]
+SIEVE = [f"SASL {' '.join(OFFERED)}"]
 
 # RFC 7677 section 3.
 NONCE = b"rOprNGfwEbeRWgbNEkqO"
@@ -70,27 +75,45 @@ def submission_door() -> Door:
     return door
 
 
+def managesieve_door() -> Door:
+    return ManageSieveDoor(SIEVE, passwords=True)
+
+
 def bearer(mechanism: BearerMechanism) -> BearerToken:
     return BearerToken(mechanism, b"user", Secret(TOKEN))
 
 
-DOORS: dict[str, Callable[[], Door]] = {"imap": imap_door, "submission": submission_door}
+DOORS: dict[str, Callable[[], Door]] = {
+    "imap": imap_door,
+    "submission": submission_door,
+    "managesieve": managesieve_door,
+}
 DIALOGUES: dict[str, Callable[[Opening], Dialogue]] = {
     "imap": ImapLogin,
     "submission": lambda opening: SmtpLogin(opening, client_name=b"c.example"),
+    "managesieve": ManageSieveLogin,
+}
+GREETINGS = {
+    "imap": b"* OK [CAPABILITY %b] x\r\n" % " ".join(CAPABILITIES).encode(),
+    "submission": b"220 x\r\n",
+    "managesieve": b'"SASL" "%b"\r\nOK\r\n' % " ".join(OFFERED).encode(),
 }
 OPENINGS = [OPENING, *map(bearer, BearerMechanism)]
 
 DOOR_WORDS = st.sampled_from(
     [b"a AUTHENTICATE SCRAM-SHA-256 ", b"AUTH SCRAM-SHA-256 ", b"a AUTHENTICATE XOAUTH2 ",
      b"AUTH OAUTHBEARER", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b64encode(FIRST), b64encode(FINAL),
-     b64encode(b"user=joe\1auth=Bearer abc\1\1"), b"*", b"=", b" ", b"a NOOP", b"\xff"]
+     b64encode(b"user=joe\1auth=Bearer abc\1\1"), b"*", b"=", b" ", b"a NOOP", b"\xff",
+     b'AUTHENTICATE "SCRAM-SHA-256" ', b'AUTHENTICATE "XOAUTH2"', b'"%b"' % b64encode(FIRST),
+     b'"%b"' % b64encode(FINAL), b"{3+}"]
 )  # fmt: skip
 BACKEND_WORDS = st.sampled_from(
     [b"* OK [CAPABILITY SASL-IR AUTH=SCRAM-SHA-256 AUTH=XOAUTH2] x", b"220 x", b"250 AUTH XOAUTH2",
      b"250 AUTH SCRAM-SHA-256", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"+ ", b"334 ",
      b64encode(CHALLENGE), b64encode(SIGNATURE), b64encode(b"e=invalid-proof"), b"m2 OK x",
-     b"m2 NO x", b"m2 BAD x", b"* BYE x", b"235 x", b"535 x", b"501 x", b"\xff"]
+     b"m2 NO x", b"m2 BAD x", b"* BYE x", b"235 x", b"535 x", b"501 x", b"\xff",
+     b'"SASL" "SCRAM-SHA-256 XOAUTH2"', b"OK", b'"%b"' % b64encode(CHALLENGE), b"NO",
+     b'OK (SASL "%b")' % b64encode(SIGNATURE)]
 )  # fmt: skip
 CUTS = st.lists(st.integers(0, 600), max_size=8)
 
@@ -119,7 +142,7 @@ def ask(door: Door, parts: list[bytes]) -> Iterator[bytes]:
                     yield door.accepted(["X"])
                 case Offered():
                     yield door.wrong()
-                case Reply() | Closing() | StartTls():
+                case Reply() | Closing() | StartTls() | Introduced() | Misnamed():
                     pass
 
 
@@ -177,8 +200,7 @@ def test_nothing_is_called_wrong_or_right_that_the_backend_was_not_sent(
 def test_a_backend_gets_what_the_client_meant(kind: str, opening: Opening) -> None:
     """A door of ours stands for the backend, one exchange through."""
     dialogue, backend = DIALOGUES[kind](opening), DOORS[kind]()
-    greeting = b"* OK [CAPABILITY %b] x\r\n" % " ".join(CAPABILITIES).encode()
-    dialogue.receive_data(greeting if kind == "imap" else b"220 x\r\n")
+    dialogue.receive_data(GREETINGS[kind])
     got: list[object] = []
     while True:
         match event := dialogue.next_event():
@@ -221,8 +243,19 @@ def let_in(backend: Door, got: list[object]) -> Iterator[bytes]:
                 yield backend.challenge(SIGNATURE)
             case Acknowledged():
                 yield backend.accepted([])
-            case Closing() | StartTls():
+            case Closing() | StartTls() | Introduced() | Misnamed():
                 raise AssertionError(event)
+
+
+def begin(door: Door, mechanism: bytes) -> bytes:
+    """The command that begins an exchange."""
+    match door:
+        case ImapDoor():
+            return b"a AUTHENTICATE " + mechanism
+        case ManageSieveDoor():
+            return b'AUTHENTICATE "%b"' % mechanism
+        case _:
+            return b"AUTH " + mechanism
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)
@@ -232,9 +265,8 @@ def test_no_door_shows_a_token(make: Callable[[], Door], mechanism: BearerMechan
     if mechanism is BearerMechanism.OAUTHBEARER:
         message = b"n,a=joe,\1auth=Bearer " + TOKEN + b"\1\1"
     door = make()
-    command = b"a AUTHENTICATE " if isinstance(door, ImapDoor) else b"AUTH "
-    name = mechanism.value.encode()
-    for line in (command + name, b64encode(message) + b"=", command + name, b64encode(message)):
+    command = begin(door, mechanism.value.encode())
+    for line in (command, b64encode(message) + b"=", command, b64encode(message)):
         door.receive_data(line + b"\r\n")
         assert_hidden(door, message)
         while (event := door.next_event()) is not None:
@@ -244,11 +276,12 @@ def test_no_door_shows_a_token(make: Callable[[], Door], mechanism: BearerMechan
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)
 def test_no_door_shows_a_proof(make: Callable[[], Door]) -> None:
     door = make()
-    command = b"a AUTHENTICATE " if isinstance(door, ImapDoor) else b"AUTH "
-    door.receive_data(command + b"SCRAM-SHA-256 " + b64encode(FIRST) + b"\r\n")
+    quote = b'"' if isinstance(door, ManageSieveDoor) else b""
+    first, final = (quote + b64encode(message) + quote for message in (FIRST, FINAL))
+    door.receive_data(begin(door, b"SCRAM-SHA-256") + b" " + first + b"\r\n")
     assert isinstance(door.next_event(), Opened)
     door.challenge(CHALLENGE)
-    door.receive_data(b64encode(FINAL) + b"\r\n")
+    door.receive_data(final + b"\r\n")
     event = door.next_event()
     assert isinstance(event, Proved)
     for thing in (door, event, event.proof):
@@ -262,8 +295,9 @@ def test_no_dialogue_shows_a_token_or_a_proof(kind: str, opening: Opening) -> No
     heard = {
         "imap": b"* OK [CAPABILITY %b] x\r\n+ \r\n+ %b\r\nm2 NO x\r\n",
         "submission": b"220 x\r\n250-x\r\n250 %b\r\n334 %b\r\n535 no\r\n",
+        "managesieve": b'"SASL" "%b"\r\nOK\r\n"%b"\r\nNO\r\n',
     }[kind]
-    offer = CAPABILITIES if kind == "imap" else KEYWORDS
+    offer = {"imap": CAPABILITIES, "submission": KEYWORDS, "managesieve": OFFERED}[kind]
     for event in converse(dialogue, [heard % (" ".join(offer).encode(), b64encode(CHALLENGE))]):
         assert_hidden(event, PROOF)
         assert_hidden(event, TOKEN)

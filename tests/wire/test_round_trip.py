@@ -21,6 +21,8 @@ from mailward.wire.door import (
 )
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
+from mailward.wire.managesieve.backend import ManageSieveLogin
+from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor
@@ -55,7 +57,16 @@ class SmtpServer:
         self.opening = b"220 ready\r\n"
 
 
-def log_in(dialogue: Dialogue, server: ImapServer | SmtpServer) -> tuple[Credentials, list[Send]]:
+class ManageSieveServer:
+    def __init__(self, mechanisms: str) -> None:
+        self.door: Door = ManageSieveDoor((), passwords=True)
+        self.opening = b'"SASL" "%b"\r\nOK\r\n' % mechanisms.encode()
+
+
+Server = ImapServer | SmtpServer | ManageSieveServer
+
+
+def log_in(dialogue: Dialogue, server: Server) -> tuple[Credentials, list[Send]]:
     """Carry *dialogue* to its end against *server*; what the server understood, what was sent."""
     understood: list[Credentials] = []
     sent: list[Send] = []
@@ -75,7 +86,7 @@ def log_in(dialogue: Dialogue, server: ImapServer | SmtpServer) -> tuple[Credent
     raise AssertionError("no answer")
 
 
-def answers(server: ImapServer | SmtpServer, understood: list[Credentials]) -> Iterable[bytes]:
+def answers(server: Server, understood: list[Credentials]) -> Iterable[bytes]:
     while (event := server.door.next_event()) is not None:
         match event:
             case Offered(Credentials() as credentials):
@@ -121,6 +132,17 @@ def test_a_submission_backend_gets_what_the_client_meant(
     assert all(len(event.octets) <= 512 for event in sent if event.octets.startswith(b"AUTH"))
 
 
+@pytest.mark.parametrize("mechanisms", ["PLAIN", "LOGIN", "PLAIN LOGIN"])
+@given(mechanism=MECHANISMS, login=NAMES, password=SECRETS)
+def test_a_managesieve_backend_gets_what_the_client_meant(
+    mechanisms: str, mechanism: Mechanism, login: bytes, password: bytes
+) -> None:
+    meant = Credentials(mechanism, login, Secret(password))
+    got, sent = log_in(ManageSieveLogin(meant), ManageSieveServer(mechanisms))
+    assert same(got, meant)
+    assert [event.deciding for event in sent] == [False] * (len(sent) - 1) + [True]
+
+
 @given(login=NAMES, password=NAMES, authorization=NAMES)
 def test_an_authorization_identity_is_carried_in_plain(
     login: bytes, password: bytes, authorization: bytes
@@ -129,6 +151,7 @@ def test_an_authorization_identity_is_carried_in_plain(
     assert same(log_in(ImapLogin(meant), ImapServer(OFFERS[0]))[0], meant)
     dialogue = SmtpLogin(meant, client_name=b"c.example")
     assert same(log_in(dialogue, SmtpServer("LOGIN PLAIN"))[0], meant)
+    assert same(log_in(ManageSieveLogin(meant), ManageSieveServer("LOGIN PLAIN"))[0], meant)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +166,12 @@ def test_names_and_passwords_are_taken_up_to_their_caps(
     login: int, password: int, is_taken: bool
 ) -> None:
     message = b64encode(b"\0" + b"n" * login + b"\0" + b"p" * password)
-    for door, command in (
-        (ImapDoor((), passwords=True), b"a AUTHENTICATE PLAIN\r\n"),
-        (SubmissionDoor((), hostname="m", passwords=True), b"EHLO c\r\nAUTH PLAIN\r\n"),
+    for door, command, quote in (
+        (ImapDoor((), passwords=True), b"a AUTHENTICATE PLAIN\r\n", b""),
+        (SubmissionDoor((), hostname="m", passwords=True), b"EHLO c\r\nAUTH PLAIN\r\n", b""),
+        (ManageSieveDoor((), passwords=True), b'AUTHENTICATE "PLAIN"\r\n', b'"'),
     ):
-        door.receive_data(command + message + b"\r\n")
+        door.receive_data(command + quote + message + quote + b"\r\n")
         events = []
         while (event := door.next_event()) is not None:
             events.append(event)

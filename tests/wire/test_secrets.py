@@ -11,6 +11,8 @@ from mailward.wire.dialogue import Dialogue
 from mailward.wire.door import Credentials, Door, Mechanism, Offered
 from mailward.wire.imap.backend import ImapLogin
 from mailward.wire.imap.door import ImapDoor
+from mailward.wire.managesieve.backend import ManageSieveLogin
+from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor
@@ -59,6 +61,17 @@ def shows_password(thing: object) -> bool:
             [b"EHLO c", b"AUTH LOGIN", b"am9l", ENCODED],
         ),
         (SubmissionDoor((), hostname="m", passwords=True), [ENCODED, PASSWORD]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN" "%b"' % PLAIN]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN" "%b" x' % PLAIN]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN" {28+}', PLAIN]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN" {29+}', PLAIN]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN"', b'"%b"' % PLAIN]),
+        (ManageSieveDoor((), passwords=True), [b'AUTHENTICATE "PLAIN"', PLAIN, PASSWORD]),
+        (
+            ManageSieveDoor((), passwords=True),
+            [b'AUTHENTICATE "LOGIN"', b'"am9l"', b"{16+}", ENCODED],
+        ),
+        (ManageSieveDoor((), passwords=False), [b'AUTHENTICATE "PLAIN" "%b"' % PLAIN]),
     ],
 )
 def test_no_door_shows_a_password(door: Door, spoken: list[bytes]) -> None:
@@ -88,6 +101,13 @@ def test_no_imap_dialogue_shows_a_password(mechanism: Mechanism, offer: bytes) -
 def test_no_submission_dialogue_shows_a_password(mechanism: Mechanism, offer: bytes) -> None:
     dialogue = SmtpLogin(Credentials(mechanism, b"joe", Secret(PASSWORD)), client_name=b"c.example")
     assert_dialogue_keeps_it(dialogue, [b"220 ready", b"250-m\r\n250 " + offer, b"334 ", b"334 "])
+
+
+@pytest.mark.parametrize("mechanism", [Mechanism.PLAIN, Mechanism.LOGIN])
+@pytest.mark.parametrize("offer", [b"PLAIN", b"LOGIN", b""])
+def test_no_managesieve_dialogue_shows_a_password(mechanism: Mechanism, offer: bytes) -> None:
+    dialogue = ManageSieveLogin(Credentials(mechanism, b"joe", Secret(PASSWORD)))
+    assert_dialogue_keeps_it(dialogue, [b'"SASL" "%b"\r\nOK' % offer, b'""', b'""'])
 
 
 def assert_dialogue_keeps_it(dialogue: Dialogue, heard: list[bytes]) -> None:

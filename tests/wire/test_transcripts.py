@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.wire.stage import TRANSCRIPTS, Script, play, read_scripts
+from tests.wire.machines import play
+from tests.wire.stage import TRANSCRIPTS, Script, read_scripts
 
 SCRIPTS = {
     f"{path.stem}-{number}": script

@@ -33,13 +33,16 @@ _BUSY_SECONDS = 5
 
 
 class Visitor(Protocol):
-    """A connection, as its door sees it. *address* is folded."""
+    """A connection, as its door sees it. *address* is folded, and its own if *is_direct*."""
 
     @property
     def listener(self) -> str: ...
 
     @property
     def address(self) -> Address: ...
+
+    @property
+    def is_direct(self) -> bool: ...
 
     def logged_in(self) -> None:
         """It has shown who it is. Telling twice is harmless."""
@@ -104,7 +107,10 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
         conversation = _conversation(request)
         conversation.asked()
         visitor = conversation.visitor
-        match await gate.ask(offered(request), visitor.address, visitor.listener):
+        answer = await gate.ask(
+            offered(request), visitor.address, visitor.listener, is_direct=visitor.is_direct
+        )
+        match answer:
             case Welcome():
                 visitor.logged_in()
                 return await handler(request)

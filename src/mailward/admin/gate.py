@@ -138,10 +138,17 @@ class Gate:
     def close(self) -> None:
         self._hashes.close()
 
-    async def ask(self, offered: Offered | None, address: Address, listener: str) -> Answer:
-        """Whether whoever is at *address* may come in with what he *offered*."""
+    async def ask(
+        self, offered: Offered | None, address: Address, listener: str, *, is_direct: bool = False
+    ) -> Answer:
+        """Whether whoever is at *address* may come in with what he *offered*.
+
+        *is_direct*: the connection itself comes from there.
+        """
         name = None if offered is None else operator_name(offered.user)
-        attempt = Attempt(address, name, SERVICE, listener, kind=SubjectKind.OPERATOR)
+        attempt = Attempt(
+            address, name, SERVICE, listener, kind=SubjectKind.OPERATOR, is_direct=is_direct
+        )
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 screening = await self.guard.screen(attempt, self._clock())

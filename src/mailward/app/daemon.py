@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import resource
@@ -27,13 +28,13 @@ from mailward.app.clock import SteadyClock
 from mailward.app.logs import set_up_logs
 from mailward.app.paths import config_path, data_path
 from mailward.app.premises import Premises, PremisesError
-from mailward.app.systemd import notify
+from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.wiring import Clock, Program, choose_store
 from mailward.settings.build import build
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
-from mailward.stores.port import StoreError
+from mailward.stores.port import Store, StoreError
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
@@ -64,6 +65,7 @@ def serve(config: str | None, data: str | None, check: bool) -> int:
         return 0
     configuration = built.configuration
     set_up_logs(configuration.log)
+    faulthandler.enable()  # what a watchdog ends (SIGABRT) says where it stood
     _raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
@@ -132,7 +134,7 @@ async def _run(
             except SettingsError as error:
                 await store.close()
                 return _failed("; ".join(fault.message for fault in error.faults))
-            await _serve_until_told(program, control, listening, tasks, data)
+            await _serve_until_told(program, control, store, listening, tasks, data)
             await far.cleanup()
             raise _StopError  # noqa: TRY301 -- how one ends a TaskGroup
     except* _StopError:
@@ -153,7 +155,12 @@ async def _speak_with_operators(program: Program, control: Control) -> web.AppRu
 
 
 async def _serve_until_told(
-    program: Program, control: Control, listening: socket, tasks: asyncio.TaskGroup, data: Path
+    program: Program,
+    control: Control,
+    store: Store,
+    listening: socket,
+    tasks: asyncio.TaskGroup,
+    data: Path,
 ) -> None:
     api = web.AppRunner(
         make_app(control, program.journal),
@@ -174,11 +181,13 @@ async def _serve_until_told(
         if has_terminal and not _is_terminal_there():
             told.set()
         else:
-            tasks.create_task(_reload(control))
+            tasks.create_task(_reload(program, control))
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     _say_what_is_open(program, data)
-    notify("READY=1")
+    notify("READY=1", f"STATUS={_status(program)}")
+    if period := watchdog_seconds():
+        tasks.create_task(keep_watch(store, period, partial(_status, program)))
     await told.wait()
     notify("STOPPING=1")
     _log.info("stopping")
@@ -196,7 +205,8 @@ def _is_terminal_there() -> bool:
     return True
 
 
-async def _reload(control: Control) -> None:
+async def _reload(program: Program, control: Control) -> None:
+    reloading()
     try:
         await control.keys.reload()
     except RefusedError as error:
@@ -205,6 +215,15 @@ async def _reload(control: Control) -> None:
             _log.error("not reloaded: %s", complaint.message)
     except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
         _log.exception("not reloaded")
+    notify("READY=1", f"STATUS={_status(program)}")
+
+
+def _status(program: Program) -> str:
+    """One line for ``systemctl status``."""
+    if why := program.guard.writer.degraded:
+        return f"Counting in memory only. {why}"
+    doors, bans = len(program.doors.status()), len(program.guard.mirror)
+    return f"Addresses listened on: {doors}. Bans in force: {bans}."
 
 
 def _say_what_is_open(program: Program, data: Path) -> None:

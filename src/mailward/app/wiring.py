@@ -16,7 +16,8 @@ from pathlib import Path
 from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
-from mailward.backends.port import Backend
+from mailward.backends.passage import PassageUpstream
+from mailward.backends.port import Backend, PassageBackend
 from mailward.backends.tls import check_trust
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
 from mailward.edges.doors import Doors, Prepared
@@ -32,6 +33,7 @@ from mailward.settings.advice import advice
 from mailward.settings.configuration import (
     Certificate,
     Configuration,
+    Passage,
     Protocol,
     StoreSettings,
     StoreType,
@@ -47,6 +49,7 @@ SETTLING_STEPS = 20
 _log = logging.getLogger("mailward.daemon")
 
 Clock = Callable[[], Instant]
+_Asked = tuple[str, Protocol | Passage]
 
 
 def choose_store(settings: StoreSettings, data: Path) -> Store:
@@ -80,7 +83,7 @@ class Program:
         self._configuration = configuration
         self._tasks = tasks
         self._facts = dict(contents.facts)
-        self._upstreams: dict[tuple[str, Protocol], tuple[Upstream, asyncio.Task[None]]] = {}
+        self._upstreams: dict[_Asked, tuple[Upstream | PassageUpstream, asyncio.Task[None]]] = {}
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
@@ -138,7 +141,7 @@ class Program:
             upstream.read_trust()
         return len(self._certificates)
 
-    def upstreams(self) -> list[Upstream]:
+    def upstreams(self) -> list[Upstream | PassageUpstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
 
     def warnings(self) -> list[str]:
@@ -171,11 +174,21 @@ class Program:
         return load_certificates(certificates, self._data, now, at_start=at_start)
 
     def _open(self, prepared: Prepared) -> None:
-        self.doors.apply(prepared, self._backends(prepared.configuration))
+        self._renew_upstreams(prepared.configuration)
+        backends: dict[tuple[str, Protocol], Backend] = {}
+        passages: dict[tuple[str, Passage], PassageBackend] = {}
+        for upstream in self.upstreams():
+            match upstream:
+                case Upstream():
+                    backends[upstream.settings.name, upstream.protocol] = upstream
+                case PassageUpstream():
+                    passages[upstream.settings.name, upstream.protocol] = upstream
+        self.doors.apply(prepared, backends, passages)
 
-    def _backends(self, configuration: Configuration) -> Mapping[tuple[str, Protocol], Backend]:
-        """One backend for each protocol it is asked in; those that did not change stay."""
-        wanted = {(listener.backend, listener.protocol) for listener in configuration.listeners}
+    def _renew_upstreams(self, configuration: Configuration) -> None:
+        """One upstream for each protocol it is asked in; those that did not change stay."""
+        wanted: set[_Asked] = {(door.backend, door.protocol) for door in configuration.listeners}
+        wanted |= {(door.backend, door.protocol) for door in configuration.passages}
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
         placed = self._placed(configuration)
@@ -187,16 +200,20 @@ class Program:
                     known[0].read_trust()
                     continue
                 known[1].cancel()
-            fact = f"offer:{protocol.value}:{name}"
-            upstream = Upstream(
-                settings,
-                protocol,
-                offer_from_text(self._facts.get(fact, "")),
-                partial(self._remember, fact),
-            )
+            upstream = self._upstream(settings, protocol)
             probing = self._tasks.create_task(upstream.keep_probing())
             self._upstreams[name, protocol] = (upstream, probing)
-        return {key: upstream for key, (upstream, _) in self._upstreams.items()}
+
+    def _upstream(
+        self, settings: UpstreamSettings, protocol: Protocol | Passage
+    ) -> Upstream | PassageUpstream:
+        fact = f"offer:{protocol.value}:{settings.name}"
+        offer = offer_from_text(self._facts.get(fact, ""))
+        match protocol:
+            case Protocol():
+                return Upstream(settings, protocol, offer, partial(self._remember, fact))
+            case Passage():
+                return PassageUpstream(settings, protocol, offer, partial(self._remember, fact))
 
     def _placed(self, configuration: Configuration) -> Mapping[str, UpstreamSettings]:
         """The backends with their relative paths put into the data directory."""

@@ -71,6 +71,8 @@ class Conversation(asyncio.Protocol):
         await asyncio.get_running_loop().create_connection(
             lambda: self, self._settings.host, self._settings.port
         )
+        if self._phase is Phase.TALKING and not self.answer.done():
+            self._advance()  # a dialogue may have nothing to wait for
         while True:
             if self._phase is Phase.BEFORE_TLS and not self.answer.done():
                 await self._encrypt()

@@ -52,6 +52,23 @@ class ScramExchange:
     abandon: Callable[[], None]
 
 
+class PassageBackend(Protocol):
+    """One mail server as a door needs it that nobody logs in at."""
+
+    @property
+    def state(self) -> str:
+        """For the operator: ``ok``, ``not asked yet``, or what is wrong."""
+        ...
+
+    async def connect(self, client: Client) -> Granted | Unavailable:
+        """A connection for *client*. What is granted has no watch yet: nothing was said."""
+        ...
+
+    async def keep_probing(self) -> None:
+        """Keep ``state`` true until cancelled."""
+        ...
+
+
 class Backend(Protocol):
     """One mail server as one kind of door needs it."""
 

@@ -6,31 +6,45 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from socket import socket
+from types import MappingProxyType
 
-from mailward.backends.port import Backend
+from mailward.backends.port import Backend, PassageBackend
+from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import Entrance, House
 from mailward.edges.listener import BindError, Listener, open_socket
 from mailward.edges.lobby import Guest
-from mailward.edges.receptions import MailReception, Reception, VisitReception
+from mailward.edges.passage import PassageEntrance
+from mailward.edges.receptions import (
+    MailReception,
+    PassageReception,
+    Reception,
+    VisitReception,
+)
 from mailward.edges.tls import Keyring
 from mailward.edges.visit import Speak
 from mailward.guard.mirror import BanChange, BanGone, BanInForce
 from mailward.rules.addresses import network_subject, subject_network
-from mailward.rules.model import Address, Subject, SubjectKind
+from mailward.rules.model import Subject, SubjectKind
 from mailward.settings.configuration import (
     Bind,
     Configuration,
     ManageListener,
     Management,
+    Passage,
+    PassageListener,
     Protocol,
 )
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
 from mailward.wire.door import Door
 from mailward.wire.imap.door import ImapDoor
+from mailward.wire.managesieve.door import ManageSieveDoor
+from mailward.wire.passage import Passing, Straight
 from mailward.wire.smtp.door import SubmissionDoor
+from mailward.wire.smtp.passage import SmtpPassage
 
 Backends = Mapping[tuple[str, Protocol], Backend]
+PassageBackends = Mapping[tuple[str, Passage], PassageBackend]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +93,9 @@ class Doors:
         """
         opened: dict[Bind, socket] = {}
         faults: list[Fault] = []
-        listeners: tuple[ListenerSettings | ManageListener, ...] = (
+        listeners: tuple[ListenerSettings | PassageListener | ManageListener, ...] = (
             *configuration.listeners,
+            *configuration.passages,
             *configuration.managers,
         )
         for settings in listeners:
@@ -104,7 +119,12 @@ class Doors:
             raise SettingsError(faults)
         return prepared
 
-    def apply(self, prepared: Prepared, backends: Backends) -> None:
+    def apply(
+        self,
+        prepared: Prepared,
+        backends: Backends,
+        passages: PassageBackends = MappingProxyType({}),
+    ) -> None:
         """Listen as *prepared* says. Connections that are open stay with what they began with."""
         configuration = prepared.configuration
         self._house.lobby.max_waiting = configuration.doors.max_waiting
@@ -113,6 +133,9 @@ class Doors:
         for settings in configuration.listeners:
             reception = self._for_mail(settings, configuration, backends)
             wanted |= dict.fromkeys(settings.binds, reception)
+        for passage in configuration.passages:
+            crossing = self._for_passage(passage, configuration, passages)
+            wanted |= dict.fromkeys(passage.binds, crossing)
         for manager in configuration.managers:
             wanted |= dict.fromkeys(manager.binds, self._for_operators(manager, configuration))
         for bind in self._listeners.keys() - wanted.keys():
@@ -141,7 +164,10 @@ class Doors:
         with self._house.guard.mirror.changes.follow() as news:
             async for changes in news.batches():
                 for guest in self._touched(changes):
-                    if self._house.guard.admit(guest.address, self._house.clock()) is not None:
+                    ban = self._house.guard.admit(
+                        guest.address, self._house.clock(), is_direct=guest.is_direct
+                    )
+                    if ban is not None:
                         guest.shut_out()
 
     def _touched(self, changes: Sequence[BanChange]) -> list[Guest]:
@@ -185,7 +211,34 @@ class Doors:
             self.keyring,
         )
         make_door = self._door_maker(settings, configuration.hostname or self._hostname)
-        return MailReception(self._house, entrance, make_door, settings.backend)
+        return MailReception(
+            self._house, entrance, make_door, settings.backend, settings.proxy_protocol
+        )
+
+    def _for_passage(
+        self, settings: PassageListener, configuration: Configuration, backends: PassageBackends
+    ) -> PassageReception:
+        hostname = configuration.hostname or self._hostname
+        entrance = PassageEntrance(
+            settings.name,
+            settings.protocol.value,
+            backends[settings.backend, settings.protocol],
+            configuration.doors,
+            settings.tls,
+            self.keyring,
+        )
+
+        def make(caller: Caller) -> Passing:
+            starttls = settings.tls is not None and not settings.tls.implicit
+            match settings.protocol:
+                case Passage.SMTP:
+                    return SmtpPassage(hostname=hostname, starttls=starttls and not caller.tls)
+                case Passage.TCP:
+                    return Straight()
+
+        return PassageReception(
+            self._house, entrance, make, settings.backend, settings.proxy_protocol
+        )
 
     def _for_operators(
         self, settings: ManageListener, configuration: Configuration
@@ -198,23 +251,41 @@ class Doors:
             configuration.doors,
             settings.tls,
             self.keyring,
+            settings.proxy_protocol,
         )
 
     def _door_maker(
         self, settings: ListenerSettings, hostname: str
-    ) -> Callable[[Entrance, Address], Door]:
-        def make(entrance: Entrance, address: Address) -> Door:
-            passwords = settings.allow_plaintext or address.is_loopback
+    ) -> Callable[[Entrance, Caller], Door]:
+        def make(entrance: Entrance, caller: Caller) -> Door:
+            passwords = settings.allow_plaintext or caller.is_local
+            believes = (
+                caller.standing is not Standing.CHECK
+                and self._house.guard.policy.trusts(caller.address)
+            )
             starttls = settings.tls is not None and not settings.tls.implicit
             match settings.protocol:
                 case Protocol.IMAP:
-                    return ImapDoor(entrance.backend.offer, passwords=passwords, starttls=starttls)
+                    return ImapDoor(
+                        entrance.backend.offer,
+                        passwords=passwords,
+                        starttls=starttls,
+                        believes=believes,
+                    )
                 case Protocol.SUBMISSION:
                     return SubmissionDoor(
                         entrance.backend.offer,
                         hostname=hostname,
                         passwords=passwords,
                         starttls=starttls,
+                        believes=believes,
+                    )
+                case Protocol.MANAGESIEVE:
+                    return ManageSieveDoor(
+                        entrance.backend.offer,
+                        passwords=passwords,
+                        starttls=starttls,
+                        believes=believes,
                     )
 
         return make

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mailward.backends.port import Backend
+from mailward.edges.complaints import Complaints
 from mailward.edges.lobby import Lobby
 from mailward.edges.tls import Keyring
 from mailward.guard.service import Guard
@@ -24,10 +25,15 @@ class House:
     clock: Callable[[], Instant]
     tasks: asyncio.TaskGroup
     tokens: Tokens
+    complaints: Complaints = field(default_factory=Complaints)
 
-    def admits_one_more(self, address: Address, subject: Subject) -> bool:
+    def admits_one_more(
+        self, address: Address, subject: Subject, *, is_direct: bool = False
+    ) -> bool:
         """Whether *address*, counted as *subject*, may have one more connection waiting."""
-        return self.lobby.has_room_for(subject) or self.guard.policy.allows(address) is not None
+        return self.lobby.has_room_for(subject) or self.guard.policy.exempts(
+            address, is_direct=is_direct
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,15 @@ from mailward.guard.tokens import Tokens
 from mailward.rules.judge import Banish, Tolerate, Verdict
 from mailward.rules.model import Attempt, Instant, Outcome, SubjectKind
 from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.door import BearerToken, Credentials, ScramOpening, ScramProof
+from mailward.wire.door import (
+    BearerToken,
+    Credentials,
+    Offered,
+    Opened,
+    Proved,
+    ScramOpening,
+    ScramProof,
+)
 from mailward.wire.secret import Secret
 
 _log = logging.getLogger("mailward.session")
@@ -60,7 +68,7 @@ Finding = Welcome | Wrong | Later | ShutOut | Challenged
 class Inquiry:
     """The attempts of one connection, one at a time.
 
-    *nobody* is what is known of each attempt but its login.
+    *nobody* is what is known of each attempt but its login; it may change between two of them.
     """
 
     def __init__(
@@ -75,7 +83,7 @@ class Inquiry:
         self._tokens = tokens
         self._backend = backend
         self._clock = clock
-        self._nobody = nobody
+        self.nobody = nobody
         self._exchange: tuple[Attempt, ScramExchange] | None = None
         self._granted: Granted | None = None
         self._is_opening = False
@@ -86,6 +94,16 @@ class Inquiry:
     def may_be_left(self) -> bool:
         """Whether nothing is lost by cancelling: no guess is under way yet."""
         return self.in_line or self._is_opening
+
+    async def answer(self, asked: Offered | Opened | Proved, client: Client) -> Finding:
+        """Find out about what *client* has *asked*."""
+        match asked:
+            case Offered(credentials):
+                return await self.login(credentials, client)
+            case Opened(opening):
+                return await self.open(opening, client)
+            case Proved(proof):
+                return await self.prove(proof)
 
     async def login(self, credentials: Credentials | BearerToken, client: Client) -> Finding:
         """Try *credentials*. The client may leave meanwhile: the guess still counts."""
@@ -167,9 +185,9 @@ class Inquiry:
     def _attempt(self, offered: Credentials | BearerToken | ScramOpening) -> Attempt | None:
         """The attempt, ``None`` where nothing is left of the name but space: that is malformed."""
         if isinstance(offered, BearerToken) and not offered.login:
-            return self._nobody  # the token says who it is, but not to us
+            return self.nobody  # the token says who it is, but not to us
         login = self._guard.policy.naming.login(offered.login)
-        return None if login is None else replace(self._nobody, login=login)
+        return None if login is None else replace(self.nobody, login=login)
 
     async def _screen(self, attempt: Attempt) -> Screening:
         self.in_line = True
@@ -223,7 +241,7 @@ class Inquiry:
                 return _wrong(await self._guard.settle(ticket, Outcome.FAILED, self._clock()))
 
     def _explain(self, why: str) -> None:
-        _log.debug("session %s: the backend is unavailable: %s", self._nobody.session, why)
+        _log.debug("session %s: the backend is unavailable: %s", self.nobody.session, why)
 
 
 def _wrong(verdict: Verdict) -> Wrong:

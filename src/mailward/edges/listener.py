@@ -12,13 +12,18 @@ import errno
 import logging
 import socket
 import struct
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
+from mailward.edges.caller import Caller, Standing
+from mailward.edges.headers import Headers, is_header
 from mailward.edges.house import House
 from mailward.edges.receptions import Reception, Session
+from mailward.rules.addresses import unmap
 from mailward.rules.model import Address
 from mailward.settings.configuration import Bind
+from mailward.wire.proxyreader import Checked, HeaderRead, Proxied, Unreadable
 
 BACKLOG = 4_096
 ACCEPTS_PER_TURN = 64  # then the sessions have their turn
@@ -79,6 +84,7 @@ class Listener:
         self._socket = listening
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listening.fileno(), self._accept)
+        self._headers = Headers()
         self._resting: asyncio.TimerHandle | None = None
         self._complain_at = 0.0
 
@@ -94,6 +100,7 @@ class Listener:
             self._resting.cancel()
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
+        self._headers.close()
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
@@ -124,28 +131,72 @@ class Listener:
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _welcome(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
-        guard = self._house.guard
-        address = guard.policy.prefixes.fold(_address(peer[0]))
-        now = self._house.clock()
-        if guard.admit(address, now) is not None:
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            accepted.close()
-            guard.drops.count(address, self.reception.service, now)
-            return
+        address = self._house.guard.policy.prefixes.fold(_address(peer[0]))
+        here = accepted.getsockname()
         accepted.setblocking(False)
+        caller = Caller((address, peer[1]), (_address(here[0]), here[1]), address)
+        if not self.reception.proxy_protocol:
+            self._admit(accepted, caller, self.reception)
+        elif self._house.guard.policy.trusts(address):
+            told = partial(self._hear, accepted, caller, self.reception)
+            self._headers.expect(accepted, told)
+        else:
+            _reset(accepted)
+            listener, now = self.reception.listener, self._house.clock()
+            self._house.complaints.untrusted_peer(listener, address, now)
+
+    def _hear(
+        self,
+        accepted: socket.socket,
+        proxy: Caller,
+        reception: Reception,
+        header: HeaderRead | None,
+    ) -> None:
+        """Go on with whom *proxy*, which is trusted, connects for."""
+        match header:
+            case Proxied(source, destination, tls):
+                fold = self._house.guard.policy.prefixes.fold
+                client = proxy.speaks_for((fold(source[0]), source[1]))
+                here = (unmap(destination[0]), destination[1])
+                self._admit(accepted, replace(client, destination=here, tls=tls), reception)
+            case Checked():
+                self._admit(accepted, replace(proxy, standing=Standing.CHECK), reception)
+            case Unreadable(why):
+                _reset(accepted)
+                now = self._house.clock()
+                self._house.complaints.unreadable_header(
+                    reception.listener, proxy.address, why, now
+                )
+            case None:
+                accepted.close()
+
+    def _admit(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:
+        """Drop *caller*, or serve him."""
+        guard, address = self._house.guard, caller.address
+        now = self._house.clock()
+        if guard.admit(address, now, is_direct=caller.is_direct) is not None:
+            _reset(accepted)
+            guard.drops.count(address, reception.service, now)
+            return
         subject = guard.policy.prefixes.subject(address)
-        if not self._house.admits_one_more(address, subject):
-            _say_and_close(accepted, self.reception.crowded(address))
+        if not self._house.admits_one_more(address, subject, is_direct=caller.is_direct):
+            _say_and_close(accepted, reception.crowded(caller))
             return
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        here = accepted.getsockname()
-        session = self.reception.receive((address, peer[1]), (_address(here[0]), here[1]))
+        session = reception.receive(caller)
         session.arrive(partial(_hang_up, accepted))
-        self._house.tasks.create_task(self._serve(accepted, session, self.reception))
+        self._house.tasks.create_task(self._serve(accepted, session, reception))
 
     async def _serve(self, accepted: socket.socket, session: Session, reception: Reception) -> None:
         context = reception.handshake()
         seconds = None if context is None else reception.limits.login_timeout.total_seconds()
+        if context is not None and not reception.proxy_protocol and await is_header(accepted):
+            # The handshake would only fail, and nobody would know why.
+            _reset(accepted)
+            session.never_came()
+            listener, now = reception.listener, self._house.clock()
+            self._house.complaints.unexpected_header(listener, session.address, now)
+            return
         try:
             await self._loop.connect_accepted_socket(
                 lambda: session, accepted, ssl=context, ssl_handshake_timeout=seconds
@@ -158,6 +209,11 @@ class Listener:
 def _address(host: str) -> Address:
     """The address in a socket name; a link-local one comes with a zone, which is left out."""
     return ip_address(host.partition("%")[0])
+
+
+def _reset(accepted: socket.socket) -> None:
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    accepted.close()
 
 
 def _hang_up(accepted: socket.socket) -> None:

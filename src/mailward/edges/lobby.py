@@ -26,6 +26,8 @@ class Guest(Protocol):
     address: Address
     subject: Subject
     """What its address is counted as: several addresses of one /64 are one."""
+    is_direct: bool
+    """Whether the address is that of the connection itself, and not one that somebody told."""
 
     def make_room(self) -> None:
         """Close: somebody else is to be served."""

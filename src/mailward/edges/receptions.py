@@ -1,4 +1,4 @@
-"""Who receives the connections of a listener: sessions of mail, or visits of operators."""
+"""Who receives the connections of a listener: sessions of mail, passages, visits of operators."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailward.edges.caller import Caller
 from mailward.edges.house import Entrance, House
+from mailward.edges.passage import Passage, PassageEntrance
 from mailward.edges.session import DoorSession
 from mailward.edges.tls import Keyring
 from mailward.edges.visit import Speak, Visit
-from mailward.rules.model import Address
 from mailward.settings.configuration import DoorLimits, DoorTls
 from mailward.wire.door import Door
-
-Endpoint = tuple[Address, int]
+from mailward.wire.passage import Passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,9 @@ class MailReception:
 
     house: House
     entrance: Entrance
-    make_door: Callable[[Entrance, Address], Door]
+    make_door: Callable[[Entrance, Caller], Door]
     backend: str
+    proxy_protocol: bool = False
 
     @property
     def listener(self) -> str:
@@ -46,15 +47,15 @@ class MailReception:
         """What TLS begins with, if it begins with the connection."""
         return _context(self.entrance.tls, self.entrance.keyring)
 
-    def crowded(self, address: Address) -> bytes:
+    def crowded(self, caller: Caller) -> bytes:
         """What is said to somebody for whom there is no room."""
         if self.handshake() is not None:
             return b""
-        return self.make_door(self.entrance, address).crowded()
+        return self.make_door(self.entrance, caller).crowded()
 
-    def receive(self, source: Endpoint, destination: Endpoint) -> DoorSession:
-        door = self.make_door(self.entrance, source[0])
-        return DoorSession(self.house, self.entrance, door, source, destination)
+    def receive(self, caller: Caller) -> DoorSession:
+        door = self.make_door(self.entrance, caller)
+        return DoorSession(self.house, self.entrance, door, caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class VisitReception:
     limits: DoorLimits
     tls: DoorTls | None
     keyring: Keyring
+    proxy_protocol: bool = False
 
     @property
     def backend(self) -> str:
@@ -81,15 +83,51 @@ class VisitReception:
     def handshake(self) -> ssl.SSLContext | None:
         return _context(self.tls, self.keyring)
 
-    def crowded(self, _: Address) -> bytes:
+    def crowded(self, _: Caller) -> bytes:
         return b""
 
-    def receive(self, source: Endpoint, _: Endpoint) -> Visit:
-        return Visit(self.house, self.listener, self.service, self.speak, self.limits, source[0])
+    def receive(self, caller: Caller) -> Visit:
+        return Visit(self.house, self.listener, self.service, self.speak, self.limits, caller)
 
 
-Reception = MailReception | VisitReception
-Session = DoorSession | Visit
+@dataclass(frozen=True, slots=True)
+class PassageReception:
+    """For whoever passes without a login: *make_machine* makes what looks at what he says."""
+
+    house: House
+    entrance: PassageEntrance
+    make_machine: Callable[[Caller], Passing]
+    backend: str
+    proxy_protocol: bool = False
+
+    @property
+    def listener(self) -> str:
+        return self.entrance.listener
+
+    @property
+    def service(self) -> str:
+        return self.entrance.service
+
+    @property
+    def state(self) -> str:
+        return self.entrance.backend.state
+
+    @property
+    def limits(self) -> DoorLimits:
+        return self.entrance.limits
+
+    def handshake(self) -> ssl.SSLContext | None:
+        return _context(self.entrance.tls, self.entrance.keyring)
+
+    def crowded(self, caller: Caller) -> bytes:
+        return b"" if self.handshake() is not None else self.make_machine(caller).crowded()
+
+    def receive(self, caller: Caller) -> Passage:
+        return Passage(self.house, self.entrance, self.make_machine(caller), caller)
+
+
+Reception = MailReception | PassageReception | VisitReception
+Session = DoorSession | Passage | Visit
 
 
 def _context(tls: DoorTls | None, keyring: Keyring) -> ssl.SSLContext | None:

@@ -29,8 +29,11 @@ class Relay:
         self._ended = ended
         self._open = 2
         self._ended_writing = 0
-        self._client = _Side(self, client, backend, None if watch is None else watch.from_client)
-        self._backend = _Side(self, backend, client, None if watch is None else watch.from_backend)
+        self._client = _Side(self, client, backend)
+        self._backend = _Side(self, backend, client)
+        if watch is not None:
+            self._client.watch(watch.from_client, watch.answers)
+            self._backend.watch(watch.from_backend)
         self._transports = (client, backend)
 
     def start(self, from_client: bytes, from_backend: bytes, *, client_is_full: bool) -> None:
@@ -72,7 +75,9 @@ class Relay:
         self.abort()
         self._second_login(error)
 
-    def one_ended_writing(self) -> None:
+    def one_ended_writing(self, side: _Side) -> None:
+        if side is self._backend:
+            self._client.answer_no_more()
         self._ended_writing += 1
         if self._ended_writing == len(self._transports):
             self.close()
@@ -88,20 +93,24 @@ class Relay:
 class _Side(asyncio.Protocol):
     """Takes from one connection, gives to the other."""
 
-    __slots__ = ("_filter", "_has_ended", "_other", "_own", "_relay")
+    __slots__ = ("_answers", "_filter", "_has_ended", "_other", "_own", "_relay")
 
-    def __init__(
-        self,
-        relay: Relay,
-        own: asyncio.Transport,
-        other: asyncio.Transport,
-        watch: Callable[[bytes], bytes] | None,
-    ) -> None:
+    def __init__(self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport) -> None:
         self._relay = relay
         self._own = own
         self._other = other
-        self._filter = watch
+        self._filter: Callable[[bytes], bytes] | None = None
+        self._answers: Callable[[], bytes] = bytes
         self._has_ended = False
+
+    def watch(self, passes: Callable[[bytes], bytes], answers: Callable[[], bytes] = bytes) -> None:
+        """Let only through what *passes* says, and tell this side the *answers* to the rest."""
+        self._filter = passes
+        self._answers = answers
+
+    def answer_no_more(self) -> None:
+        """The end has been passed on to this side: nothing can be written any more."""
+        self._answers = bytes
 
     def data_received(self, data: bytes) -> None:
         if self._filter is not None:
@@ -110,6 +119,9 @@ class _Side(asyncio.Protocol):
             except SecondLoginError as error:
                 self._relay.has_second_login(error)
                 return
+            answers = self._answers()
+            if answers and not self._own.is_closing():
+                self._own.write(answers)
         if not self._other.is_closing():
             self._other.write(data)
 
@@ -128,7 +140,7 @@ class _Side(asyncio.Protocol):
         except OSError:  # the other side went away in this very moment
             self._relay.close()
         else:
-            self._relay.one_ended_writing()
+            self._relay.one_ended_writing(self)
 
     def pause_writing(self) -> None:
         # This side's connection is full: take no more from the other one.

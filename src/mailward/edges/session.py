@@ -10,20 +10,25 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from enum import Enum, auto, unique
 
 from mailward.backends.port import Client, Granted
+from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import Entrance, House
 from mailward.edges.inquiry import Challenged, Finding, Inquiry, Later, ShutOut, Welcome, Wrong
+from mailward.edges.introduction import Banned, Crowded, meet
 from mailward.edges.relay import Relay
-from mailward.edges.tls import agreed
+from mailward.edges.states import State
+from mailward.edges.tls import agreed, begin_tls
 from mailward.guard.journal import Event
-from mailward.rules.model import Address, Attempt, Outcome
+from mailward.rules.model import Outcome
 from mailward.wire.dialogue import SecondLoginError
 from mailward.wire.door import (
     Acknowledged,
     Closing,
     Door,
+    DoorEvent,
+    Introduced,
+    Misnamed,
     Offered,
     Opened,
     Proved,
@@ -37,22 +42,6 @@ FLUSH_SECONDS = 5.0  # a last word that is not read by then is not heard
 _log = logging.getLogger("mailward.session")
 
 
-@unique
-class State(Enum):
-    ARRIVING = auto()
-    """Accepted; where TLS begins with the connection it is beginning."""
-    SECURING = auto()
-    """TLS begins after STARTTLS."""
-    TALKING = auto()
-    """The machine speaks with the client."""
-    ASKING = auto()
-    """The guard and then the backend are asked."""
-    RELAYING = auto()
-    """The client is logged in."""
-    CLOSED = auto()
-    """There is no client any more; an attempt under way is still settled."""
-
-
 class DoorSession(asyncio.Protocol):
     """One client connection, from accept to its end."""
 
@@ -61,19 +50,16 @@ class DoorSession(asyncio.Protocol):
         house: House,
         entrance: Entrance,
         door: Door,
-        source: tuple[Address, int],
-        destination: tuple[Address, int],
+        caller: Caller,
     ) -> None:
-        self.address = source[0]
-        self.subject = house.guard.policy.prefixes.subject(source[0])
         self._house = house
         self._entrance = entrance
         self._door = door
-        self._source = source
-        self._destination = destination
         self._id = secrets.token_hex(4)
-        nobody = Attempt(self.address, None, entrance.service, entrance.listener, self._id)
-        self._inquiry = Inquiry(house.guard, house.tokens, entrance.backend, house.clock, nobody)
+        self._is(caller)
+        self._inquiry = Inquiry(
+            house.guard, house.tokens, entrance.backend, house.clock, self._nobody
+        )
         self._state = State.ARRIVING
         self._failures = 0
         self._paused = False
@@ -86,6 +72,13 @@ class DoorSession(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._login_timer: asyncio.TimerHandle
         self._relay: Relay | None = None
+
+    def _is(self, caller: Caller) -> None:
+        self._caller = caller
+        self.address = caller.address
+        self.is_direct = caller.is_direct
+        self.subject = self._house.guard.policy.prefixes.subject(caller.address)
+        self._nobody = caller.attempt(self._entrance.service, self._entrance.listener, self._id)
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -106,7 +99,7 @@ class DoorSession(asyncio.Protocol):
         if self._state is State.CLOSED:
             self._transport.abort()
             return
-        self._tls = agreed(transport)
+        self._tls = self._caller.tls or agreed(transport)
         if self._tls is not None:
             self._door.secured()
         self._state = State.TALKING
@@ -190,27 +183,19 @@ class DoorSession(asyncio.Protocol):
     async def _shake_hands(self) -> None:
         if self._entrance.tls is None:
             raise ValueError("a door without a certificate speaks no TLS")
-        loop = asyncio.get_running_loop()
-        try:
-            secured = await loop.start_tls(
-                self._transport,
-                self,
-                self._entrance.keyring.context(self._entrance.tls.certificate),
-                server_side=True,
-                ssl_handshake_timeout=self._entrance.limits.login_timeout.total_seconds(),
-            )
-        except OSError as error:  # ssl.SSLError is one; so is a client that went away
-            _log.debug("session %s: no TLS: %s", self._id, error)
-            secured = None
-        if secured is None or secured.is_closing() or self._state is not State.SECURING:
+        context = self._entrance.keyring.context(self._entrance.tls.certificate)
+        seconds = self._entrance.limits.login_timeout.total_seconds()
+        secured = await begin_tls(self._transport, self, context, seconds)
+        if secured is None or self._state is not State.SECURING:
             self._transport.abort()
             self._gone()  # in the middle of a handshake nobody else tells us
             return
         self._transport = secured
         self._hang_up = secured.abort
-        self._tls = agreed(secured)
+        self._tls = self._caller.tls or agreed(secured)
         self._state = State.TALKING
-        self._door.secured()
+        if words := self._door.secured():
+            secured.write(words)
         early, self._early = bytes(self._early), bytearray()
         self._door.receive_data(early)
         self._advance()
@@ -224,17 +209,39 @@ class DoorSession(asyncio.Protocol):
                     if self._client_ended:
                         self._close(b"")
                     return
-                case Reply(octets):
+                case Reply(octets) | Misnamed(octets):
+                    self._complain_of(event)
                     self._inquiry.abandon()
                     self._transport.write(octets)
                 case StartTls(octets):
                     self._secure(octets)
+                case Introduced():
+                    self._meet(event)
                 case Closing(octets, _):
+                    self._complain_of(event)
                     self._close(octets)
                 case Offered() | Opened() | Proved():
                     self._ask(event)
                 case Acknowledged():
                     self._enter(self._inquiry.granted())
+
+    def _meet(self, told: Introduced) -> None:
+        """Go on as the client that a believed peer has named, if that one may come in."""
+        match meet(self._house, self._caller, told, self._entrance.service):
+            case Banned():
+                self._close(self._door.banned())
+            case Crowded():
+                self._close(self._door.crowded())
+            case Caller() as client:
+                self._house.lobby.leave(self)
+                self._is(client)
+                self._house.lobby.enter(self)
+                self._inquiry.nobody = self._nobody
+                self._transport.write(told.octets)
+
+    def _complain_of(self, event: DoorEvent) -> None:
+        now = self._house.clock()
+        self._house.complaints.look_at(event, self._entrance.listener, self._caller, now)
 
     def _ask(self, event: Offered | Opened | Proved) -> None:
         self._state = State.ASKING
@@ -251,14 +258,11 @@ class DoorSession(asyncio.Protocol):
             self._asking = None
 
     async def _find_out(self, event: Offered | Opened | Proved) -> Finding:
-        client = Client(self._source, self._destination, self._tls, self._door.client_name)
-        match event:
-            case Offered(credentials):
-                return await self._inquiry.login(credentials, client)
-            case Opened(opening):
-                return await self._inquiry.open(opening, client)
-            case Proved(proof):
-                return await self._inquiry.prove(proof)
+        caller = self._caller
+        if caller.standing is Standing.CHECK:
+            return Later()  # it came to look, and on nobody's behalf
+        client = Client(caller.source, caller.destination, self._tls, self._door.client_name)
+        return await self._inquiry.answer(event, client)
 
     def _tell(self, finding: Finding) -> None:
         match finding:
@@ -356,10 +360,7 @@ class DoorSession(asyncio.Protocol):
 
     async def _report_failure(self) -> None:
         now = self._house.clock()
-        attempt = Attempt(
-            self.address, None, self._entrance.service, self._entrance.listener, self._id
-        )
-        await self._house.guard.report(attempt, Outcome.FAILED, now, now)
+        await self._house.guard.report(self._nobody, Outcome.FAILED, now, now)
 
     # -- the end -------------------------------------------------------------------------------
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mailward.wire.proxyline import TlsFacts
+
+_log = logging.getLogger("mailward.session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,23 @@ class Keyring:
             if certificate.is_for(host):
                 handshake.context = certificate.context
                 return
+
+
+async def begin_tls(
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    seconds: float,
+) -> asyncio.Transport | None:
+    """Begin TLS on an accepted connection; ``None`` where the client does not, or goes away."""
+    try:
+        secured = await asyncio.get_running_loop().start_tls(
+            transport, protocol, context, server_side=True, ssl_handshake_timeout=seconds
+        )
+    except OSError as error:  # ssl.SSLError is one; so is a client that went away
+        _log.debug("no TLS: %s", error)
+        return None
+    return None if secured is None or secured.is_closing() else secured
 
 
 def agreed(transport: asyncio.BaseTransport) -> TlsFacts | None:

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from mailward.edges.caller import Caller
 from mailward.edges.house import House
 from mailward.guard.journal import Event
-from mailward.rules.model import Address
 from mailward.settings.configuration import DoorLimits
 
 
@@ -49,10 +49,11 @@ class Visit(asyncio.Protocol):
         service: str,
         speak: Speak,
         limits: DoorLimits,
-        address: Address,
+        caller: Caller,
     ) -> None:
-        self.address = address
-        self.subject = house.guard.policy.prefixes.subject(address)
+        self.address = caller.address
+        self.is_direct = caller.is_direct
+        self.subject = house.guard.policy.prefixes.subject(caller.address)
         self.listener = listener
         self._service = service
         self._house = house

@@ -6,7 +6,7 @@ would be counted for its one address, and the ban would hit all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from mailward.rules.model import Instant
@@ -17,21 +17,35 @@ MIN_LOGINS = 50  # with fewer an office or a family looks the same
 MIN_NAMES = 10  # one account that is asked for mail every minute is no crowd
 MIN_PERCENT = 80
 MAX_SOURCES = 1_000  # who is not among the first so many does not make most of the logins
+_TELLING = (
+    "send PROXY headers to a listener with proxy-protocol = true, or tell its clients' addresses"
+    " by XCLIENT or IMAP's ID"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class OneSource:
-    """*address* made *logins* of *all_logins* within an hour. Printed it says what to do."""
+    """*address* made *logins* of *all_logins* within an hour. Printed it says what to do.
+
+    One that *is_trusted* could tell whose they are, but has not.
+    """
 
     address: str
     logins: int
     all_logins: int
+    is_trusted: bool = False
 
     def __str__(self) -> str:
+        made = f"{self.address} makes {self.logins} of {self.all_logins} logins, under many names"
+        if self.is_trusted:
+            return (
+                f"{made}, and does not tell whose they are though it is trusted: the failures of"
+                f" everybody behind it count for no address. Let it {_TELLING}"
+            )
         return (
-            f"{self.address} makes {self.logins} of {self.all_logins} logins, under many names, as"
-            " a proxy would: the failures of everybody behind it are counted as its own. Take it"
-            f" out of the way, or add server.security.allowed-networks.{self.address}"
+            f"{made}, as a proxy would: the failures of everybody behind it are counted as its"
+            f" own. Add server.proxy.trusted-networks.{self.address} and let it {_TELLING}; where"
+            f" it cannot, add server.security.allowed-networks.{self.address}"
         )
 
 
@@ -71,7 +85,9 @@ class Funnel:
         """
         self._turn(now)
         one = self._most() or self._last
-        return None if one is None or policy.allows(ip_address(one.address)) else one
+        if one is None or policy.allows(ip_address(one.address)):
+            return None
+        return replace(one, is_trusted=policy.trusts(ip_address(one.address)))
 
     def news(self, policy: Policy, now: Instant) -> OneSource | None:
         """What is :meth:`found`, at most once an hour for each address."""

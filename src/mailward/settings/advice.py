@@ -11,6 +11,8 @@ from mailward.settings.configuration import (
     Encryption,
     Listener,
     ManageListener,
+    Passage,
+    PassageListener,
     Upstream,
 )
 
@@ -25,24 +27,31 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
     """
     for upstream in configuration.upstreams.values():
         doors = [door for door in configuration.listeners if door.backend == upstream.name]
-        if doors:
-            yield from _of_client_address(upstream, doors)
+        passages = [door for door in configuration.passages if door.backend == upstream.name]
+        if doors or passages:
+            yield from _of_client_address(upstream, doors, has_passages=bool(passages))
     yield from _of_allowed(configuration)
+    yield from _of_trusted(configuration)
     for listener in configuration.listeners:
         yield from _of_plaintext(listener)
+    for passage in configuration.passages:
+        yield from _of_no_starttls(passage)
     for manager in configuration.managers:
         yield from _of_plaintext(manager)
     if descriptors is not None:
         yield from _of_descriptors(configuration.doors.max_waiting, descriptors)
 
 
-def _of_client_address(upstream: Upstream, doors: list[Listener]) -> Iterator[str]:
+def _of_client_address(
+    upstream: Upstream, doors: list[Listener], *, has_passages: bool
+) -> Iterator[str]:
     key = f"backend.{upstream.name}.client-address"
     match upstream.client_address:
         case ClientAddress.NONE:
+            block_lists = " and block lists" if has_passages else ""
             yield (
-                f"backend {upstream.name} is not told who connects, so its own penalties hit"
-                f' everybody: set {key} = "proxy-v2" and let it expect that'
+                f"backend {upstream.name} is not told who connects, so its own penalties"
+                f'{block_lists} hit everybody: set {key} = "proxy-v2" and let it expect that'
             )
         case ClientAddress.PROXY_V1 if upstream.tls.mode is Encryption.NONE:
             encrypted = [door.name for door in doors if door.tls is not None]
@@ -70,6 +79,16 @@ def _of_allowed(configuration: Configuration) -> Iterator[str]:
             )
 
 
+def _of_trusted(configuration: Configuration) -> Iterator[str]:
+    for network in configuration.policy.trusted.values():
+        if network.prefixlen == 0:
+            yield (
+                f"all of IPv{network.version} is trusted, so whoever connects from it is believed"
+                " any address, and is never counted by its own: name only your proxies, and delete"
+                f" server.proxy.trusted-networks.{network}"
+            )
+
+
 def _of_plaintext(listener: Listener | ManageListener) -> Iterator[str]:
     open_to = [bind for bind in listener.binds if not ip_address(bind.host).is_loopback]
     if listener.allow_plaintext and open_to:
@@ -77,6 +96,15 @@ def _of_plaintext(listener: Listener | ManageListener) -> Iterator[str]:
             f"listener {listener.name} takes passwords unencrypted over the network at"
             f" {', '.join(map(str, open_to))}: set server.listener.{listener.name}.allow-plaintext"
             " = false, unless the network is trusted"
+        )
+
+
+def _of_no_starttls(listener: PassageListener) -> Iterator[str]:
+    open_to = [bind for bind in listener.binds if not ip_address(bind.host).is_loopback]
+    if listener.protocol is Passage.SMTP and listener.tls is None and open_to:
+        yield (
+            f"listener {listener.name} offers no STARTTLS, so all mail comes unencrypted over the"
+            f" network at {', '.join(map(str, open_to))}: add [certificate.default]"
         )
 
 

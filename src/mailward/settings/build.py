@@ -140,11 +140,11 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
     upstreams = read_upstreams(reading)
     operator = read_operator(reading)
     certificates = read_certificates(reading)
-    listeners, managers = read_listeners(reading, upstreams, certificates)
+    doors = read_listeners(reading, upstreams, certificates)
     return Configuration(
         hostname=reading.optional(HOSTNAME),
         policy=read_policy(reading, now),
-        listeners=listeners,
+        listeners=doors.mail,
         upstreams=upstreams,
         doors=DoorLimits(
             login_timeout=reading.one(LOGIN_TIMEOUT),
@@ -155,7 +155,8 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
         store=StoreSettings(reading.one(STORE_TYPE), reading.one(STORE_PATH)),
         socket=reading.one(MANAGEMENT_SOCKET),
         log=LogSettings(reading.one(LOG_LEVEL), reading.one(LOG_FORMAT)),
-        managers=managers,
+        managers=doors.managers,
+        passages=doors.passages,
         operator=operator,
         certificates=certificates,
     )

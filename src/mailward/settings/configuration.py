@@ -17,6 +17,17 @@ class Protocol(Enum):
 
     IMAP = "imap"
     SUBMISSION = "submission"
+    MANAGESIEVE = "managesieve"
+
+
+@unique
+class Passage(Enum):
+    """What a listener passes on without a login that it could watch."""
+
+    SMTP = "smtp"
+    """Port 25: mail from other servers."""
+    TCP = "tcp"
+    """Anything: the address is all that is looked at."""
 
 
 @unique
@@ -110,7 +121,10 @@ class DoorTls:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One door. *backend* is a name among the upstreams of the configuration."""
+    """One door. *backend* is a name among the upstreams of the configuration.
+
+    *proxy_protocol* says, here and below, that every connection begins with a PROXY header.
+    """
 
     name: str
     protocol: Protocol
@@ -118,6 +132,7 @@ class Listener:
     backend: str
     allow_plaintext: bool
     tls: DoorTls | None = None
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +155,23 @@ class ManageListener:
     binds: tuple[Bind, ...]
     allow_plaintext: bool
     tls: DoorTls | None = None
+    proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassageListener:
+    """A door that nobody logs in at. *backend* is a name among the upstreams.
+
+    *allow_plaintext* says that mail may cross the network though there is no STARTTLS.
+    """
+
+    name: str
+    protocol: Passage
+    binds: tuple[Bind, ...]
+    backend: str
+    allow_plaintext: bool
+    tls: DoorTls | None = None
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,5 +241,6 @@ class Configuration:
     socket: str
     log: LogSettings
     managers: tuple[ManageListener, ...] = ()
+    passages: tuple[PassageListener, ...] = ()
     operator: Operator | None = None
     certificates: Mapping[str, Certificate] = field(default_factory=lambda: MappingProxyType({}))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
@@ -13,8 +14,12 @@ from mailward.settings.configuration import (
     ManageListener,
     Management,
     Operator,
+    Passage,
+    PassageListener,
     Upstream,
 )
+from mailward.settings.passages import read_passage_tls
+from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
     ADMIN_SECRET,
@@ -25,10 +30,19 @@ from mailward.settings.schema import (
     LISTENER_PROTOCOL,
 )
 from mailward.settings.tls import read_door_tls
-from mailward.settings.upstreams import BACKENDS, check_told
+from mailward.settings.upstreams import BACKENDS, check_encryption, check_told
 
 _LISTENERS = "server.listener"
 _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 -- compared with, never bound
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The doors for mail, those that nobody logs in at, and those for operators."""
+
+    mail: tuple[Listener, ...]
+    passages: tuple[PassageListener, ...]
+    managers: tuple[ManageListener, ...]
 
 
 def read_operator(reading: Reading) -> Operator | None:
@@ -42,12 +56,12 @@ def read_listeners(
     reading: Reading,
     upstreams: Mapping[str, Upstream],
     certificates: Mapping[str, Certificate],
-) -> tuple[tuple[Listener, ...], tuple[ManageListener, ...]]:
-    """The doors for mail and those for operators, each in the order of the file.
+) -> Listeners:
+    """All doors, each kind in the order of the file.
 
     One that is not whole is left out, with a fault.
     """
-    listeners, managers = [], []
+    listeners, passages, managers = [], [], []
     bound: list[tuple[str, Read[Bind]]] = []
     backends = set(reading.ids(BACKENDS))
     for name in reading.ids(_LISTENERS):
@@ -56,27 +70,41 @@ def read_listeners(
         binds = _union(reading.members(LISTENER_BIND, name))
         addresses = tuple(bind.value for bind in binds)
         bound += ((name, bind) for bind in binds)
+        proxied = _read_proxied(reading, name)
         if isinstance(protocol, Management):
             if _is_manager_whole(reading, name):
                 tls = read_door_tls(reading, name, certificates)
                 if tls is not None and not tls.implicit:
                     tls = None  # HTTP has no STARTTLS
                 allow_plaintext = _check_plaintext(reading, name, binds, tls)
-                managers.append(ManageListener(name, addresses, allow_plaintext, tls))
+                managers.append(ManageListener(name, addresses, allow_plaintext, tls, proxied))
             continue
         reading.require(_LISTENERS, name, LISTENER_PROTOCOL, LISTENER_BIND, LISTENER_BACKEND)
-        tls = read_door_tls(reading, name, certificates)
-        allow_plaintext = _check_plaintext(reading, name, binds, tls)
         if backend is not None and backend.value not in backends:
             reading.refuse(backend.given, _no_backend(backend.value, upstreams))
         if protocol is not None and backend is not None:
             check_told(reading, name, protocol, backend)
+            check_encryption(reading, name, protocol, backend)
+        if isinstance(protocol, Passage):
+            tls, allow_plaintext = read_passage_tls(reading, name, protocol, binds, certificates)
+            if backend is not None and binds:
+                passages.append(
+                    PassageListener(
+                        name, protocol, addresses, backend.value, allow_plaintext, tls, proxied
+                    )
+                )
+            continue
+        tls = read_door_tls(reading, name, certificates)
+        # Only those come whose proxy says so, and passwords only where it says that they have TLS.
+        allow_plaintext = _check_plaintext(reading, name, () if proxied else binds, tls)
         if protocol is not None and backend is not None and binds:
             listeners.append(
-                Listener(name, protocol, addresses, backend.value, allow_plaintext, tls)
+                Listener(
+                    name, protocol, addresses, backend.value, allow_plaintext, tls, proxied
+                )
             )
     _check_free(reading, bound)
-    return tuple(listeners), tuple(managers)
+    return Listeners(tuple(listeners), tuple(passages), tuple(managers))
 
 
 def _is_manager_whole(reading: Reading, name: str) -> bool:
@@ -92,6 +120,19 @@ def _is_manager_whole(reading: Reading, name: str) -> bool:
             " with: mailward hash-password",
         )
     return bool(reading.all(LISTENER_BIND, name))
+
+
+def _read_proxied(reading: Reading, name: str) -> bool:
+    """Whether a listener is for proxies; without a trusted one nobody could connect: a fault."""
+    proxied = reading.one(LISTENER_PROXY_PROTOCOL, name)
+    if proxied and not reading.all(TRUSTED_NETWORKS):
+        *_, given = reading.all(LISTENER_PROXY_PROTOCOL, name)
+        reading.refuse(
+            given,
+            "lets nobody connect but trusted proxies, and there are none: add"
+            " server.proxy.trusted-networks with the addresses of yours",
+        )
+    return proxied
 
 
 def _union(binds: Iterator[Read[Bind]]) -> list[Read[Bind]]:
@@ -129,7 +170,7 @@ def _rival(host: str, wildcard: str, others: Mapping[str, str]) -> str | None:
 
 
 def _check_plaintext(
-    reading: Reading, name: str, binds: list[Read[Bind]], tls: DoorTls | None
+    reading: Reading, name: str, binds: Sequence[Read[Bind]], tls: DoorTls | None
 ) -> bool:
     """Whether passwords may come unencrypted; where they would have to, but may not, is a fault."""
     read = reading.given(LISTENER_ALLOW_PLAINTEXT, name)

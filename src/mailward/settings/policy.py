@@ -11,6 +11,7 @@ from mailward.rules.model import Ban, Instant, Limit, Network, Reason, Subject, 
 from mailward.rules.policy import Policy
 from mailward.rules.subjects import SubjectError, subject_of_kind
 from mailward.settings.key import Key
+from mailward.settings.proxies import TRUSTED_NETWORKS
 from mailward.settings.readers import Off
 from mailward.settings.reading import Given, Read, Reading
 from mailward.settings.schema import (
@@ -49,6 +50,7 @@ def read_policy(reading: Reading, now: Instant) -> Policy:
         prefixes=prefixes,
         naming=naming,
         allowed=allowed,
+        trusted=_trusted(reading, prefixes),
         blocked=(
             *_blocked_networks(reading, prefixes, allowed_in_file, now),
             *_blocked_names(reading, BLOCKED_LOGINS, SubjectKind.LOGIN, naming, now),
@@ -145,6 +147,14 @@ def _allowed(
         if not read.given.is_stored:
             in_file.put(network, network)
     return allowed, in_file
+
+
+def _trusted(reading: Reading, prefixes: Prefixes) -> NetworkTable[Network]:
+    trusted: NetworkTable[Network] = NetworkTable()
+    for read in reading.members(TRUSTED_NETWORKS):
+        network = prefixes.fold_network(read.value)
+        trusted.put(network, network)
+    return trusted
 
 
 def _blocked_networks(

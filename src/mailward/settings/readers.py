@@ -24,7 +24,7 @@ from mailward.rules.limits import LimitError, format_period, parse_limit, parse_
 from mailward.rules.logins import domain_a_labels, fold_text, operator_name_from_text
 from mailward.rules.model import Limit
 from mailward.rules.policy import BanTerm, Term
-from mailward.settings.configuration import Bind, Management, Protocol
+from mailward.settings.configuration import Bind, Management, Passage, Protocol
 from mailward.settings.errors import WrongValueError
 
 VALUE_ERRORS = (AddressError, LimitError, WrongValueError)
@@ -114,14 +114,16 @@ def one_of(kind: type[E], *, later: tuple[str, ...] = ()) -> Callable[[str], E]:
     return read
 
 
-def listener_protocol(*, later: tuple[str, ...]) -> Callable[[str], Protocol | Management]:
-    """A reader for what a listener speaks: mail, or with operators."""
-    managements = {str(member.value): member for member in Management}
-    names = [*(str(member.value) for member in Protocol), *managements]
+def listener_protocol(
+    *, later: tuple[str, ...]
+) -> Callable[[str], Protocol | Passage | Management]:
+    """A reader for what a listener speaks: mail, whatever passes, or with operators."""
+    kinds: tuple[type[Protocol | Passage | Management], ...] = (Protocol, Passage, Management)
+    members = {str(member.value): member for kind in kinds for member in kind}
 
-    def read(text: str) -> Protocol | Management:
-        _check_name(text, names, later)
-        return managements.get(text) or Protocol(text)
+    def read(text: str) -> Protocol | Passage | Management:
+        _check_name(text, list(members), later)
+        return members[text]
 
     return read
 

@@ -20,6 +20,7 @@ from mailward.settings.configuration import (
     StoreType,
 )
 from mailward.settings.key import Effect, Key, Shape, later
+from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 
 _YES_OR_NO = "true or false"
 _SHORT = timedelta(minutes=10)
@@ -188,9 +189,9 @@ MAX_WAITING_PER_ADDRESS = Key(
 
 LISTENER_PROTOCOL = Key(
     "server.listener.<id>.protocol",
-    '"imap", "submission" or "manage"',
-    'what the listener speaks; "manage" is the management API',
-    readers.listener_protocol(later=("smtp", "managesieve", "jmap", "tcp")),
+    '"imap", "submission", "managesieve", "smtp", "tcp" or "manage"',
+    'what the listener speaks; "smtp" is port 25, "tcp" anything, "manage" the management API',
+    readers.listener_protocol(later=("jmap",)),
 )
 LISTENER_BIND = Key(
     "server.listener.<id>.bind.<address>",
@@ -208,7 +209,7 @@ LISTENER_BACKEND = Key(
 LISTENER_ALLOW_PLAINTEXT = Key(
     "server.listener.<id>.allow-plaintext",
     _YES_OR_NO,
-    "whether passwords may cross the network unencrypted",
+    "whether passwords may cross the network unencrypted; at an smtp listener, mail",
     readers.yes_or_no,
     "false",
 )
@@ -247,7 +248,8 @@ BACKEND_ADDRESS = Key(
 )
 BACKEND_CLIENT_ADDRESS = Key(
     "backend.<id>.client-address",
-    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission)',
+    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission, managesieve,'
+    " smtp)",
     "how the mail server is told who the client is",
     readers.one_of(ClientAddress, later=("forwarded",)),
     "none",
@@ -363,16 +365,12 @@ SCHEMA: tuple[Key[object], ...] = (
     MAX_ATTEMPTS,
     MAX_WAITING,
     MAX_WAITING_PER_ADDRESS,
-    later(
-        "server.proxy.trusted-networks.<network>",
-        "proxies that are believed who the client is",
-        shape=Shape.LIST,
-    ),
+    TRUSTED_NETWORKS,
     LISTENER_PROTOCOL,
     LISTENER_BIND,
     LISTENER_BACKEND,
     LISTENER_ALLOW_PLAINTEXT,
-    later("server.listener.<id>.proxy-protocol", "whether a PROXY header is expected"),
+    LISTENER_PROXY_PROTOCOL,
     later("server.listener.<id>.client-header", "the HTTP header that names the client"),
     later("server.listener.<id>.paths.<path>", "the HTTP paths passed on", shape=Shape.LIST),
     LISTENER_TLS_IMPLICIT,

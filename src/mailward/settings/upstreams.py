@@ -8,6 +8,7 @@ from types import MappingProxyType
 from mailward.settings.configuration import (
     ClientAddress,
     Encryption,
+    Passage,
     Protocol,
     Upstream,
     UpstreamTls,
@@ -25,9 +26,9 @@ from mailward.settings.schema import (
 )
 
 BACKENDS = "backend"
-_TOLD_IN = {
+_TOLD_IN: Mapping[ClientAddress, set[Protocol | Passage]] = {
     ClientAddress.IMAP_ID: {Protocol.IMAP},
-    ClientAddress.XCLIENT: {Protocol.SUBMISSION},
+    ClientAddress.XCLIENT: {Protocol.SUBMISSION, Protocol.MANAGESIEVE, Passage.SMTP},
 }
 
 
@@ -49,10 +50,12 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
     return MappingProxyType(upstreams)
 
 
-def check_told(reading: Reading, name: str, spoken: Protocol, backend: Read[str]) -> None:
+def check_told(
+    reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]
+) -> None:
     """Refuse a way of telling the client's address that the listener's protocol does not have."""
     told = reading.given(BACKEND_CLIENT_ADDRESS, backend.value)
-    if told is None or spoken in _TOLD_IN.get(told.value, Protocol):
+    if told is None or spoken in _TOLD_IN.get(told.value, {spoken}):
         return
     # A stored key is what has to go, whichever of the three it is.
     given = (told.given, backend.given, *reading.all(LISTENER_PROTOCOL, name))
@@ -61,6 +64,21 @@ def check_told(reading: Reading, name: str, spoken: Protocol, backend: Read[str]
         f'client-address = "{told.value.value}" cannot be told in {spoken.value}, which'
         f" listener {name} speaks with backend {backend.value}:"
         ' use "proxy-v2", or give the listener another backend',
+    )
+
+
+def check_encryption(
+    reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]
+) -> None:
+    """Refuse STARTTLS to a backend that nothing is said to before the client speaks."""
+    mode = reading.given(BACKEND_TLS, backend.value)
+    if spoken is not Passage.TCP or mode is None or mode.value is not Encryption.STARTTLS:
+        return
+    given = (mode.given, backend.given, *reading.all(LISTENER_PROTOCOL, name))
+    reading.refuse(
+        next((one for one in given if one.is_stored), mode.given),
+        f'tls = "starttls" cannot be said in tcp, which listener {name} speaks with backend'
+        f' {backend.value}: use "implicit" or "none", or give the listener another backend',
     )
 
 

@@ -129,6 +129,10 @@ class Watch(Protocol):
         """
         ...
 
+    def answers(self) -> bytes:
+        """What the client is answered by the watch itself; to be asked after every from_client."""
+        ...
+
     def from_backend(self, data: bytes) -> bytes:
         """What of the backend's bytes the client may see now.
 

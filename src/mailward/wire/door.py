@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from mailward.wire.secret import Secret
@@ -142,7 +143,25 @@ class Closing:
     why: str
 
 
-DoorEvent = Reply | Offered | Opened | Proved | Acknowledged | Closing | StartTls
+@dataclass(frozen=True, slots=True)
+class Introduced:
+    """A peer that is believed says who its client is: send *octets* if that one may come in."""
+
+    octets: bytes
+    address: IPv4Address | IPv6Address
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Misnamed:
+    """A peer that is believed names its client in a way that nobody can read: send *octets*."""
+
+    octets: bytes
+
+
+DoorEvent = (
+    Reply | Offered | Opened | Proved | Acknowledged | Closing | StartTls | Introduced | Misnamed
+)
 
 
 class Door(Protocol):
@@ -163,8 +182,11 @@ class Door(Protocol):
         """
         ...
 
-    def secured(self) -> None:
-        """TLS has begun: all that was said before is forgotten, and passwords are welcome."""
+    def secured(self) -> bytes:
+        """TLS has begun: all that was said before is forgotten, and passwords are welcome.
+
+        What comes back is what has to be said then without being asked; a greeting says it, too.
+        """
         ...
 
     def wrong(self) -> bytes:

@@ -25,8 +25,10 @@ from mailward.wire.door import (
     StartTls,
 )
 from mailward.wire.lines import LineError, Lines
+from mailward.wire.proxyline import KEYWORD, SIGNATURE
 from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
 
+PROXY_HEADER = "a PROXY header"  # why a door closes on one
 MAX_MISTAKES = 10  # in a row; a mail client makes one at most, a scanner makes nothing else
 
 
@@ -49,8 +51,12 @@ class LineDoor(ABC):
         self._state = State.READY
         self._exchange: Exchange | None = None
         self._mistakes = 0
+        self._opening = b""
+        """The first octets that came, to know a PROXY header by."""
 
     def receive_data(self, data: bytes) -> None:
+        if len(self._opening) < len(KEYWORD):
+            self._opening = (self._opening + data)[: len(KEYWORD)]
         self._lines.add(data)
         self._trim_unless_reading()
 
@@ -58,7 +64,9 @@ class LineDoor(ABC):
         try:
             return self._event()
         except LineError as error:
-            return self._close(self._broken(str(error)), str(error))
+            # The binary header is blank lines and a NUL, which nobody else begins with.
+            is_header = len(self._opening) > 4 and SIGNATURE.startswith(self._opening)  # noqa: PLR2004
+            return self._close(self._broken(str(error)), PROXY_HEADER if is_header else str(error))
 
     def challenge(self, text: bytes) -> bytes:
         if self._exchange is None:
@@ -71,18 +79,23 @@ class LineDoor(ABC):
 
     def _event(self) -> DoorEvent | None:
         match self._state:
+            case State.READY if self._opening == KEYWORD:
+                return self._close(self._broken("this is no door for proxies"), PROXY_HEADER)
             case State.READY:
                 return self._command()
             case State.EXCHANGE:
-                line = self._lines.line(MAX_SASL_OCTETS)
-                if line is None or self._exchange is None:
-                    return None
-                return self._take(self._exchange.receive(line))
+                step = None if self._exchange is None else self._response(self._exchange)
+                return None if step is None else self._take(step)
             case State.OFFERED | State.SECURING:
                 return None
             case State.OVER:
                 self._lines.check()
                 return None
+
+    def _response(self, exchange: Exchange) -> Step | None:
+        """What follows from the client's answer to a challenge; ``None``: it is not all here."""
+        line = self._lines.line(MAX_SASL_OCTETS)
+        return None if line is None else exchange.receive(line)
 
     def _start_tls(self, go_ahead: bytes) -> StartTls | Closing:
         """Let TLS begin, unless something was sent behind the command.

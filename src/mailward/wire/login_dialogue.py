@@ -78,7 +78,7 @@ class LoginDialogue(ABC):
     def next_event(self) -> DialogueEvent | None:
         while not self._events and self._state is not State.OVER:
             try:
-                line = self._lines.line(MAX_BACKEND_LINE_OCTETS)
+                line = self._next()
             except LineError as error:
                 self._finish(Unavailable(f"the backend talks nonsense: {error}"))
                 break
@@ -94,7 +94,8 @@ class LoginDialogue(ABC):
 
     def prove(self, proof: ScramProof) -> None:
         self._questions.is_proved = True
-        self._events.append(Send(b64encode(proof.text.reveal()) + CRLF, deciding=True))
+        said = self._said(b64encode(proof.text.reveal()))
+        self._events.append(Send(said + CRLF, deciding=True))
 
     def closed(self) -> Rejected | Unavailable:
         if self._state is State.LOGIN and self._questions.error_told:
@@ -122,6 +123,18 @@ class LoginDialogue(ABC):
     def _has_begun(self) -> bool:
         """Whether the backend has seen any of the credentials and could call them wrong."""
         return self._is_sent or self._steps_sent > 1
+
+    def _next(self) -> bytes | None:
+        """The next thing to read, ``None`` when more bytes are needed.
+
+        Raises:
+            LineError: there is none that could be read.
+        """
+        return self._lines.line(MAX_BACKEND_LINE_OCTETS)
+
+    def _said(self, message: bytes) -> bytes:
+        """A SASL message (in base64) that answers a challenge, as the protocol has it."""
+        return message
 
     def _send(self, line: bytes) -> None:
         self._events.append(Send(line + CRLF))
@@ -168,8 +181,8 @@ class LoginDialogue(ABC):
             self._send_step()
             return
         match self._questions.answer(text):
-            case bytes() as said:
-                self._send(said)
+            case bytes() as message:
+                self._send(self._said(message))
             case Challenged() as challenged:
                 self._events.append(challenged)
             case Unavailable() as answer:

@@ -1,6 +1,7 @@
 """The PROXY header, by which a backend learns whose connection it serves.
 
-Versions 1 and 2 of haproxy's proxy-protocol.txt, the sender's side.
+Versions 1 and 2 of haproxy's proxy-protocol.txt, the sender's side; for the other one see
+:mod:`mailward.wire.proxyreader`.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
-_VERSION_2_PROXY = 0x21
-_TCP_OVER_IPV4 = 0x11
-_TCP_OVER_IPV6 = 0x21
-_TYPE_SSL = 0x20
-_SUBTYPE_SSL_VERSION = 0x21
-_SUBTYPE_SSL_CIPHER = 0x23
-_CLIENT_SSL = 0x01
+KEYWORD = b"PROXY "
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+VERSION_2_PROXY = 0x21
+TCP_OVER_IPV4 = 0x11
+TCP_OVER_IPV6 = 0x21
+TYPE_SSL = 0x20
+SUBTYPE_SSL_VERSION = 0x21
+SUBTYPE_SSL_CIPHER = 0x23
+CLIENT_SSL = 0x01
 _NOT_VERIFIED = 1  # zero would say that the client showed a certificate
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What the backend is told of the client's TLS: ``TLSv1.3`` and the cipher's name."""
+    """What one is told of the client's TLS: ``TLSv1.3`` and the cipher's name, where known."""
 
     version: str
     cipher: str
@@ -64,11 +66,11 @@ def proxy_v2_header(
     """
     (from_address, from_port), (to_address, to_port) = source, destination
     if isinstance(from_address, IPv4Address) and isinstance(to_address, IPv4Address):
-        family, packed = _TCP_OVER_IPV4, from_address.packed + to_address.packed
+        family, packed = TCP_OVER_IPV4, from_address.packed + to_address.packed
     else:
-        family, packed = _TCP_OVER_IPV6, _as_ipv6(from_address) + _as_ipv6(to_address)
+        family, packed = TCP_OVER_IPV6, _as_ipv6(from_address) + _as_ipv6(to_address)
     body = packed + struct.pack("!HH", from_port, to_port) + (_ssl(tls) if tls else b"")
-    return _SIGNATURE + struct.pack("!BBH", _VERSION_2_PROXY, family, len(body)) + body
+    return SIGNATURE + struct.pack("!BBH", VERSION_2_PROXY, family, len(body)) + body
 
 
 def _as_ipv6(address: IPv4Address | IPv6Address) -> bytes:
@@ -80,10 +82,10 @@ def _as_ipv6(address: IPv4Address | IPv6Address) -> bytes:
 def _ssl(tls: TlsFacts) -> bytes:
     """PP2_TYPE_SSL, section 2.2.6."""
     return _tlv(
-        _TYPE_SSL,
-        struct.pack("!BI", _CLIENT_SSL, _NOT_VERIFIED)
-        + _tlv(_SUBTYPE_SSL_VERSION, tls.version.encode("ascii"))
-        + _tlv(_SUBTYPE_SSL_CIPHER, tls.cipher.encode("ascii")),
+        TYPE_SSL,
+        struct.pack("!BI", CLIENT_SSL, _NOT_VERIFIED)
+        + (_tlv(SUBTYPE_SSL_VERSION, tls.version.encode("ascii")) if tls.version else b"")
+        + (_tlv(SUBTYPE_SSL_CIPHER, tls.cipher.encode("ascii")) if tls.cipher else b""),
     )
 
 

@@ -48,8 +48,8 @@ class _Grammar:
         parser = self._commands.add_parser(
             name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
         )
-        asks = run not in {_serve, password.hash_password}
-        _add_global(parser, answers=run is not _serve, asks=asks)
+        asks = run not in {_serve, password.hash_password, _completion}
+        _add_global(parser, answers=run not in {_serve, _completion}, asks=asks)
         if run is not None:
             parser.set_defaults(run=run, wrong=parser.error)
         return parser
@@ -165,3 +165,13 @@ def _add_looking(grammar: _Grammar) -> None:
         "--follow", action="store_true", required=True, help="from now on, until Ctrl-C"
     )
     grammar.command("hash-password", "print the hash of a password", password.hash_password)
+    script = grammar.command("completion", "print the completion script of a shell", _completion)
+    script.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads it")
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from mailward.app.cli.printed.completion import Shell, completion  # noqa: PLC0415 -- as above
+    from mailward.app.cli.printed.shape import shape_of  # noqa: PLC0415 -- as above
+
+    print(completion(shape_of(make_parser()), Shell(options.shell)), end="")
+    return 0

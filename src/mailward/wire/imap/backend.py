@@ -28,6 +28,12 @@ _LOGIN_TAG = b"m2"
 _LOGOUT_TAG = b"m3"
 _TLS_TAG = b"m4"
 _ORIGIN_TAG = b"m5"
+# Cyrus gives libsasl's words instead of a code. These say that it could not look a password up.
+_OUTAGE = re.compile(
+    rb"generic failure|no memory available|no mechanism available"
+    rb"|transient failure|remote authentication server unavailable",
+    re.IGNORECASE,
+)
 _STATUS = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[([^\]]*)\])?(.*))?\Z", re.IGNORECASE)
 
 
@@ -38,6 +44,7 @@ class _Status:
     kind: bytes
     code: bytes
     arguments: bytes
+    text: bytes
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -51,7 +58,7 @@ def _status(text: bytes) -> _Status | None:
     code, _, arguments = (found[2] or b"").partition(b" ")
     if (found[3] or b"").startswith(b"["):
         code = b"?"  # a code that never ends: not the same as no code
-    return _Status(found[1].upper(), code.upper(), arguments)
+    return _Status(found[1].upper(), code.upper(), arguments, found[3] or b"")
 
 
 class ImapLogin(LoginDialogue):
@@ -194,7 +201,8 @@ class ImapLogin(LoginDialogue):
     def _is_wrong(self, status: _Status) -> bool:
         if status.code == b"AUTHENTICATIONFAILED":
             return self._has_begun
-        return self._is_decided and status.code in (b"", b"ALERT")
+        is_outage = _OUTAGE.search(status.text)
+        return self._is_decided and status.code in (b"", b"ALERT") and not is_outage
 
     def _unavailable(self, status: _Status, what: str = "") -> None:
         kind = status.kind.decode("ascii")
@@ -203,6 +211,8 @@ class ImapLogin(LoginDialogue):
         elif status.code:
             code = printable(status.code)
             self._finish(Unavailable(f"the backend answers {kind} [{code}]{what}"))
+        elif outage := _OUTAGE.search(status.text):
+            self._finish(Unavailable(f"the backend answers {kind}: {outage[0].decode('ascii')}"))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
 

@@ -106,18 +106,18 @@ class Words:
             return self._literal(line)
         return self.atom()
 
-    def id_parameters(self) -> None:
+    def id_parameters(self) -> list[bytes]:
         """NIL or a parenthesised list of strings (RFC 2971 section 3.3)."""
+        strings: list[bytes] = []
         if not self._skip(b"("):
             if self.atom().upper() != b"NIL":
                 raise WordError("Malformed argument")
-            return
-        first = True
+            return strings
         while not self._skip(b")"):
-            if not first:
+            if strings:
                 self.space()
-            self.string()
-            first = False
+            strings.append(self.string())
+        return strings
 
     def _skip(self, octet: bytes) -> bool:
         found = self._lines[self._line].startswith(octet, self._at)

@@ -14,10 +14,13 @@ from mailward.wire.door import (
     Closing,
     Credentials,
     DoorEvent,
+    Introduced,
     Mechanism,
+    Misnamed,
     Reply,
 )
 from mailward.wire.imap.command import Command, Head, WordError, Words
+from mailward.wire.imap.introduction import IntroductionError, read_introduction
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.lines import LineError, Literal, literal_at_end
 from mailward.wire.sasl import Malformed, credentials, exchange_named, others_offered
@@ -83,12 +86,21 @@ class ImapDoor(LineDoor):
 
     *offer* is what the backend can do before login, empty where nothing is known yet; without
     *passwords* none is taken (the connection is not safe enough for one) until TLS has begun,
-    which *starttls* makes possible.
+    which *starttls* makes possible. One that *believes* its peer takes its word, once, for who the
+    client is.
     """
 
-    def __init__(self, offer: Sequence[str], *, passwords: bool, starttls: bool = False) -> None:
+    def __init__(
+        self,
+        offer: Sequence[str],
+        *,
+        passwords: bool,
+        starttls: bool = False,
+        believes: bool = False,
+    ) -> None:
         super().__init__()
         self._behind = offer
+        self._believes = believes
         self._allow(passwords=passwords, starttls=starttls)
         self._others = others_offered(mechanism_names(offer))
         self._partial = Command()
@@ -100,11 +112,14 @@ class ImapDoor(LineDoor):
         capabilities = capabilities_before_login(
             self._behind, passwords=passwords, starttls=starttls
         )
+        if self._believes and "ID" not in map(str.upper, capabilities):
+            capabilities = (*capabilities, "ID")  # a webmail may look for it before it sends one
         self._capabilities = " ".join(capabilities).encode("ascii", "replace")
 
-    def secured(self) -> None:
+    def secured(self) -> bytes:
         self._become(State.READY)
         self._allow(passwords=True, starttls=False)
+        return b""
 
     def greeting(self) -> bytes:
         return b"* OK [CAPABILITY %b] mailward ready\r\n" % self._capabilities
@@ -203,9 +218,9 @@ class ImapDoor(LineDoor):
             case b"AUTHENTICATE":
                 return self._authenticate(words)
             case b"ID":
-                words.id_parameters()
+                parameters = words.id_parameters()
                 words.end()
-                return self._done(b'* ID ("name" "mailward")\r\n', b"ID")
+                return self._identify(parameters)
             case b"CAPABILITY":
                 words.end()
                 return self._done(b"* CAPABILITY %b\r\n" % self._capabilities, b"CAPABILITY")
@@ -222,6 +237,20 @@ class ImapDoor(LineDoor):
                 return self._bad("Please log in first")
             case _:
                 return self._bad("Unknown command")
+
+    def _identify(self, parameters: Sequence[bytes]) -> DoorEvent:
+        reply = self._done(b'* ID ("name" "mailward")\r\n', b"ID")
+        if not self._believes:
+            return reply
+        try:
+            told = read_introduction(parameters)
+        except IntroductionError:
+            return Misnamed(reply.octets)
+        if told is None:
+            return reply
+        # What follows may be the client's own words: those nobody believes.
+        self._believes = False
+        return Introduced(reply.octets, *told)
 
     def _tls(self) -> DoorEvent:
         if not self._starttls:

@@ -100,7 +100,10 @@ class SmtpLogin(LoginDialogue):
         else:
             origin, self._origin = self._origin, None
             self._state = State.ORIGIN
-            self._send(xclient_command(origin, self._client_name, offer["XCLIENT"]))
+            self._send(self._introduction(origin, offer["XCLIENT"]))
+
+    def _introduction(self, origin: Origin, known: Collection[str]) -> bytes:
+        return xclient_command(origin, self._client_name, known)
 
     def _log_in(self, keywords: tuple[str, ...]) -> None:
         if self._credentials is None:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Reply
+from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Introduced, Reply
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.sasl import exchange_named, others_offered
-from mailward.wire.smtp.reply import is_name
+from mailward.wire.smtp.introduction import KEYWORD as XCLIENT
+from mailward.wire.smtp.introduction import IntroductionError, read_introduction
+from mailward.wire.smtp.reply import closing_reply, is_name
 
 _NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
 _NOT_WITH_XCLIENT = {"CHUNKING", "BINARYMIME"}  # see mailward.wire.smtp.commands
 _CARRIED = {"PLAIN", "LOGIN"}
 _AFTER_LOGIN = frozenset(b"MAIL RCPT DATA BDAT VRFY EXPN ETRN BURL".split())
-_HTTP = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
+HTTP_METHODS = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
 
 
 def ehlo_keywords(
@@ -62,14 +64,22 @@ class SubmissionDoor(LineDoor):
 
     *offer* is the backend's EHLO keyword lines, empty where nothing is known yet; without
     *passwords* none is taken (the connection is not safe enough for one) until TLS has begun,
-    which *starttls* makes possible.
+    which *starttls* makes possible. One that *believes* its peer takes its word, once, for who the
+    client is.
     """
 
     def __init__(
-        self, offer: Sequence[str], *, hostname: str, passwords: bool, starttls: bool = False
+        self,
+        offer: Sequence[str],
+        *,
+        hostname: str,
+        passwords: bool,
+        starttls: bool = False,
+        believes: bool = False,
     ) -> None:
         super().__init__()
         self._behind = offer
+        self._believes = believes
         self._allow(passwords=passwords, starttls=starttls)
         self._others = others_offered(mechanism_names(offer))
         self._hostname = hostname.encode("ascii", "replace")
@@ -82,12 +92,13 @@ class SubmissionDoor(LineDoor):
         keywords = ehlo_keywords(self._behind, passwords=passwords, starttls=starttls)
         self._keywords = [line.encode("ascii", "replace") for line in keywords]
 
-    def secured(self) -> None:
+    def secured(self) -> bytes:
         # RFC 3207 section 4.2: what the client said before, its name too, was said by anybody.
         self._become(State.READY)
         self._allow(passwords=True, starttls=False)
         self._is_extended = False
         self._client_name = b""
+        return b""
 
     def greeting(self) -> bytes:
         return b"220 %b ESMTP mailward ready\r\n" % self._hostname
@@ -145,9 +156,11 @@ class SubmissionDoor(LineDoor):
                 return self._close(b"221 2.0.0 Good bye\r\n", "quit")
             case b"STARTTLS":
                 return self._tls(argument)
+            case b"XCLIENT" if self._believes:
+                return self._introduce(argument)
             case _ if name in _AFTER_LOGIN:
                 return self._mistake(b"530 5.7.0 Authentication required\r\n")
-            case _ if name in _HTTP:
+            case _ if name in HTTP_METHODS:
                 return self._close(self._broken("this is no web server"), "HTTP")
             case _:
                 return self._mistake(b"500 5.5.2 Unknown command\r\n")
@@ -157,9 +170,25 @@ class SubmissionDoor(LineDoor):
             return self._mistake(b"501 5.5.4 A host name is needed\r\n")
         self._client_name = name
         self._is_extended = is_extended
-        lines = [self._hostname, *self._keywords] if is_extended else [self._hostname]
+        lines = [self._hostname]
+        if is_extended:
+            lines += [*self._keywords, *((XCLIENT,) if self._believes else ())]
         before = b"".join(b"250-%b\r\n" % line for line in lines[:-1])
         return self._answer(before + b"250 %b\r\n" % lines[-1])
+
+    def _introduce(self, argument: bytes) -> DoorEvent:
+        try:
+            told = read_introduction(argument)
+        except IntroductionError:
+            return self._mistake(b"501 5.5.4 XCLIENT takes attributes and their values\r\n")
+        # What follows the address may be the client's own words: those nobody believes.
+        self._believes = not told.names_address
+        self._mistakes = 0
+        self._is_extended = False
+        self._client_name = b""
+        if told.address is None:
+            return Reply(self.greeting())
+        return Introduced(self.greeting(), told.address, told.port)
 
     def _tls(self, argument: bytes) -> DoorEvent:
         if not self._starttls:
@@ -198,6 +227,5 @@ class SubmissionDoor(LineDoor):
         return self._closing(b"4.7.0 " + why.capitalize().encode("ascii"))
 
     def _closing(self, text: bytes) -> bytes:
-        # RFC 5321 section 3.8: 421 may be said at any time, and it names the host.
         code, _, words = text.partition(b" ")
-        return b"421 %b %b %b\r\n" % (code, self._hostname, words)
+        return closing_reply(self._hostname, code, words)

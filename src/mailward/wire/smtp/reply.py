@@ -1,4 +1,4 @@
-"""One line of an SMTP reply (RFC 5321 section 4.2), the names that EHLO takes, and xtext."""
+"""Replies of SMTP (RFC 5321 section 4.2), the names and keywords of EHLO, and xtext."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ MAX_NAME_OCTETS = 255  # RFC 5321 section 4.5.3.1.2
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\Z")
 _NO_XCHAR = re.compile(rb"[^\x21-\x2a\x2c-\x3c\x3e-\x7e]")
+_XTEXT = re.compile(rb"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})+\Z")
+_XTEXT_HEX = re.compile(rb"\+([0-9A-F]{2})")
 _NAME = re.compile(rb"[\x21-\x7e]{1,%d}\Z" % MAX_NAME_OCTETS)
 
 
@@ -33,6 +35,24 @@ def reply_line(line: bytes) -> ReplyLine | None:
     return ReplyLine(int(found[1]), found[2] != b"-", found[3] or b"")
 
 
+def closing_reply(hostname: bytes, code: bytes, words: bytes) -> bytes:
+    """The last words of a server: they may come at any time (RFC 5321 section 3.8).
+
+    >>> closing_reply(b"mx.example", b"4.3.2", b"Stopping")
+    b'421 4.3.2 mx.example Stopping\\r\\n'
+    """
+    return b"421 %b %b %b\r\n" % (code, hostname, words)
+
+
+def keyword(text: bytes) -> bytes:
+    """The keyword of one line of an EHLO reply; servers of old write ``AUTH=`` besides.
+
+    >>> keyword(b"auth=LOGIN PLAIN")
+    b'AUTH'
+    """
+    return text.replace(b"=", b" ").split(b" ", 1)[0].upper()
+
+
 def is_name(octets: bytes) -> bool:
     """Whether *octets* may stand behind EHLO: printable, one word, within the cap."""
     return _NAME.match(octets) is not None
@@ -45,3 +65,14 @@ def xtext(octets: bytes) -> bytes:
     b'a+3Db+20c'
     """
     return _NO_XCHAR.sub(lambda found: b"+%02X" % found[0][0], octets)
+
+
+def from_xtext(octets: bytes) -> bytes | None:
+    """The inverse of :func:`xtext`; ``None`` where *octets* are none.
+
+    >>> from_xtext(b"a+3Db+20c"), from_xtext(b"a+3")
+    (b'a=b c', None)
+    """
+    if not _XTEXT.match(octets):
+        return None
+    return _XTEXT_HEX.sub(lambda found: bytes([int(found[1], 16)]), octets)

@@ -7,10 +7,12 @@ client's commands are read as well.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
 from mailward.wire.lines import CRLF, LineError, Lines
 from mailward.wire.smtp.commands import Commands
-from mailward.wire.smtp.reply import ReplyLine, reply_line
+from mailward.wire.smtp.reply import ReplyLine, keyword, reply_line
 
 _OK = 250
 _WRONG = 535
@@ -25,18 +27,25 @@ _REFUSED = 500  # and above
 _BEGINNINGS = (b"AUTH ", b"STARTTLS", b"XCLIENT ")
 _BEGINNING_OCTETS = max(map(len, _BEGINNINGS))
 _HIDDEN = {b"STARTTLS", b"XCLIENT", b"XFORWARD"}
-_HIDDEN_WITH_XCLIENT = _HIDDEN | {b"CHUNKING", b"BINARYMIME"}  # there is no BDAT then
+_NEED_BDAT = {b"CHUNKING", b"BINARYMIME"}
+
+
+def hidden_keywords(*, reads_commands: bool, hides_auth: bool) -> AbstractSet[bytes]:
+    """What the backend's EHLO loses; where commands are read there is no BDAT."""
+    hidden = _HIDDEN | {b"AUTH"} if hides_auth else _HIDDEN
+    return hidden | _NEED_BDAT if reads_commands else hidden
 
 
 class SubmissionWatch:
     """Stands between a logged-in client and its submission backend.
 
-    *takes_xclient* says that the backend would believe an XCLIENT on this connection.
+    *takes_xclient* says that the backend would believe an XCLIENT on this connection (or an AUTH,
+    where nobody is logged in); *hides_auth* that none is to be offered.
     """
 
-    def __init__(self, *, takes_xclient: bool = False) -> None:
+    def __init__(self, *, takes_xclient: bool = False, hides_auth: bool = False) -> None:
         self._commands = Commands() if takes_xclient else None
-        self._hidden = _HIDDEN_WITH_XCLIENT if takes_xclient else _HIDDEN
+        self._hidden = hidden_keywords(reads_commands=takes_xclient, hides_auth=hides_auth)
         self._lines = Lines(MAX_BACKEND_LINE_OCTETS)
         self._code = 0
         """The code of the reply that is under way; 0 between replies."""
@@ -52,6 +61,9 @@ class SubmissionWatch:
             self._has_spoken = True
             self._tries_anew = data[:_BEGINNING_OCTETS].upper().startswith(_BEGINNINGS)
         return data if self._commands is None else self._commands.read(data)
+
+    def answers(self) -> bytes:
+        return b""  # the backend sees all, or the session ends
 
     def from_backend(self, data: bytes) -> bytes:
         if self._is_usual(data):
@@ -115,4 +127,4 @@ class SubmissionWatch:
         return before[:3] + b" " + before[4:] + CRLF
 
     def _is_hidden(self, line: ReplyLine) -> bool:
-        return line.code == _OK and line.text.split(b" ", 1)[0].upper() in self._hidden
+        return line.code == _OK and keyword(line.text) in self._hidden

@@ -1,0 +1,1 @@
+"""What is printed from the grammar besides --help: the man page, and completion for shells."""

@@ -1,0 +1,60 @@
+"""Who connects, as far as it is known: by the connection itself, or by what somebody said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto, unique
+
+from mailward.rules.model import Address, Attempt
+from mailward.wire.proxyline import TlsFacts
+
+Endpoint = tuple[Address, int]
+
+
+@unique
+class Standing(Enum):
+    """How the address of a caller is known."""
+
+    DIRECT = auto()
+    """The connection itself comes from there."""
+    TOLD = auto()
+    """A peer that is believed has named it."""
+    CHECK = auto()
+    """It is that of a peer that is believed, and that comes only to see whether we are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever is at *source* (folded) and means to talk to *destination*.
+
+    *peer* is the other end of the connection itself; *tls* what somebody said of the caller's TLS,
+    where it ended before us.
+    """
+
+    source: Endpoint
+    destination: Endpoint
+    peer: Address
+    standing: Standing = Standing.DIRECT
+    tls: TlsFacts | None = None
+
+    @property
+    def address(self) -> Address:
+        return self.source[0]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the address is the connection's own."""
+        return self.standing is not Standing.TOLD
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing it sends crosses a network."""
+        return self.address.is_loopback and self.peer.is_loopback
+
+    def attempt(self, service: str, listener: str, session: str) -> Attempt:
+        """What is known of an attempt before anybody says a name."""
+        return Attempt(self.address, None, service, listener, session, is_direct=self.is_direct)
+
+    def speaks_for(self, source: Endpoint) -> Caller:
+        """The client at *source*, whom this caller has named."""
+        return replace(self, source=source, standing=Standing.TOLD)

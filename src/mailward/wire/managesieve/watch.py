@@ -1,0 +1,119 @@
+"""Watches a ManageSieve session after login: no second login (RFC 5804 section 2.14).
+
+A backend may let go of a login (UNAUTHENTICATE) and take the next one. Servers differ in what they
+do with a command that they do not understand: some read on in the middle of its line, and none
+takes the literals behind it for what they are. So only commands that are whole and spelled by the
+book are passed on, with words that no server can misread; all others are answered here. Scripts
+pass as they come, and are not held.
+"""
+
+from __future__ import annotations
+
+from mailward.wire.dialogue import SecondLoginError
+from mailward.wire.door import MAX_COMMAND_OCTETS
+from mailward.wire.lines import CRLF, literal_at_end
+from mailward.wire.managesieve.commands import Kinds, Piece, read_command, read_rest
+from mailward.wire.managesieve.replies import Awaited, Replies
+from mailward.wire.managesieve.words import WordError
+
+MAX_LITERAL_OCTETS = 0xFFFF_FFFF  # RFC 5804 section 4: a number has 32 bits
+MAX_REFUSED = 10  # commands in a row, as before login
+
+_NEVER_TWICE = {b"AUTHENTICATE", b"STARTTLS", b"UNAUTHENTICATE", b"XCLIENT"}
+_REFUSED = b'NO "That was before the login; begin a new connection"\r\n'
+_MALFORMED = b'NO "There is no such command, or not with such arguments"\r\n'
+
+
+class ManageSieveWatch:
+    """Stands between a logged-in client and its ManageSieve backend."""
+
+    def __init__(self) -> None:
+        self._replies = Replies()
+        self._line = b""
+        """The beginning of a line whose end is not here yet."""
+        self._literal_left = 0
+        self._to_come: Kinds | None = None
+        """Behind a literal: the arguments that the command under way still needs."""
+        self._refusal = b""
+        """Behind a literal: what the command under way is answered, instead of being passed on."""
+        self._refused = 0
+
+    def from_client(self, data: bytes) -> bytes:
+        passed = bytearray()
+        at = 0
+        while at < len(data):
+            if self._literal_left:
+                piece = data[at : at + self._literal_left]
+                self._literal_left -= len(piece)
+                passed += b"" if self._refusal else piece
+            else:
+                end = data.find(b"\n", at) + 1
+                piece = data[at:end] if end else data[at:]
+                self._line += piece
+                if len(self._line) > MAX_COMMAND_OCTETS + len(CRLF):
+                    raise SecondLoginError("a command that is too long", failed=False)
+                if end:
+                    line, self._line = self._line, b""
+                    passed += self._read(line)
+            at += len(piece)
+        return bytes(passed)
+
+    def from_backend(self, data: bytes) -> bytes:
+        return self._replies.read(data)
+
+    def answers(self) -> bytes:
+        return self._replies.due()
+
+    def _read(self, line: bytes) -> bytes:
+        """What the backend sees of a whole *line*."""
+        if self._refusal:
+            self._refuse(self._refusal, line)
+            return b""
+        try:
+            return self._pass_on(line)
+        except WordError:
+            if self._to_come is not None:
+                # The backend has the first part already: there is no telling where it reads on.
+                raise SecondLoginError("a command that ends in nonsense", failed=False) from None
+            name = line.split(b" ", 1)[0].rstrip(CRLF).upper()
+            self._refuse(_REFUSED if name in _NEVER_TWICE else _MALFORMED, line)
+            return b""
+
+    def _pass_on(self, line: bytes) -> bytes:
+        if not line.endswith(CRLF):
+            raise WordError("Only CRLF ends a line")
+        text = line[: -len(CRLF)]
+        if self._to_come is not None:
+            piece = read_rest(text, self._to_come)
+        else:
+            name, piece = read_command(text)
+            is_list = name == b"CAPABILITY"
+            self._replies.await_reply(Awaited.CAPABILITIES if is_list else Awaited.ANYTHING_ELSE)
+        self._refused = 0
+        self._expect(piece)
+        return piece.spelled + CRLF
+
+    def _expect(self, piece: Piece) -> None:
+        if piece.literal is None:
+            self._to_come = None
+        else:
+            self._to_come = piece.to_come
+            self._await_literal(piece.literal)
+
+    def _refuse(self, refusal: bytes, line: bytes) -> None:
+        """Answer the command that *line* ends, or let its literals go by first."""
+        literal = literal_at_end(line.rstrip(CRLF))
+        if literal is not None:
+            self._refusal = refusal
+            self._await_literal(literal.size)
+            return
+        self._refusal = b""
+        self._refused += 1
+        if self._refused >= MAX_REFUSED:
+            raise SecondLoginError("too many commands that are refused", failed=False)
+        self._replies.say(refusal)
+
+    def _await_literal(self, octets: int) -> None:
+        if octets > MAX_LITERAL_OCTETS:
+            raise SecondLoginError("a literal that is too large", failed=False)
+        self._literal_left = octets

@@ -84,11 +84,10 @@ async def test_a_server_that_is_down_closes_without_a_word() -> None:
 
 
 async def test_a_probe_tells_whether_anybody_listens() -> None:
-    async with open_crossing(Passage.TCP, Server(echo)) as crossing:
-        async with asyncio.TaskGroup() as tasks:
-            probing = tasks.create_task(crossing.upstream.keep_probing())
-            await until(lambda: crossing.upstream.state == "ok")
-            probing.cancel()
+    async with open_crossing(Passage.TCP, Server(echo)) as crossing, asyncio.TaskGroup() as tasks:
+        probing = tasks.create_task(crossing.upstream.keep_probing())
+        await until(lambda: crossing.upstream.state == "ok")
+        probing.cancel()
 
 
 async def test_a_client_that_leaves_takes_its_connection_to_the_server_along() -> None:

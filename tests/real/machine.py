@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.real.processes import Child, eventually
 
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+_NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child")
 
 # $1: a folder for what the machine needs. It is over when its process 1 is.
 _BOOT = """\
@@ -58,6 +59,29 @@ if [ -e "$1/$2" ]; then find "$1/$2" -depth -type d -exec rmdir {} +; fi
 """
 
 
+_TRY = """\
+set -e
+mount --make-rprivate /
+mount -t tmpfs machine "$1"
+cd "$1"
+mkdir up work root groups
+mount -t cgroup2 cgroup2 groups
+mkdir "groups/$2"
+rmdir "groups/$2"
+mount -t overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" root root
+"""
+
+
+def why_not(folder: Path) -> str:
+    """What keeps this machine from holding another one, in its own words; empty if nothing does.
+
+    A container may not be allowed to mount anything, even as root.
+    """
+    name = f"mailward-try-{os.getpid()}"
+    words = ("unshare", *_NAMESPACES, "sh", "-c", _TRY, "sh", str(folder), name)
+    return subprocess.run(words, check=False, capture_output=True, text=True).stderr.strip()
+
+
 class Machine:
     """The machine that is up; *first* is its process 1, as this machine counts."""
 
@@ -91,9 +115,8 @@ def machine(folder: Path, brought: Path) -> Iterator[Machine]:
     inner = folder / "machine"
     inner.mkdir()
     name = f"mailward-{os.getpid()}"
-    namespaces = ("--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child")
     child = Child(
-        ["unshare", *namespaces, "sh", "-c", _BOOT, "sh", inner, name, brought],
+        ["unshare", *_NAMESPACES, "sh", "-c", _BOOT, "sh", inner, name, brought],
         output=folder / "machine.log",
         folder=folder,
     )

@@ -46,12 +46,11 @@ def test_a_stored_network_is_trusted_besides_those_of_the_file() -> None:
 @pytest.mark.parametrize("protocol", ["imap", "submission", "managesieve", "tcp", "manage"])
 def test_every_kind_of_listener_may_be_for_proxies(protocol: str) -> None:
     configuration = configured(TRUSTED + BACKEND + MANAGED + listener(protocol))
-    doors = [
-        *configuration.listeners,
-        *configuration.passages,
-        *configuration.managers,
-    ]
-    assert [door.proxy_protocol for door in doors] == [True]
+    assert [
+        *(door.proxy_protocol for door in configuration.listeners),
+        *(door.proxy_protocol for door in configuration.passages),
+        *(door.proxy_protocol for door in configuration.managers),
+    ] == [True]
 
 
 def test_no_listener_is_for_proxies_unless_it_says_so() -> None:

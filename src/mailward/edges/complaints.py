@@ -32,10 +32,10 @@ class Complaints:
         """Complain of *caller*'s proxy if *event* of his door shows that something is wrong."""
         if isinstance(event, Misnamed):
             self.unreadable_client(listener, caller.peer, now)
-        elif isinstance(event, Closing) and event.why == PROXY_HEADER:
-            # Where headers are expected the first one is gone already.
-            if caller.standing is Standing.DIRECT:
-                self.unexpected_header(listener, caller.peer, now)
+        is_header = isinstance(event, Closing) and event.why == PROXY_HEADER
+        # Where headers are expected the first one is gone already.
+        if is_header and caller.standing is Standing.DIRECT:
+            self.unexpected_header(listener, caller.peer, now)
 
     def untrusted_peer(self, listener: str, peer: Address, now: Instant) -> None:
         """*peer* connects where only proxies may, and is none that is trusted."""

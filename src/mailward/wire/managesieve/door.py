@@ -122,7 +122,11 @@ class ManageSieveDoor(LineDoor):
             xclient=self._believes,
         )
         lines = [
-            b" ".join(string_for_client(word.encode("ascii")) for word in line if word is not None)
+            b" ".join(
+                string_for_client(word.encode("ascii", "replace"))
+                for word in line
+                if word is not None
+            )
             for line in shown
         ]
         return b"".join(line + b"\r\n" for line in (*lines, status))

@@ -21,15 +21,16 @@ from tests.real.servers import Dovecot, Postfix, running  # noqa: E402 -- needs 
 
 IMAP_PORT = 10143
 SUBMISSION_PORT = 10587
+SIEVE_PORT = 24190
 
 
 def main() -> int:
     installed = subprocess.run(  # noqa: S603 -- a script of this repository
-        ["/bin/sh", ROOT / "tests" / "real" / "install.sh"], stdout=sys.stderr, check=False
+        ["/bin/sh", ROOT / "tests" / "real" / "install.sh", "demo"], stdout=sys.stderr, check=False
     )
     if installed.returncode:
         return 1
-    for port in (IMAP_PORT, SUBMISSION_PORT):
+    for port in (IMAP_PORT, SUBMISSION_PORT, SIEVE_PORT):
         if answers(port):
             print(f"somebody listens on 127.0.0.1:{port} already; stop that first", file=sys.stderr)
             return 1
@@ -49,10 +50,11 @@ def main() -> int:
 def serve(accounts: dict[str, str]) -> None:
     """Run both until KeyboardInterrupt."""
     with private_folder() as folder:
-        dovecot = Dovecot(folder, accounts, haproxy_port=IMAP_PORT)
+        dovecot = Dovecot(folder, accounts, haproxy_port=IMAP_PORT, sieve_haproxy_port=SIEVE_PORT)
         postfix = Postfix(folder, dovecot.sasl_socket, haproxy_port=SUBMISSION_PORT)
         with running(dovecot, postfix):
             print(f"Dovecot (IMAP) on 127.0.0.1:{IMAP_PORT}")
+            print(f"Dovecot (ManageSieve) on 127.0.0.1:{SIEVE_PORT}")
             print(f"Postfix (submission) on 127.0.0.1:{SUBMISSION_PORT}")
             for login, password in accounts.items():
                 print(f"account {login}, password {password}")

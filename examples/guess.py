@@ -1,9 +1,9 @@
 """Makes guesses at the doors of a mail server of your own, and prints what each was told.
 
     python examples/guess.py --imap 127.0.0.1:1143 --submission 127.0.0.1:1587 \\
-        --login alice --times 5
+        --managesieve 127.0.0.1:14190 --login alice --times 6
 
-With both doors given they take turns. Without ``--password`` every guess is wrong.
+Where several doors are given they take turns. Without ``--password`` every guess is wrong.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import argparse
 import imaplib
 import secrets
 import smtplib
+import socket
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
+from typing import TextIO
 
 MAX_TIMES = 1_000  # it shows what a guard does; it is no tool to attack with
 TIMEOUT_SECONDS = 200.0  # a stock Dovecot makes those who guess wrong wait
@@ -60,6 +63,26 @@ def try_submission(host: str, port: int, login: str, password: str) -> str:
     return f"{code} {text(words)}"
 
 
+def try_managesieve(host: str, port: int, login: str, password: str) -> str:
+    initial = b64encode(f"\0{login}\0{password}".encode()).decode()
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_SECONDS) as client,
+            client.makefile("rw", encoding="utf-8", newline="\r\n") as lines,
+        ):
+            if not response(lines).startswith("OK"):
+                return "closed: no greeting"
+            print(f'AUTHENTICATE "PLAIN" "{initial}"', file=lines, flush=True)
+            return response(lines) or "closed: no answer"
+    except OSError as error:
+        return f"no connection: {error}"
+
+
+def response(lines: TextIO) -> str:
+    """The line that ends a response; what comes before it are capabilities."""
+    return next((line.strip() for line in lines if line.startswith(("OK", "NO", "BYE"))), "")
+
+
 def text(words: bytes | str) -> str:
     return words.decode(errors="replace") if isinstance(words, bytes) else words
 
@@ -82,6 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make guesses and print what each was told.")
     parser.add_argument("--imap", type=place, metavar="HOST:PORT")
     parser.add_argument("--submission", type=place, metavar="HOST:PORT")
+    parser.add_argument("--managesieve", type=place, metavar="HOST:PORT")
     parser.add_argument("--login", required=True)
     parser.add_argument("--password", help="the right one, to see a login succeed")
     parser.add_argument("--times", type=times, default=1, help=f"1 to {MAX_TIMES}")
@@ -92,11 +116,13 @@ def main() -> int:
         doors.append(("imap", partial(try_imap, *options.imap)))
     if options.submission:
         doors.append(("submission", partial(try_submission, *options.submission)))
+    if options.managesieve:
+        doors.append(("managesieve", partial(try_managesieve, *options.managesieve)))
     if not doors:
-        parser.error("give --imap, --submission or both")
+        parser.error("give --imap, --submission or --managesieve, or several of them")
     for number, (name, attempt) in zip(range(1, options.times + 1), cycle(doors), strict=False):
         password = options.password or f"wrong-{secrets.token_hex(4)}"
-        print(f"{number:4} {name:10} {attempt(options.login, password)}", flush=True)
+        print(f"{number:4} {name:11} {attempt(options.login, password)}", flush=True)
     return 0
 
 

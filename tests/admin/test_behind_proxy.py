@@ -31,15 +31,15 @@ def header(client: str) -> bytes:
     return proxy_v2_header((ip_address(client), 50_000), (ip_address("192.0.2.1"), 443), None)
 
 
-def status(far: Far, preface: bytes, who: tuple[str, str]) -> int:
+def status(far: Far, preface: bytes, who: tuple[str, str], source: str = "127.0.0.1") -> int:
     """The status of one request behind *preface*, or 0 where the connection just ended."""
-    with closing(far.connect()) as connection:
-        request = f"GET /healthz HTTP/1.1\r\nHost: a\r\nAuthorization: {basic(*who)}\r\n"
-        try:
+    request = f"GET /healthz HTTP/1.1\r\nHost: a\r\nAuthorization: {basic(*who)}\r\n"
+    try:
+        with closing(far.connect(source)) as connection:
             connection.sendall(preface + request.encode() + b"Connection: close\r\n\r\n")
-        except ConnectionError:
-            return 0
-        answer = heard(connection)
+            answer = heard(connection)
+    except ConnectionError:
+        return 0
     return int(answer.split()[1]) if answer else 0
 
 
@@ -54,8 +54,7 @@ def test_a_ban_hits_the_operator_behind_the_proxy_and_nobody_else(behind: Far) -
 
 def test_without_a_header_there_is_no_answer(behind: Far) -> None:
     assert status(behind, b"", RIGHT) == 0
-    with closing(behind.connect("127.0.0.9")) as connection:
-        assert heard(connection) == b""
+    assert status(behind, header(CLIENT), RIGHT, "127.0.0.9") == 0
 
 
 def test_a_check_of_the_proxy_is_no_guess_of_its_address(behind: Far) -> None:

@@ -156,6 +156,8 @@ class Premises:
     ports: dict[Protocol, int]
     now: list[Instant]
     doors: Doors
+    change_doors: Callable[[Callable[[Listener], Listener]], None]
+    """Makes every listener anew, as a reload would."""
 
     async def connect(
         self, protocol: Protocol = Protocol.IMAP, source: str = "127.0.0.1"
@@ -316,12 +318,17 @@ async def open_house(  # noqa: PLR0913 -- a house has many parts
             for p in Protocol
         }
         opened.apply(opened.prepare(settings), upstreams)
+
+        def change_doors(how: Callable[[Listener], Listener]) -> None:
+            changed = replace(settings, listeners=tuple(map(how, settings.listeners)))
+            opened.apply(opened.prepare(changed), upstreams)
+
         listening = {
             Protocol(status.protocol): int(status.bind.rpartition(":")[2])
             for status in opened.status()
         }
         try:
-            yield Premises(guard, lobby, server, listening, now, opened)
+            yield Premises(guard, lobby, server, listening, now, opened, change_doors)
         finally:
             following.cancel()
             await opened.shut(2.0)

@@ -70,6 +70,8 @@ async def postfix(
     while line := await reader.readline():
         server.heard += line
         match verb := line.split()[0].upper():
+            case b"PROXY":
+                pass
             case b"EHLO":
                 lines = [b"mx.behind", *server.keywords]
                 writer.writelines(b"250-%b\r\n" % text for text in lines[:-1])
@@ -146,7 +148,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def open_crossing(
+async def open_crossing(  # noqa: PLR0913 -- a house has many parts
     protocol: Passage,
     server: Server,
     *,
@@ -156,6 +158,7 @@ async def open_crossing(
     certificates: Mapping[str, ServerCertificate] = MappingProxyType({}),
     client_address: ClientAddress = ClientAddress.NONE,
     is_up: bool = True,
+    proxy_protocol: bool = False,
 ) -> AsyncIterator[Crossing]:
     """The server, its upstream, and one door; ended and checked for leaks afterwards."""
     serving = await asyncio.start_server(server.serve, "127.0.0.1", 0)
@@ -176,7 +179,11 @@ async def open_crossing(
         hostname="mail.test",
         policy=rules,
         listeners=(),
-        passages=(PassageListener("mx", protocol, (Bind("127.0.0.1", 0),), "behind", True, tls),),
+        passages=(
+            PassageListener(
+                "mx", protocol, (Bind("127.0.0.1", 0),), "behind", True, tls, proxy_protocol
+            ),
+        ),
         upstreams=MappingProxyType({"behind": behind}),
         doors=doors or limits(),
         store=StoreSettings(StoreType.MEMORY, ""),

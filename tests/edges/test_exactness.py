@@ -172,9 +172,9 @@ async def test_nobody_waits_longer_than_the_time_for_logging_in() -> None:
         served = sum(is_in(answer) for answer, _ in answers)
         assert 5 <= served <= 21
         # Whose guess is under way when the time is over is told that, the others to try later.
-        in_doubt = len(house.server.guesses) - served
+        in_doubt = 200 - served - sum(is_later(answer) for answer, _ in answers)
         assert 0 <= in_doubt <= 3
-        assert sum(is_later(answer) for answer, _ in answers) == 200 - served - in_doubt
+        assert served <= len(house.server.guesses) <= served + in_doubt  # one may not be there yet
         await until(lambda: house.guard.reservations.under_way == 0)
         nothing_is_left(house)
         assert is_in(await house.imap_login("ada", "right"))

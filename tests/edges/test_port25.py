@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from ipaddress import ip_address
 
 import pytest
@@ -15,6 +16,7 @@ from mailward.rules.model import Subject
 from mailward.settings.configuration import ClientAddress, DoorTls, Passage
 from tests.edges.house import NOON, limits, policy, until
 from tests.edges.passages import Crossing, Server, open_crossing, postfix, reply, rest
+from tests.edges.proxies import CLIENT, OTHER, PROXY, line, trusted
 from tests.edges.test_tls import begin_tls, keys
 
 both_loops = True
@@ -332,6 +334,42 @@ async def test_the_server_learns_the_client_by_xclient_and_greets_him_once() -> 
         assert b"XCLIENT ADDR=127.0.0.7 PORT=" in server.heard
         writer.write(b"EHLO c\r\n")
         assert await reply(reader) == [b"250-mx.behind", b"250 PIPELINING"]
+        writer.close()
+
+
+async def test_behind_a_proxy_the_client_is_told_of_and_counted_and_not_the_proxy() -> None:
+    server = Server(postfix, replies={b"AUTH": b"535 5.7.8 no\r\n"})
+    rules = policy("1/1h", trusted=trusted(PROXY))
+    async with open_crossing(
+        Passage.SMTP,
+        server,
+        rules=rules,
+        client_address=ClientAddress.PROXY_V1,
+        proxy_protocol=True,
+    ) as crossing:
+        reader, writer = await crossing.connect(PROXY)
+        writer.write(line(CLIENT))
+        await reply(reader)
+        writer.write(b"EHLO c\r\n")
+        await reply(reader)
+        writer.write(b"MAIL FROM:<>\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n")
+        await rest(reader)
+        writer.close()
+        assert server.heard.startswith(b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 ")
+        await until(lambda: crossing.guard.admit(ip_address(CLIENT), NOON) is not None)
+        for client, words in ((CLIENT, []), (OTHER, [b"220 mx.behind ESMTP"])):
+            reader, writer = await crossing.connect(PROXY)
+            writer.write(line(client))
+            with suppress(ConnectionError):
+                assert await reply(reader) == words
+            writer.close()
+
+
+async def test_a_proxy_header_that_nobody_expects_closes() -> None:
+    async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
+        reader, writer = await crossing.connect()
+        writer.write(line(CLIENT))
+        assert (await rest(reader)).endswith(b"421 4.7.0 mail.test No PROXY header is expected\r\n")
         writer.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 
@@ -420,3 +421,14 @@ async def test_a_reset_is_all_that_a_banned_client_behind_a_proxy_gets() -> None
         with pytest.raises(ConnectionResetError):
             await reader.read()
         writer.close()
+
+
+async def test_a_reload_makes_a_listener_one_for_proxies_and_back_again() -> None:
+    rules = policy("3/1h", trusted=trusted(PROXY))
+    async with open_house(rules) as house:
+        assert (await first_words(house, b""))[:4] == b"* OK"
+        house.change_doors(lambda usual: replace(usual, proxy_protocol=True))
+        assert await first_words(house, b"a NOOP\r\n") == b""
+        assert (await first_words(house, binary(CLIENT)))[:4] == b"* OK"
+        house.change_doors(lambda usual: replace(usual, proxy_protocol=False))
+        assert (await first_words(house, b"", STRANGER))[:4] == b"* OK"

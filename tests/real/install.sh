@@ -2,6 +2,7 @@
 # Installs from Debian what the tests against real servers run: mail servers, proxies, mail clients,
 # attack tools, shells, a systemd to start our service, and debootstrap, which makes the root of the
 # one server that fits beside no other.
+# With "demo" only the mail servers that `make demo-servers` runs.
 # Does nothing where all of it is there. Starts no service: the tests run servers of their own.
 set -eu
 
@@ -17,21 +18,23 @@ need() { # need PACKAGE FILE...: the package is missing unless one of the files 
 need dovecot-imapd /usr/lib/dovecot/imap /usr/libexec/dovecot/imap
 need dovecot-managesieved /usr/lib/dovecot/managesieve /usr/libexec/dovecot/managesieve
 need postfix /usr/lib/postfix/sbin/master /usr/libexec/postfix/master
-need swaks /usr/bin/swaks
-need hydra /usr/bin/hydra
-need openssl /usr/bin/openssl
-need sieve-connect /usr/bin/sieve-connect
-need haproxy /usr/sbin/haproxy
-need nginx /usr/sbin/nginx
-need debootstrap /usr/sbin/debootstrap
-need systemd /lib/systemd/systemd # as process 1 of a machine made of namespaces
-need iproute2 /usr/sbin/ip /bin/ip
-need man-db /usr/bin/man
-need mandoc /usr/bin/mandoc
-need zsh /usr/bin/zsh
-need fish /usr/bin/fish
-[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
-perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
+if [ "${1:-}" != demo ]; then
+  need swaks /usr/bin/swaks
+  need hydra /usr/bin/hydra
+  need openssl /usr/bin/openssl
+  need sieve-connect /usr/bin/sieve-connect
+  need haproxy /usr/sbin/haproxy
+  need nginx /usr/sbin/nginx
+  need debootstrap /usr/sbin/debootstrap
+  need systemd /lib/systemd/systemd # as process 1 of a machine made of namespaces
+  need iproute2 /usr/sbin/ip /bin/ip
+  need man-db /usr/bin/man
+  need mandoc /usr/bin/mandoc
+  need zsh /usr/bin/zsh
+  need fish /usr/bin/fish
+  [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
+  perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
+fi
 
 if [ "$(id -u)" != 0 ]; then
   echo "the tests against real servers need root (Postfix does)${missing:+ and these Debian packages:$missing}" >&2

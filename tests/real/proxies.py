@@ -45,7 +45,8 @@ _HAPROXY_WAY = """\
 listen {name}
   bind 127.0.0.1:{port}
   tcp-check expect string '{words}'
-  server door 127.0.0.1:{door} source {source} {header} check check-send-proxy {tls} inter {milliseconds}
+  default-server check check-send-proxy inter {milliseconds} {tls}
+  server door 127.0.0.1:{door} source {source} {header}
 """
 
 

@@ -126,6 +126,7 @@ class Dovecot:
         *,
         penalty: bool = False,
         haproxy_port: int | None = None,
+        sieve_haproxy_port: int | None = None,
         more: str = "",
     ) -> None:
         """*more* are settings behind all others."""
@@ -133,7 +134,7 @@ class Dovecot:
         self.port = free_port()
         self.haproxy_port = haproxy_port or free_port()
         self.sieve_port = free_port()
-        self.sieve_haproxy_port = free_port()
+        self.sieve_haproxy_port = sieve_haproxy_port or free_port()
         self.sasl_socket = self.folder / "run" / "sasl-for-postfix"
         self._log = self.folder / "dovecot.log"
         self._penalty = penalty

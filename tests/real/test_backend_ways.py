@@ -14,13 +14,14 @@ import pytest
 import trustme
 
 from tests.real.attack import Door, Line, Service, Told, guess, plain
-from tests.real.conftest import ACCOUNTS
+from tests.real.conftest import ACCOUNTS as EVERYWHERE
 from tests.real.daemon import Mailward
 from tests.real.processes import answers, eventually, free_port, private_folder
 from tests.real.servers import Dovecot, Guess, Postfix, running
 
 NAME = "mail.test"
 WRONG = "wrong-opensesame"
+ACCOUNTS = {**EVERYWHERE, "carol": "carol-opensesame"}
 CLIENTS = ["127.0.0.7", "::1"]
 
 _DOVECOT = """
@@ -35,6 +36,17 @@ service imap-login {{
   }}
   inet_listener imaps_haproxy {{
     port = {tls_haproxy}
+    ssl = yes
+    haproxy = yes
+  }}
+}}
+service managesieve-login {{
+  inet_listener sieves {{
+    port = {sieve_tls}
+    ssl = yes
+  }}
+  inet_listener sieves_haproxy {{
+    port = {sieve_tls_haproxy}
     ssl = yes
     haproxy = yes
   }}
@@ -99,16 +111,23 @@ class Servers:
 def servers() -> Iterator[Servers]:
     authority = trustme.CA()
     leaf = authority.issue_cert(NAME)
-    tls = {service: (free_port(), free_port()) for service in (Service.IMAP, Service.SUBMISSION)}
+    tls = {service: (free_port(), free_port()) for service in Service}
     with private_folder() as folder:
         leaf.cert_chain_pems[0].write_to_path(folder / "cert.pem")
         leaf.private_key_pem.write_to_path(folder / "key.pem")
         imap, imap_haproxy = tls[Service.IMAP]
         submission, submission_haproxy = tls[Service.SUBMISSION]
+        sieve, sieve_haproxy = tls[Service.MANAGESIEVE]
         dovecot = Dovecot(
             folder,
             ACCOUNTS,
-            more=_DOVECOT.format(folder=folder, tls=imap, tls_haproxy=imap_haproxy),
+            more=_DOVECOT.format(
+                folder=folder,
+                tls=imap,
+                tls_haproxy=imap_haproxy,
+                sieve_tls=sieve,
+                sieve_tls_haproxy=sieve_haproxy,
+            ),
         )
         postfix = Postfix(
             folder,
@@ -117,27 +136,30 @@ def servers() -> Iterator[Servers]:
             more_services=_POSTFIX_SERVICES.format(tls=submission, tls_haproxy=submission_haproxy),
         )
         with running(dovecot, postfix):
-            for port in (imap, imap_haproxy, submission, submission_haproxy):
+            for port in (port for ports in tls.values() for port in ports):
                 eventually(partial(answers, port), f"somebody listens on {port}")
             yield Servers(dovecot, postfix, tls, authority)
 
 
 class Wards:
-    """Starts a mailward for one way to Dovecot and one to Postfix."""
+    """Starts a mailward for a way to each of Dovecot and Postfix, and perhaps to Pigeonhole."""
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self._folder = folder
         self._servers = servers
         self.started: list[Mailward] = []
 
-    def start(self, imap: Way, submission: Way) -> Mailward:
+    def start(self, imap: Way, submission: Way, sieve: Way | None = None) -> Mailward:
         ways = {Service.IMAP: imap, Service.SUBMISSION: submission}
+        if sieve is not None:
+            ways[Service.MANAGESIEVE] = sieve
         ports = {service: self._servers.port(service, way) for service, way in ways.items()}
         ward = Mailward(
             self._folder / f"mailward-{len(self.started)}",
             security='fail2ban = "50/1h"',
             dovecot=ports[Service.IMAP],
             postfix=ports[Service.SUBMISSION],
+            pigeonhole=ports.get(Service.MANAGESIEVE),
         )
         self._servers.authority.cert_pem.write_to_path(ward.data / "ca.pem")
         text = ward.configuration.read_text()
@@ -180,19 +202,21 @@ SUBMISSION_WAYS = [
     Way("proxy-v2", "implicit"),
     Way("xclient", "implicit"),
 ]
-WAYS = list(zip(IMAP_WAYS, SUBMISSION_WAYS, strict=True))
+# What submission is told by XCLIENT, ManageSieve is, too.
+WAYS = list(zip(IMAP_WAYS, SUBMISSION_WAYS, SUBMISSION_WAYS, strict=True))
 
 
-@pytest.mark.parametrize(("imap", "submission"), WAYS, ids=str)
+@pytest.mark.parametrize(("imap", "submission", "sieve"), WAYS, ids=str)
 def test_the_servers_own_logs_show_the_true_client(
-    servers: Servers, wards: Wards, imap: Way, submission: Way
+    servers: Servers, wards: Wards, imap: Way, submission: Way, sieve: Way
 ) -> None:
-    ward = wards.start(imap, submission)
+    ward = wards.start(imap, submission, sieve)
     expected = []
     for client in CLIENTS:
         for door, way, account in (
             (ward.imap, imap, "alice"),
             (ward.submission, submission, "bob"),
+            (ward.managesieve, sieve, "carol"),
         ):
             here = Door(door.service, door.port, "::1" if ":" in client else door.host)
             assert guess(here, account, WRONG, source=client) is Told.WRONG
@@ -200,11 +224,11 @@ def test_the_servers_own_logs_show_the_true_client(
             seen = "127.0.0.1" if way.told == "none" else client
             expected += [Guess(account, ip_address(seen))] * 2
     assert servers.dovecot.guesses() == expected
-    logins = re.findall(r"Login: user=<alice>, method=PLAIN, rip=([^,]+),.*", servers.dovecot.log())
-    assert logins == [str(seen.address) for seen in expected if seen.login == "alice"][::2]
-    if imap.tls != "none":
-        lines = re.findall(r"Login: user=<alice>.*", servers.dovecot.log())
-        assert all(", TLS" in line for line in lines), lines
+    for login, way in (("alice", imap), ("carol", sieve)):
+        lines = re.findall(rf"Login: user=<{login}>, method=PLAIN, .*", servers.dovecot.log())
+        told = [re.findall(r", rip=([^,]+),", line)[0] for line in lines]
+        assert told == [str(seen.address) for seen in expected if seen.login == login][::2]
+        assert way.tls == "none" or all(", TLS" in line for line in lines), lines
     failures = re.findall(
         r"\[([0-9a-f.:]+)\]: SASL PLAIN authentication failed", servers.postfix.log()
     )

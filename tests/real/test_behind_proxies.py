@@ -1,12 +1,14 @@
-"""The doors behind HAProxy and nginx: the client counts, never the proxy, and nobody is believed
-who is not trusted."""
+"""The doors behind HAProxy and nginx: the client counts, and never the proxy.
+
+Whoever is not trusted is not believed.
+"""
 
 from __future__ import annotations
 
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime

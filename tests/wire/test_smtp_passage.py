@@ -135,6 +135,15 @@ def test_a_reply_without_end_is_not_collected_for_ever() -> None:
     assert closing.why == "the backend talks nonsense"
 
 
+def test_no_password_that_is_tried_prints() -> None:
+    backend = Backend(passage())
+    backend.hear(b"EHLO c\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n")
+    assert b"AGpvZQ" not in backend.told
+    backend.hear(b"MAIL FROM:<>\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n")
+    assert backend.through is not None
+    assert "AGpvZQ" not in repr(backend.through) + repr(backend.machine)
+
+
 def test_a_straight_passage_looks_at_nothing() -> None:
     machine = Straight()
     machine.from_client(b"\x16\x03\x01")

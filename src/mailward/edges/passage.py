@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto, unique
 
@@ -134,19 +134,22 @@ class Passage(asyncio.Protocol):
     def pause_writing(self) -> None:
         # A client that reads nothing is answered nothing more, and read no further.
         self._is_paused = True
-        self._transport.pause_reading()
-        if self._backend is not None:
-            self._backend.pause_reading()
+        for transport in self._open():
+            transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._is_paused = False
-        self._transport.resume_reading()
-        if self._backend is not None:
-            self._backend.resume_reading()
+        for transport in self._open():
+            transport.resume_reading()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone()
+
+    def _open(self) -> Iterator[asyncio.Transport]:
+        for transport in (self._transport, self._backend):
+            if transport is not None and not transport.is_closing():
+                yield transport
 
     # -- the backend's connection --------------------------------------------------------------
 
@@ -159,6 +162,7 @@ class Passage(asyncio.Protocol):
         except Exception:  # noqa: BLE001 -- in a TaskGroup it would end every session
             # One connection's fault is that connection's end, and nobody else's.
             _log.exception("passage %s ended by a fault of ours", self._id)
+            self._connecting = None
             self._close(b"")
             return
         finally:

@@ -7,7 +7,7 @@ left out. Machines know no socket, no clock and no ban.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mailward.wire.dialogue import Accepted, DialogueEvent, Unavailable, Watch
@@ -32,8 +32,8 @@ class ToBackend:
 class Through:
     """From here on everything passes, beginning with what was read already. The last event."""
 
-    from_client: bytes
-    from_backend: bytes
+    from_client: bytes = field(repr=False)  # may hold a password that somebody tries
+    from_backend: bytes = field(repr=False)
     watch: Watch | None
 
 

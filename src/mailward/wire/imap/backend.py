@@ -13,7 +13,7 @@ from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, Scr
 from mailward.wire.imap.command import quoted
 from mailward.wire.imap.door import mechanism_names
 from mailward.wire.lines import CRLF
-from mailward.wire.login_dialogue import LoginDialogue, State, printable, tokens
+from mailward.wire.login_dialogue import LoginDialogue, State, printable, sasl_outage, tokens
 from mailward.wire.sasl import carrier, first_message, is_offered, messages
 
 MAX_INITIAL_OCTETS = 1_024  # what is longer goes in the challenge form: no line cap is near then
@@ -28,12 +28,6 @@ _LOGIN_TAG = b"m2"
 _LOGOUT_TAG = b"m3"
 _TLS_TAG = b"m4"
 _ORIGIN_TAG = b"m5"
-# Cyrus gives libsasl's words instead of a code. These say that it could not look a password up.
-_OUTAGE = re.compile(
-    rb"generic failure|no memory available|no mechanism available"
-    rb"|transient failure|remote authentication server unavailable",
-    re.IGNORECASE,
-)
 _STATUS = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: +(?:\[([^\]]*)\])?(.*))?\Z", re.IGNORECASE)
 
 
@@ -201,8 +195,9 @@ class ImapLogin(LoginDialogue):
     def _is_wrong(self, status: _Status) -> bool:
         if status.code == b"AUTHENTICATIONFAILED":
             return self._has_begun
-        is_outage = _OUTAGE.search(status.text)
-        return self._is_decided and status.code in (b"", b"ALERT") and not is_outage
+        if sasl_outage(status.text):
+            return False  # Cyrus gives no codes
+        return self._is_decided and status.code in (b"", b"ALERT")
 
     def _unavailable(self, status: _Status, what: str = "") -> None:
         kind = status.kind.decode("ascii")
@@ -211,8 +206,8 @@ class ImapLogin(LoginDialogue):
         elif status.code:
             code = printable(status.code)
             self._finish(Unavailable(f"the backend answers {kind} [{code}]{what}"))
-        elif outage := _OUTAGE.search(status.text):
-            self._finish(Unavailable(f"the backend answers {kind}: {outage[0].decode('ascii')}"))
+        elif outage := sasl_outage(status.text):
+            self._finish(Unavailable(f"the backend answers {kind}: {outage}"))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
 

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from mailward.wire.dialogue import Origin, Rejected, Unavailable
 from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
 from mailward.wire.lines import CRLF
-from mailward.wire.login_dialogue import LoginDialogue, State, tokens
+from mailward.wire.login_dialogue import LoginDialogue, State, sasl_outage, tokens
 from mailward.wire.sasl import carrier, first_message, is_offered, messages
 from mailward.wire.smtp.door import mechanism_names
 from mailward.wire.smtp.reply import is_name, reply_line, xtext
@@ -124,6 +124,8 @@ class SmtpLogin(LoginDialogue):
                 self._accept(())
             case 334:
                 self._asked(text)
+            case 535 if outage := sasl_outage(text):
+                self._finish(Unavailable(f"the backend answers 535: {outage}"))
             case 535 if self._has_begun:
                 self._finish(Rejected())
             case 500 | 501 if self._questions.error_told:

@@ -25,6 +25,7 @@ from mailward.wire.smtp.watch import SubmissionWatch, hidden_keywords
 
 _READY = 220
 _OK = 250
+_REFUSAL = 400  # and above
 _CLOSING = 421
 _UNASKED = {220, 235, 334, 354, 535}  # nobody has said what these answer
 _IDENTITY = {b"AUTH", b"XCLIENT", b"XFORWARD"}  # offers to be taken for somebody else
@@ -160,13 +161,13 @@ class SmtpPassage:
         return ToClient(self._offer()) if found.is_last else None
 
     def _is_due(self, code: int) -> bool:
-        if self._code:
-            return code == self._code
         if not self._awaited:
-            return code == _CLOSING  # the one that may be said at any time
-        if self._awaited[0] is Awaited.GREETING and code == _READY:
-            return True
-        return code not in _UNASKED
+            return code == (self._code or _CLOSING)  # which may be said at any time
+        is_greeting = self._awaited[0] is Awaited.GREETING
+        if self._code:
+            # A greeting that took its time may end in a refusal: who did not wait is sent away.
+            return code == self._code or (is_greeting and code >= _REFUSAL)
+        return code not in _UNASKED or (is_greeting and code == _READY)
 
     def _offer(self) -> bytes:
         """The reply to EHLO as the client may see it."""
@@ -204,7 +205,7 @@ class SmtpPassage:
         name = name.upper()
         # Who does not wait for the greeting is let show it: mail servers look at that.
         is_early = name in _GREETINGS and self._awaited == deque([Awaited.GREETING])
-        if (self._awaited and not is_early) or self._code:
+        if not is_early and (self._awaited or self._code):
             return None
         line, self._line = self._line, None
         return self._run(name, argument.strip(b" "), line)

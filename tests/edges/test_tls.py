@@ -102,6 +102,22 @@ async def test_submission_after_starttls_forgets_what_was_said_before(
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
+async def test_a_certificate_that_is_no_longer_configured_is_shown_to_whoever_came_before(
+    protocol: Protocol, authority: trustme.CA
+) -> None:
+    wish = {Protocol.IMAP: b"s STARTTLS\r\n"}.get(protocol, b"STARTTLS\r\n")
+    async with open_house(tls=STARTTLS, certificates=keys(authority)) as house:
+        reader, writer = await house.connect(protocol)
+        assert await reader.readline()
+        house.doors.keyring.swap({"renamed": keys(authority)["default"]})
+        writer.write(wish)
+        while b"Begin TLS" not in await reader.readline():
+            pass
+        await begin_tls(writer, authority)
+        writer.close()
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
 async def test_implicit_tls_greets_after_the_handshake(
     protocol: Protocol, authority: trustme.CA
 ) -> None:

@@ -259,10 +259,8 @@ class Doors:
     ) -> Callable[[Entrance, Caller], Door]:
         def make(entrance: Entrance, caller: Caller) -> Door:
             passwords = settings.allow_plaintext or caller.is_local
-            believes = (
-                caller.standing is not Standing.CHECK
-                and self._house.guard.policy.trusts(caller.address)
-            )
+            is_trusted = self._house.guard.policy.trusts(caller.address)
+            believes = is_trusted and caller.standing is not Standing.CHECK
             starttls = settings.tls is not None and not settings.tls.implicit
             match settings.protocol:
                 case Protocol.IMAP:

@@ -99,9 +99,7 @@ def read_listeners(
         allow_plaintext = _check_plaintext(reading, name, () if proxied else binds, tls)
         if protocol is not None and backend is not None and binds:
             listeners.append(
-                Listener(
-                    name, protocol, addresses, backend.value, allow_plaintext, tls, proxied
-                )
+                Listener(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied)
             )
     _check_free(reading, bound)
     return Listeners(tuple(listeners), tuple(passages), tuple(managers))

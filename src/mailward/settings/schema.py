@@ -248,8 +248,7 @@ BACKEND_ADDRESS = Key(
 )
 BACKEND_CLIENT_ADDRESS = Key(
     "backend.<id>.client-address",
-    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission, managesieve,'
-    " smtp)",
+    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission, managesieve, smtp)',
     "how the mail server is told who the client is",
     readers.one_of(ClientAddress, later=("forwarded",)),
     "none",

@@ -50,9 +50,7 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
     return MappingProxyType(upstreams)
 
 
-def check_told(
-    reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]
-) -> None:
+def check_told(reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]) -> None:
     """Refuse a way of telling the client's address that the listener's protocol does not have."""
     told = reading.given(BACKEND_CLIENT_ADDRESS, backend.value)
     if told is None or spoken in _TOLD_IN.get(told.value, {spoken}):

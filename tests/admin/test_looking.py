@@ -46,6 +46,13 @@ def test_why_names_what_allows_and_what_stands_in_the_file(house: House) -> None
     assert house.ask("GET", "/api/why/nobody@example.org").body["ban"] is None
 
 
+def test_why_of_a_proxy_says_that_it_is_trusted(house: House) -> None:
+    assert house.ask("GET", "/api/why/192.0.2.3").body["trusted"] is None
+    house.ask("POST", "/api/settings", {"key": "server.proxy.trusted-networks.192.0.2.0/24"})
+    house.ask("POST", "/api/reload")
+    assert house.ask("GET", "/api/why/192.0.2.3").body["trusted"] == "192.0.2.0/24"
+
+
 def test_why_of_nothing_is_refused(house: House) -> None:
     assert house.ask("GET", "/api/why/10.0.0.0%2F33").status == 422
     assert house.ask("GET", "/api/why/").status == 404

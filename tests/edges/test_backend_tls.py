@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,9 +14,17 @@ from pathlib import Path
 
 import pytest
 import trustme
+from scramp import ScramClient  # type: ignore[import-untyped] # it has no types of its own
 
-from mailward.settings.configuration import ClientAddress, Encryption, Upstream, UpstreamTls
-from tests.edges.house import Behaviour, Premises, open_house, policy
+from mailward.settings.configuration import (
+    ClientAddress,
+    Encryption,
+    Protocol,
+    Upstream,
+    UpstreamTls,
+)
+from tests.edges.house import Behaviour, Premises, open_house, policy, until
+from tests.edges.sasl import OFFERS, Directory, call, is_challenge, is_later, text
 
 both_loops = True
 
@@ -317,3 +327,31 @@ async def test_authorities_that_cannot_be_read_ask_nobody(tmp_path: Path) -> Non
     assert await told(nothing, by(Encryption.IMPLICIT, missing)) == (
         f"backend.imap.tls.ca: {missing} cannot be read: No such file or directory"
     )
+
+
+async def test_a_session_that_ends_before_its_client_has_taken_it_leaves_nothing_behind(
+    authority: trustme.CA, ca: Path
+) -> None:
+    directory, served = Directory(), asyncio.Queue[asyncio.StreamWriter]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await served.put(writer)
+        await directory.imap(reader, writer)
+
+    async with open_house(behind=by(Encryption.IMPLICIT, ca), offers=OFFERS) as house:
+        house.server.behaviour = implicit(shows(authority.issue_cert(NAME)), serve)
+        caller, client = (
+            await call(house, Protocol.IMAP),
+            ScramClient(["SCRAM-SHA-1"], "ada", "right"),
+        )
+        client.set_server_first(text(await caller.begin("SCRAM-SHA-1", client.get_client_first())))
+        assert is_challenge(await caller.answer(client.get_client_final()))
+        server = await served.get()
+        resets = struct.pack("ii", 1, 0)
+        server.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, resets)
+        server.transport.abort()
+        for _ in range(100):
+            await asyncio.sleep(0)  # the reset is noticed meanwhile
+        assert is_later(await caller.answer(""))
+        caller.writer.close()
+        await until(lambda: house.lobby.present == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from base64 import b64encode
 
 import pytest
@@ -19,6 +20,7 @@ WORDS = {
     Protocol.SUBMISSION: b"XCLIENT ADDR=%b PORT=50000 PROTO=ESMTP HELO=[127.0.0.1] LOGIN=admin",
     Protocol.MANAGESIEVE: b"XCLIENT ADDR=%b PORT=50000",
 }
+PORT = re.compile(rb' "x-originating-port" "50000"| PORT=50000')
 ANSWERS = {
     Protocol.IMAP: b"i OK",
     Protocol.SUBMISSION: b"220 ",
@@ -42,11 +44,13 @@ class Webmail:
         self.reader = reader
         self.writer = writer
 
-    async def introduce(self, client: str) -> bytes:
-        """The answer to the words that name *client*."""
+    async def introduce(self, client: str, port: bytes = b"50000") -> bytes:
+        """The answer to the words that name *client*, without its port where that is empty."""
         if ":" in client and self.protocol is Protocol.SUBMISSION:
             client = f"IPV6:{client}"
-        self.writer.write(WORDS[self.protocol] % client.encode() + b"\r\n")
+        words = WORDS[self.protocol] % client.encode()
+        words = words.replace(b"50000", port) if port else PORT.sub(b"", words)
+        self.writer.write(words + b"\r\n")
         return await self.answer()
 
     async def guess(self, name: str, password: str = "x") -> bytes:  # noqa: S107 -- a wrong one
@@ -198,7 +202,10 @@ async def test_too_many_connections_of_one_client_are_too_many_through_a_webmail
 
 
 @ALL
-async def test_the_mail_server_is_told_whom_the_webmail_names(protocol: Protocol) -> None:
+@pytest.mark.parametrize("port", [b"50000", b"0", b""])
+async def test_the_mail_server_is_told_whom_the_webmail_names(
+    protocol: Protocol, port: bytes
+) -> None:
     def behind(usual: Upstream) -> Upstream:
         return Upstream(
             usual.name,
@@ -226,11 +233,13 @@ async def test_the_mail_server_is_told_whom_the_webmail_names(protocol: Protocol
 
         house.server.behaviour = listen
         webmail = await arrive(house, protocol)
-        await webmail.introduce(CLIENT)
+        await webmail.introduce(CLIENT, port)
         await webmail.guess("ada", "right")
+        own_port = webmail.writer.get_extra_info("sockname")[1]
         webmail.writer.close()
     sources = [(str(t.source[0]), t.source[1]) for t in told if isinstance(t, Proxied)]
-    assert (CLIENT, 50_000) in sources
+    # Mail servers turn away who comes from port 0.
+    assert (CLIENT, 50_000 if port == b"50000" else own_port) in sources
 
 
 async def test_an_address_that_cannot_be_read_is_passed_over_and_reported_once_a_minute(

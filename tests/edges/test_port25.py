@@ -16,7 +16,7 @@ from mailward.rules.model import Subject
 from mailward.settings.configuration import ClientAddress, DoorTls, Passage
 from tests.edges.house import NOON, limits, policy, until
 from tests.edges.passages import Crossing, Server, open_crossing, postfix, reply, rest
-from tests.edges.proxies import CLIENT, OTHER, PROXY, line, trusted
+from tests.edges.proxies import CLIENT, OTHER, PROXY, binary, line, trusted
 from tests.edges.test_tls import begin_tls, keys
 
 both_loops = True
@@ -365,12 +365,16 @@ async def test_behind_a_proxy_the_client_is_told_of_and_counted_and_not_the_prox
             writer.close()
 
 
-async def test_a_proxy_header_that_nobody_expects_closes() -> None:
+@pytest.mark.parametrize("header", [line(CLIENT), binary(CLIENT)], ids=["v1", "v2"])
+async def test_a_proxy_header_that_nobody_expects_closes_and_is_reported(
+    header: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
         reader, writer = await crossing.connect()
-        writer.write(line(CLIENT))
-        assert (await rest(reader)).endswith(b"421 4.7.0 mail.test No PROXY header is expected\r\n")
+        writer.write(header)
+        assert b"421 4.7.0 mail.test " in await rest(reader)
         writer.close()
+    assert caplog.text.count("127.0.0.1 has sent a PROXY header, which is not expected") == 1
 
 
 async def test_a_probe_tells_whether_the_server_is_there() -> None:

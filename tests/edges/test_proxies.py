@@ -314,6 +314,16 @@ async def test_headers_that_are_awaited_take_a_bounded_number_of_places(
             writer.close()
 
 
+async def test_a_proxy_whose_clients_all_come_at_once_loses_none_of_them() -> None:
+    async with behind_proxy() as house:
+        silent = [await house.connect() for _ in range(400)]
+        for _, writer in silent:
+            writer.write(binary(CLIENT))
+        for reader, writer in silent:
+            assert (await reader.readline())[:4] == b"* OK"
+            writer.close()
+
+
 async def test_doors_that_shut_wait_for_no_header() -> None:
     async with behind_proxy() as house:
         reader, writer = await house.connect()
@@ -400,6 +410,21 @@ async def test_a_trusted_peer_that_names_nobody_is_never_counted_but_its_logins_
         for reader, writer in many:
             assert (await reader.readline())[:4] == b"* OK"
             writer.close()
+
+
+async def test_a_peer_that_lost_its_trust_before_its_header_came_is_not_believed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with behind_proxy() as house:
+        reader, writer = await house.connect(source=PROXY)
+        writer.write(SIGNATURE)
+        assert (await first_words(house, binary(OTHER)))[:4] == b"* OK"  # ours is awaited by now
+        house.guard.adopt(policy("3/1h"), house.now[0])
+        writer.write(binary(CLIENT)[len(SIGNATURE) :])
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+    assert "127.0.0.1 may not connect" in caplog.text
 
 
 async def test_a_drop_behind_a_proxy_is_an_event_with_the_clients_address() -> None:

@@ -106,7 +106,7 @@ def mailward(folder: Path, dovecot: Dovecot, postfix: Postfix) -> Iterator[Start
             security=security,
             dovecot=imap or dovecot.haproxy_port,
             postfix=submission or postfix.haproxy_port,
-            pigeonhole=pigeonhole,
+            pigeonhole=pigeonhole or dovecot.sieve_haproxy_port,
             backend=backend,
             more=more,
         )

@@ -21,7 +21,7 @@ OTHER = "bob"
 
 
 @pytest.mark.parametrize("at_once", [1, 16])
-@pytest.mark.parametrize("service", Service)
+@pytest.mark.parametrize("service", [Service.IMAP, Service.SUBMISSION])
 def test_exactly_n_guesses_of_hydra_get_past_the_guard(
     service: Service, at_once: int, mailward: StartMailward, dovecot: Dovecot, folder: Path
 ) -> None:
@@ -34,12 +34,10 @@ def test_exactly_n_guesses_of_hydra_get_past_the_guard(
     assert len(dovecot.guesses()) == 10
     assert ward.bans()["127.0.0.1"]["failures"] == 10
     assert ward.bans()["127.0.0.1"]["services"] == [service.value]
-    assert [guess(door, OTHER, "x") for door in ward.doors] == [Told.DROPPED, Told.DROPPED]
+    assert {guess(door, OTHER, "x") for door in ward.doors} == {Told.DROPPED}
 
 
-def test_failures_of_both_services_count_together(
-    mailward: StartMailward, dovecot: Dovecot
-) -> None:
+def test_failures_of_all_services_count_together(mailward: StartMailward, dovecot: Dovecot) -> None:
     ward = mailward('fail2ban = "6/1h"')
     attacker, another = "127.0.0.66", "127.0.0.67"
     doors = cycle(ward.doors)
@@ -49,7 +47,7 @@ def test_failures_of_both_services_count_together(
     for door in ward.doors:
         assert guess(door, OWNER, OWNERS_PASSWORD, source=attacker) is Told.DROPPED
         assert guess(door, OWNER, OWNERS_PASSWORD, source=another) is Told.OK
-    assert set(ward.bans()[attacker]["services"]) == {"imap", "submission"}
+    assert set(ward.bans()[attacker]["services"]) == {"imap", "submission", "managesieve"}
     assert len([g for g in dovecot.guesses() if g.address == ip_address(attacker)]) == 6
 
 
@@ -100,7 +98,7 @@ def test_an_attack_from_everywhere_on_one_login_bans_the_login_alone(
     assert list(ward.bans()) == [OWNER]
 
     story = ward.cli("why", OWNER)
-    for part in ("127.0.1.0", "127.0.1.9", "imap", "submission"):
+    for part in ("127.0.1.0", "127.0.1.9", "imap", "submission", "managesieve"):
         assert part in story
 
     ward.cli("lift", OWNER)
@@ -124,7 +122,7 @@ def test_the_owner_gets_in_when_the_window_has_emptied(
 
 
 def guess_the_owners_password(ward: Mailward, *, times: int) -> None:
-    """Over both doors at once, each time from a new address."""
+    """Over all doors at once, each time from a new address."""
     doors = cycle(ward.doors)
     told = guess_together(
         [
@@ -142,10 +140,11 @@ def test_the_servers_behind_see_the_true_address(
     ward = mailward('fail2ban = "100/1d"')
     guess(ward.imap, OWNER, "wrong-opensesame", source="127.7.7.7")
     guess(ward.submission, OWNER, "wrong-opensesame", source="127.8.8.8")
+    guess(ward.managesieve, OWNER, "wrong-opensesame", source="127.9.9.9")
     by_v6 = [Door(door.service, door.port, "::1") for door in ward.doors]
-    assert [guess(door, OWNER, OWNERS_PASSWORD) for door in by_v6] == [Told.OK, Told.OK]
+    assert [guess(door, OWNER, OWNERS_PASSWORD) for door in by_v6] == [Told.OK] * 3
     seen = [str(guess.address) for guess in dovecot.guesses()]
-    assert seen == ["127.7.7.7", "127.8.8.8", "::1", "::1"]
+    assert seen == ["127.7.7.7", "127.8.8.8", "127.9.9.9", "::1", "::1", "::1"]
     eventually(lambda: "connect from unknown[127.8.8.8]" in postfix.log(), "Postfix logs it")
     eventually(lambda: "connect from unknown[::1]" in postfix.log(), "Postfix logs it")
 
@@ -180,7 +179,10 @@ def test_an_outage_of_the_servers_behind_bans_nobody(mailward: StartMailward, fo
     postfix = Postfix(folder, dovecot.sasl_socket)
     with running(dovecot, postfix):
         ward = mailward(
-            'fail2ban = "5/1h"', imap=dovecot.haproxy_port, submission=postfix.haproxy_port
+            'fail2ban = "5/1h"',
+            imap=dovecot.haproxy_port,
+            submission=postfix.haproxy_port,
+            pigeonhole=dovecot.sieve_haproxy_port,
         )
         guess_at(ward, times=4, expected=Told.WRONG)
         dovecot.stop()

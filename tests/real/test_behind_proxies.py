@@ -103,7 +103,6 @@ class Town:
         ]
         self.ward: Mailward = mailward(
             'fail2ban = "6/1h"',
-            pigeonhole=dovecot.sieve_haproxy_port,
             more="".join([trust, *tables, _CERTIFICATE]),
             running=False,
         )

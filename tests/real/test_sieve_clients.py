@@ -14,7 +14,6 @@ from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.cyrus import Cyrus
 from tests.real.daemon import Mailward
 from tests.real.processes import free_port
-from tests.real.servers import Dovecot
 from tests.real.sieve import SCRIPT, SieveDoor, sieve_connect, sievelib
 
 pytestmark = pytest.mark.timeout(1000)  # the root that Cyrus runs in is made with the first test
@@ -22,20 +21,11 @@ pytestmark = pytest.mark.timeout(1000)  # the root that Cyrus runs in is made wi
 ALICE = "alice", ACCOUNTS["alice"]
 WRONG = "alice", "wrong-opensesame"
 
-_SERVERS = """
-[server.listener.pigeonhole]
-protocol = "managesieve"
-bind = ["127.0.0.1:{pigeonhole}"]
-backend = "pigeonhole"
-
+_CYRUS = """
 [server.listener.timsieved]
 protocol = "managesieve"
 bind = ["127.0.0.1:{timsieved}"]
 backend = "timsieved"
-
-[backend.pigeonhole]
-address = "127.0.0.1:{dovecot_sieve}"
-client-address = "proxy-v2"
 
 [backend.timsieved]
 address = "127.0.0.1:{cyrus_sieve}"
@@ -64,13 +54,14 @@ SERVERS = ["pigeonhole", "timsieved"]
 class Doors:
     """The doors before both servers, with TLS or without."""
 
-    def __init__(self, ward: Mailward, dovecot: Dovecot, cyrus: Cyrus, *, has_tls: bool) -> None:
+    def __init__(self, ward: Mailward, cyrus: Cyrus, *, has_tls: bool) -> None:
         self.ward = ward
         self._has_tls = has_tls
-        self._ports = {name: free_port() for name in (*SERVERS, *(f"{s}_tls" for s in SERVERS))}
-        tables = (_SERVERS + (_TLS if has_tls else "")).format(
-            **self._ports, dovecot_sieve=dovecot.sieve_haproxy_port, cyrus_sieve=cyrus.sieve_port
-        )
+        self._ports = {"pigeonhole": ward.managesieve.port}
+        new = ("timsieved", "pigeonhole_tls", "timsieved_tls")
+        self._ports |= {name: free_port() for name in new}
+        tables = _CYRUS + (_TLS if has_tls else "")
+        tables = tables.format(**self._ports, cyrus_sieve=cyrus.sieve_port)
         make_certificate(ward.data, datetime.fromtimestamp(SteadyClock()(), UTC))
         ward.configuration.write_text(ward.configuration.read_text() + tables)
 
@@ -84,10 +75,10 @@ class Doors:
 
 
 @pytest.fixture
-def open_doors(mailward: StartMailward, dovecot: Dovecot, cyrus: Cyrus) -> Callable[[bool], Doors]:
+def open_doors(mailward: StartMailward, cyrus: Cyrus) -> Callable[[bool], Doors]:
     def start(has_tls: bool) -> Doors:
         ward = mailward('fail2ban = "4/1h"', running=False)
-        doors = Doors(ward, dovecot, cyrus, has_tls=has_tls)
+        doors = Doors(ward, cyrus, has_tls=has_tls)
         ward.start()
         return doors
 

@@ -24,8 +24,8 @@ ATTACKER = "127.0.0.66"
 
 
 @pytest.fixture
-def ward(mailward: StartMailward, dovecot: Dovecot) -> Mailward:
-    return mailward('fail2ban = "6/1h"', pigeonhole=dovecot.sieve_haproxy_port)
+def ward(mailward: StartMailward) -> Mailward:
+    return mailward('fail2ban = "6/1h"')
 
 
 def test_two_failures_in_each_service_ban_the_address_in_all(

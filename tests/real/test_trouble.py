@@ -126,6 +126,21 @@ SPEECHES = {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     ),
+    Service.MANAGESIEVE: (
+        b"",
+        b"AUTHENTICATE",
+        b'AUTHENTICATE "PLAIN"\r\n',
+        b'AUTHENTICATE "LOGIN"\r\n{8+}\r\nbm9i',
+        b'AUTHENTICATE "PLAIN" {4294967295+}\r\n',
+        b'AUTHENTICATE "PLAIN" "\0"\r\n',
+        b'NOOP "' + b"x" * 100_000,
+        b'NOOP "((\\"((\r\n',
+        offer(Door(Service.MANAGESIEVE, 0), "nobody", "wrong-opensesame"),
+        offer(Door(Service.MANAGESIEVE, 0), "alice", ACCOUNTS["alice"]),
+        b'PUTSCRIPT "x" {10+}\r\nkeep;',
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ),
 }
 MANY = 'fail2ban = "10000/1d"\nmax-waiting-per-address = 1000'
 
@@ -157,7 +172,7 @@ def test_three_hundred_silent_clients_are_sent_away_and_leave_nothing(
         eventually(lambda: ward.descriptors() >= before + 300, "all are served")
         assert guess(ward.imap, "alice", ACCOUNTS["alice"]) is Told.OK
         for line in lines:
-            assert line.hear_all().splitlines()[-1][:5] in (b"* BYE", b"421 4")
+            assert line.hear_all().splitlines()[-1][:5] in (b"* BYE", b"421 4", b'BYE "')
     settle(ward, before)
 
 
@@ -218,6 +233,7 @@ def test_an_address_with_too_many_waiting_is_told_so_and_others_are_served(
         crowd = "127.0.0.66"
         assert guess(ward.imap, "alice", ACCOUNTS["alice"], source=crowd) is Told.BYE
         assert guess(ward.submission, "alice", ACCOUNTS["alice"], source=crowd) is Told.BYE
+        assert guess(ward.managesieve, "alice", ACCOUNTS["alice"], source=crowd) is Told.BYE
         assert guess(ward.imap, "alice", ACCOUNTS["alice"], source="127.0.0.67") is Told.OK
 
 
@@ -264,6 +280,7 @@ def test_a_server_behind_that_misbehaves_is_told_as_try_later_and_counts_nothing
             'fail2ban = "1/1d"',
             imap=port,
             submission=port,
+            pigeonhole=port,
             backend='connect-timeout = "1s"',
             has_servers=False,
         )
@@ -276,7 +293,11 @@ def test_with_no_server_behind_it_starts_and_everyone_is_told_to_try_later(
     mailward: StartMailward,
 ) -> None:
     ward = mailward(
-        'fail2ban = "1/1d"', imap=free_port(), submission=free_port(), has_servers=False
+        'fail2ban = "1/1d"',
+        imap=free_port(),
+        submission=free_port(),
+        pigeonhole=free_port(),
+        has_servers=False,
     )
     for door in ward.doors:
         assert guess(door, "alice", "wrong-opensesame") is Told.LATER

@@ -22,8 +22,8 @@ trusted-networks = {{ "{WEBMAIL}" }}
 
 
 @pytest.fixture
-def ward(mailward: StartMailward, dovecot: Dovecot) -> Mailward:
-    return mailward('fail2ban = "6/1h"', pigeonhole=dovecot.sieve_haproxy_port, more=_TRUST)
+def ward(mailward: StartMailward) -> Mailward:
+    return mailward('fail2ban = "6/1h"', more=_TRUST)
 
 
 # What is said before the credentials, and what ends the session behind them.

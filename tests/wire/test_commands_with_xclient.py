@@ -92,6 +92,15 @@ def test_a_command_waits_until_it_is_whole() -> None:
         commands.answered(wants_data=True)
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(("line", "wants_data"), [(b".a\n", True), (b"NOOP\r\n", False)])
+def test_many_lines_at_once_cost_no_more_than_one_by_one(line: bytes, wants_data: bool) -> None:
+    commands = Commands()
+    commands.answered(wants_data=wants_data)
+    many = line * 500_000
+    assert commands.read(many) == many
+
+
 def test_chunking_is_not_offered_where_xclient_is_taken() -> None:
     offer = ["CHUNKING", "BINARYMIME", "SIZE 1000"]
     assert ehlo_keywords(offer, passwords=False) == tuple(offer)

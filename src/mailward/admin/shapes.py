@@ -69,6 +69,7 @@ WHY = answer(
     kind={"enum": [kind.value for kind in SubjectKind]},
     ban=maybe(BAN),
     allowed=maybe(TEXT),
+    trusted=maybe(TEXT),
     counted=TEXT,
     limit=TEXT,
     count=COUNT,

@@ -51,6 +51,7 @@ def why_view(why: Why) -> Json:
         "kind": why.subject.kind.value,
         "ban": None if why.ban is None else ban_row(why.ban, fixed=why.fixed),
         "allowed": None if why.allowed is None else network_name(why.allowed),
+        "trusted": None if why.trusted is None else network_name(why.trusted),
         "counted": spelled(why.counted),
         "limit": limit_text(why.limit),
         "count": why.count,

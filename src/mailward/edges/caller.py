@@ -55,6 +55,7 @@ class Caller:
         """What is known of an attempt before anybody says a name."""
         return Attempt(self.address, None, service, listener, session, is_direct=self.is_direct)
 
-    def speaks_for(self, source: Endpoint) -> Caller:
-        """The client at *source*, whom this caller has named."""
-        return replace(self, source=source, standing=Standing.TOLD)
+    def speaks_for(self, address: Address, port: int | None) -> Caller:
+        """The client at *address*, whom this caller has named."""
+        # No port is as good as this caller's own; but mail servers turn away who comes from 0.
+        return replace(self, source=(address, port or self.source[1]), standing=Standing.TOLD)

@@ -15,7 +15,7 @@ from mailward.wire.proxyline import KEYWORD, SIGNATURE
 from mailward.wire.proxyreader import MAX_HEADER_OCTETS, HeaderRead, HeaderReader, Unreadable
 
 HEADER_SECONDS = 5.0  # a proxy sends its header with the first packet
-MAX_AWAITED = 256  # at one listener: each holds a descriptor, and for a moment only
+MAX_AWAITED = 4_096  # at one listener: all clients come at once where a proxy has been restarted
 
 Told = Callable[[HeaderRead | None], None]
 

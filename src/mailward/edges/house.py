@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from mailward.backends.port import Backend
@@ -14,6 +15,10 @@ from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
 from mailward.rules.model import Address, Instant, Subject
 from mailward.settings.configuration import DoorLimits, DoorTls
+
+_log = logging.getLogger("mailward.session")
+
+Work = Callable[[], Coroutine[object, object, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,10 @@ class House:
     tasks: asyncio.TaskGroup
     tokens: Tokens
     complaints: Complaints = field(default_factory=Complaints)
+
+    def begin(self, work: Work, whose: str, end: Callable[[], None]) -> asyncio.Task[None]:
+        """Do *work* for one connection beside all others; where it fails, *end* ends that one."""
+        return self.tasks.create_task(_on_its_own(work, whose, end))
 
     def admits_one_more(
         self, address: Address, subject: Subject, *, is_direct: bool = False
@@ -46,3 +55,12 @@ class Entrance:
     limits: DoorLimits
     tls: DoorTls | None = None
     keyring: Keyring = field(default_factory=Keyring)
+
+
+async def _on_its_own(work: Work, whose: str, end: Callable[[], None]) -> None:
+    try:
+        await work()
+    except Exception:  # noqa: BLE001 -- in a TaskGroup it would end every session
+        # One connection's fault is that connection's end, and nobody else's.
+        _log.exception("%s ended by a fault of ours", whose)
+        end()

@@ -28,4 +28,4 @@ def meet(house: House, peer: Caller, told: Introduced, service: str) -> Caller |
         return Banned()
     if not house.admits_one_more(address, prefixes.subject(address)):
         return Crowded()
-    return peer.speaks_for((address, told.port or 0))
+    return peer.speaks_for(address, told.port)

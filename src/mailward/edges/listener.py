@@ -141,9 +141,7 @@ class Listener:
             told = partial(self._hear, accepted, caller, self.reception)
             self._headers.expect(accepted, told)
         else:
-            _reset(accepted)
-            listener, now = self.reception.listener, self._house.clock()
-            self._house.complaints.untrusted_peer(listener, address, now)
+            self._turn_away(accepted, address, self.reception)
 
     def _hear(
         self,
@@ -152,12 +150,14 @@ class Listener:
         reception: Reception,
         header: HeaderRead | None,
     ) -> None:
-        """Go on with whom *proxy*, which is trusted, connects for."""
+        """Go on with whom *proxy*, which was trusted when it came, connects for."""
         match header:
+            case Proxied() | Checked() if not self._house.guard.policy.trusts(proxy.address):
+                self._turn_away(accepted, proxy.address, reception)
             case Proxied(source, destination, tls):
                 fold = self._house.guard.policy.prefixes.fold
-                client = proxy.speaks_for((fold(source[0]), source[1]))
-                here = (unmap(destination[0]), destination[1])
+                client = proxy.speaks_for(fold(source[0]), source[1])
+                here = (unmap(destination[0]), destination[1] or proxy.destination[1])
                 self._admit(accepted, replace(client, destination=here, tls=tls), reception)
             case Checked():
                 self._admit(accepted, replace(proxy, standing=Standing.CHECK), reception)
@@ -169,6 +169,10 @@ class Listener:
                 )
             case None:
                 accepted.close()
+
+    def _turn_away(self, accepted: socket.socket, peer: Address, reception: Reception) -> None:
+        _reset(accepted)
+        self._house.complaints.untrusted_peer(reception.listener, peer, self._house.clock())
 
     def _admit(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:
         """Drop *caller*, or serve him."""
@@ -185,7 +189,8 @@ class Listener:
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         session = reception.receive(caller)
         session.arrive(partial(_hang_up, accepted))
-        self._house.tasks.create_task(self._serve(accepted, session, reception))
+        serve = partial(self._serve, accepted, session, reception)
+        self._house.begin(serve, "a connection", partial(_give_up, accepted, session))
 
     async def _serve(self, accepted: socket.socket, session: Session, reception: Reception) -> None:
         context = reception.handshake()
@@ -202,8 +207,7 @@ class Listener:
                 lambda: session, accepted, ssl=context, ssl_handshake_timeout=seconds
             )
         except OSError:  # it was gone again, or did not speak TLS
-            accepted.close()
-            session.never_came()
+            _give_up(accepted, session)
 
 
 def _address(host: str) -> Address:
@@ -219,6 +223,11 @@ def _reset(accepted: socket.socket) -> None:
 def _hang_up(accepted: socket.socket) -> None:
     with contextlib.suppress(OSError):  # it was gone again
         accepted.shutdown(socket.SHUT_RDWR)
+
+
+def _give_up(accepted: socket.socket, session: Session) -> None:
+    accepted.close()
+    session.never_came()
 
 
 def _say_and_close(accepted: socket.socket, octets: bytes) -> None:

@@ -13,16 +13,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto, unique
+from functools import partial
 
 from mailward.backends.port import Client, Granted, PassageBackend
 from mailward.edges.caller import Caller, Standing
-from mailward.edges.house import House
+from mailward.edges.house import House, Work
 from mailward.edges.relay import Relay
+from mailward.edges.second_login import count_second_login
 from mailward.edges.tls import Keyring, agreed, begin_tls
 from mailward.guard.journal import Event
-from mailward.rules.model import Attempt, Outcome
 from mailward.settings.configuration import DoorLimits, DoorTls
-from mailward.wire.dialogue import SecondLoginError, Unavailable
+from mailward.wire.dialogue import Unavailable
 from mailward.wire.door import Closing, StartTls
 from mailward.wire.linedoor import PROXY_HEADER
 from mailward.wire.passage import Passing, Through, ToBackend, ToClient
@@ -74,6 +75,7 @@ class Passage(asyncio.Protocol):
         self._machine = machine
         self._caller = caller
         self._id = secrets.token_hex(4)
+        self._name = f"passage {self._id}"
         self._state = State.ARRIVING
         self._tls: TlsFacts | None = caller.tls
         self._is_paused = False
@@ -107,7 +109,7 @@ class Passage(asyncio.Protocol):
             return
         self._learn_tls()
         self._state = State.CONNECTING
-        self._connecting = self._house.tasks.create_task(self._connect())
+        self._connecting = self._begin(self._connect)
 
     def data_received(self, data: bytes) -> None:
         match self._state:
@@ -159,12 +161,6 @@ class Passage(asyncio.Protocol):
             answer = await self._entrance.backend.connect(
                 Client(caller.source, caller.destination, self._tls)
             )
-        except Exception:  # noqa: BLE001 -- in a TaskGroup it would end every session
-            # One connection's fault is that connection's end, and nobody else's.
-            _log.exception("passage %s ended by a fault of ours", self._id)
-            self._connecting = None
-            self._close(b"")
-            return
         finally:
             self._connecting = None
         match answer:
@@ -177,6 +173,9 @@ class Passage(asyncio.Protocol):
     def _connected(self, granted: Granted) -> None:
         if self._state is not State.CONNECTING or self._transport.is_closing():
             granted.transport.abort()
+            return
+        if granted.transport.is_closing():
+            self._close(self._machine.unavailable())  # nobody would tell us again
             return
         self._state = State.TALKING
         self._backend = granted.transport
@@ -248,7 +247,7 @@ class Passage(asyncio.Protocol):
         self._state = State.SECURING
         self._transport.pause_reading()
         self._transport.write(go_ahead)
-        self._house.tasks.create_task(self._shake_hands())
+        self._begin(self._shake_hands)
 
     async def _shake_hands(self) -> None:
         if self._entrance.tls is None:
@@ -296,29 +295,12 @@ class Passage(asyncio.Protocol):
         self._state = State.PASSING
         self._timer.cancel()
         self._house.lobby.logged_in(self)
-        self._relay = Relay(
-            self._transport, self._backend, through.watch, self._second_login, self._gone
-        )
+        nobody = self._caller.attempt(self._entrance.service, self._entrance.listener, self._id)
+        second_login = partial(count_second_login, self._house, nobody, self._name)
+        self._relay = Relay(self._transport, self._backend, through.watch, second_login, self._gone)
         self._relay.start(through.from_client, through.from_backend, client_is_full=self._is_paused)
         if self._client_ended:
             self._relay.client_ended()
-
-    def _second_login(self, error: SecondLoginError) -> None:
-        _log.warning("passage %s of %s closed: %s", self._id, self.address, error)
-        if error.failed:
-            self._house.tasks.create_task(self._report_failure())
-
-    async def _report_failure(self) -> None:
-        now = self._house.clock()
-        attempt = Attempt(
-            self.address,
-            None,
-            self._entrance.service,
-            self._entrance.listener,
-            self._id,
-            is_direct=self.is_direct,
-        )
-        await self._house.guard.report(attempt, Outcome.FAILED, now, now)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -339,6 +321,14 @@ class Passage(asyncio.Protocol):
         asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
         self._house.lobby.logged_in(self)
         self._let_backend_go()
+
+    def _begin(self, work: Work) -> asyncio.Task[None]:
+        return self._house.begin(work, self._name, self._break_off)
+
+    def _break_off(self) -> None:
+        """End by a fault of ours: nothing is left of it."""
+        self._abort()
+        self._gone()
 
     def _abort(self) -> None:
         """Close without a word."""

@@ -7,21 +7,20 @@ knows the passwords. It keeps the times, and it never lets go of a reservation u
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from mailward.backends.port import Client, Granted
 from mailward.edges.caller import Caller, Standing
-from mailward.edges.house import Entrance, House
+from mailward.edges.house import Entrance, House, Work
 from mailward.edges.inquiry import Challenged, Finding, Inquiry, Later, ShutOut, Welcome, Wrong
 from mailward.edges.introduction import Banned, Crowded, meet
 from mailward.edges.relay import Relay
+from mailward.edges.second_login import count_second_login
 from mailward.edges.states import State
 from mailward.edges.tls import agreed, begin_tls
 from mailward.guard.journal import Event
-from mailward.rules.model import Outcome
-from mailward.wire.dialogue import SecondLoginError
 from mailward.wire.door import (
     Acknowledged,
     Closing,
@@ -39,8 +38,6 @@ from mailward.wire.proxyline import TlsFacts
 
 FLUSH_SECONDS = 5.0  # a last word that is not read by then is not heard
 
-_log = logging.getLogger("mailward.session")
-
 
 class DoorSession(asyncio.Protocol):
     """One client connection, from accept to its end."""
@@ -56,6 +53,7 @@ class DoorSession(asyncio.Protocol):
         self._entrance = entrance
         self._door = door
         self._id = secrets.token_hex(4)
+        self._name = f"session {self._id}"
         self._is(caller)
         self._inquiry = Inquiry(
             house.guard, house.tokens, entrance.backend, house.clock, self._nobody
@@ -178,7 +176,7 @@ class DoorSession(asyncio.Protocol):
         self._state = State.SECURING
         self._transport.pause_reading()
         self._transport.write(go_ahead)
-        self._house.tasks.create_task(self._shake_hands())
+        self._begin(self._shake_hands)
 
     async def _shake_hands(self) -> None:
         if self._entrance.tls is None:
@@ -245,15 +243,11 @@ class DoorSession(asyncio.Protocol):
 
     def _ask(self, event: Offered | Opened | Proved) -> None:
         self._state = State.ASKING
-        self._asking = self._house.tasks.create_task(self._hear(event))
+        self._asking = self._begin(partial(self._hear, event))
 
     async def _hear(self, event: Offered | Opened | Proved) -> None:
         try:
             self._tell(await self._find_out(event))
-        except Exception:  # noqa: BLE001 -- in a TaskGroup it would end every session
-            # One session's fault is that session's end, and nobody else's.
-            _log.exception("session %s ended by a fault of ours", self._id)
-            self._close(b"")
         finally:
             self._asking = None
 
@@ -335,6 +329,9 @@ class DoorSession(asyncio.Protocol):
             granted.transport.abort()
             self._close(self._door.banned())
             return
+        if granted.transport.is_closing():
+            self._refuse_for_now()  # it is over already, and nobody would tell the relay again
+            return
         self._state = State.RELAYING
         self._login_timer.cancel()
         self._house.lobby.logged_in(self)
@@ -344,23 +341,15 @@ class DoorSession(asyncio.Protocol):
             granted.transport.abort()
             self._close(b"")
             return
+        second_login = partial(count_second_login, self._house, self._nobody, self._name)
         self._relay = Relay(
-            self._transport, granted.transport, granted.watch, self._second_login, self._gone
+            self._transport, granted.transport, granted.watch, second_login, self._gone
         )
         self._relay.start(self._door.leftover(), granted.leftover, client_is_full=self._paused)
         if self._paused:
             self._transport.resume_reading()
         if self._client_ended:
             self._relay.client_ended()
-
-    def _second_login(self, error: SecondLoginError) -> None:
-        _log.warning("session %s of %s closed: %s inside a session", self._id, self.address, error)
-        if error.failed:
-            self._house.tasks.create_task(self._report_failure())
-
-    async def _report_failure(self) -> None:
-        now = self._house.clock()
-        await self._house.guard.report(self._nobody, Outcome.FAILED, now, now)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -374,6 +363,14 @@ class DoorSession(asyncio.Protocol):
         asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
         self._house.lobby.logged_in(self)
         self._leave_line()
+
+    def _begin(self, work: Work) -> asyncio.Task[None]:
+        return self._house.begin(work, self._name, self._break_off)
+
+    def _break_off(self) -> None:
+        """End by a fault of ours: nothing is left of it."""
+        self._abort()
+        self._gone()
 
     def _has_no_words(self) -> bool:
         """Whether a handshake is under way: nothing can be said in the middle of it."""

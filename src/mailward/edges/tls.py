@@ -35,20 +35,23 @@ class Keyring:
 
     def __init__(self) -> None:
         self._certificates: Mapping[str, ServerCertificate] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        """Those of earlier certificates, too: who came to their door may still begin with one."""
 
     def swap(self, certificates: Mapping[str, ServerCertificate]) -> None:
         """Use *certificates* for every handshake from now on."""
-        for certificate in certificates.values():
+        for name, certificate in certificates.items():
             certificate.context.sni_callback = self._choose
+            self._contexts[name] = certificate.context
         self._certificates = certificates
 
     def context(self, certificate: str) -> ssl.SSLContext:
         """What a listener whose certificate has the id *certificate* begins a handshake with.
 
         Raises:
-            KeyError: there is no such certificate.
+            KeyError: there never was such a certificate.
         """
-        return self._certificates[certificate].context
+        return self._contexts[certificate]
 
     def _choose(self, handshake: ssl.SSLObject, host: str | None, _: ssl.SSLContext) -> None:
         """Show the certificate that has the name the client asked for, if there is one."""

@@ -42,12 +42,14 @@ class Why:
     """All there is to say of a subject.
 
     *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
+    *trusted* is the network of proxies that it lies in.
     """
 
     subject: Subject
     ban: Ban | None
     fixed: bool
     allowed: Network | None
+    trusted: Network | None
     counted: Subject
     limit: Limit | None
     count: int
@@ -124,6 +126,7 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
         ban=covering,
         fixed=covering is not None and guard.mirror.is_fixed(covering.subject),
         allowed=guard.policy.allows_all_of(subject),
+        trusted=guard.policy.trusts_all_of(subject),
         counted=counted,
         limit=limit,
         count=_count(guard, counted, now),

@@ -92,6 +92,12 @@ class Policy:
             return None
         return next(self.allowed.enclosing(subject_network(subject)), None)
 
+    def trusts_all_of(self, subject: Subject) -> Network | None:
+        """The trusted network that holds the whole of *subject*, if there is one."""
+        if subject.kind is not SubjectKind.ADDRESS:
+            return None
+        return next(self.trusted.enclosing(subject_network(subject)), None)
+
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.
 

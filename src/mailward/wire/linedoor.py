@@ -25,7 +25,7 @@ from mailward.wire.door import (
     StartTls,
 )
 from mailward.wire.lines import LineError, Lines
-from mailward.wire.proxyline import KEYWORD, SIGNATURE
+from mailward.wire.proxyline import Opening
 from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
 
 PROXY_HEADER = "a PROXY header"  # why a door closes on one
@@ -51,12 +51,10 @@ class LineDoor(ABC):
         self._state = State.READY
         self._exchange: Exchange | None = None
         self._mistakes = 0
-        self._opening = b""
-        """The first octets that came, to know a PROXY header by."""
+        self._opening = Opening()
 
     def receive_data(self, data: bytes) -> None:
-        if len(self._opening) < len(KEYWORD):
-            self._opening = (self._opening + data)[: len(KEYWORD)]
+        self._opening.add(data)
         self._lines.add(data)
         self._trim_unless_reading()
 
@@ -64,9 +62,8 @@ class LineDoor(ABC):
         try:
             return self._event()
         except LineError as error:
-            # The binary header is blank lines and a NUL, which nobody else begins with.
-            is_header = len(self._opening) > 4 and SIGNATURE.startswith(self._opening)  # noqa: PLR2004
-            return self._close(self._broken(str(error)), PROXY_HEADER if is_header else str(error))
+            why = PROXY_HEADER if self._opening.is_binary else str(error)
+            return self._close(self._broken(str(error)), why)
 
     def challenge(self, text: bytes) -> bytes:
         if self._exchange is None:
@@ -79,7 +76,7 @@ class LineDoor(ABC):
 
     def _event(self) -> DoorEvent | None:
         match self._state:
-            case State.READY if self._opening == KEYWORD:
+            case State.READY if self._opening.is_line:
                 return self._close(self._broken("this is no door for proxies"), PROXY_HEADER)
             case State.READY:
                 return self._command()

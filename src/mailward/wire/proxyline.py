@@ -22,6 +22,27 @@ CLIENT_SSL = 0x01
 _NOT_VERIFIED = 1  # zero would say that the client showed a certificate
 
 
+class Opening:
+    """The first octets of a stream, to know a header by where none is expected."""
+
+    def __init__(self) -> None:
+        self._octets = b""
+
+    def add(self, data: bytes) -> None:
+        if len(self._octets) < len(KEYWORD):
+            self._octets = (self._octets + data)[: len(KEYWORD)]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether version 1 begins so."""
+        return self._octets == KEYWORD
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether version 2 begins so: with blank lines and a NUL, which nobody else does."""
+        return len(self._octets) > 4 and SIGNATURE.startswith(self._octets)  # noqa: PLR2004
+
+
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What one is told of the client's TLS: ``TLSv1.3`` and the cipher's name, where known."""

@@ -311,6 +311,9 @@ def test_why_of_somebody_free_says_so(house: House, shell: Shell) -> None:
     house.fail("203.0.113.9", "ada")
     assert "To forget the failures: mailward lift ada" in shell("why", "ada").out
     assert "allowed network 192.0.2.0/28, which wins" in shell("why", "192.0.2.1").out
+    shell("server", "add-config", "server.proxy.trusted-networks.203.0.113.9")
+    shell("server", "reload-config")
+    assert "trusted network 203.0.113.9: what it connects" in shell("why", "203.0.113.9").out
 
 
 # -- report ----------------------------------------------------------------------------------------

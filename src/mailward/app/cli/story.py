@@ -21,6 +21,9 @@ def story(why: Json) -> Iterator[str]:
     if why["allowed"] is not None:
         yield f"It is inside the allowed network {why['allowed']}, which wins over every ban:"
         yield "its connections are served and its address is not counted."
+    if why["trusted"] is not None:
+        yield f"It is inside the trusted network {why['trusted']}: what it connects for itself is"
+        yield "served and not counted. The rest is about clients that others name with its address."
     yield ""
     yield from _tally(name, why)
     yield ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto, unique
@@ -14,10 +15,11 @@ from mailward.wire.managesieve.words import WordError, Words, string_for_server
 class Kind(Enum):
     """What an argument is."""
 
-    STRING = auto()
+    NAME = auto()
     PERHAPS = auto()
-    """A string that may be left out."""
+    """A name that may be left out."""
     NUMBER = auto()
+    SCRIPT = auto()
 
 
 Kinds = tuple[Kind, ...]
@@ -25,69 +27,84 @@ Kinds = tuple[Kind, ...]
 _ARGUMENTS: Mapping[bytes, Kinds] = MappingProxyType(
     {
         b"CAPABILITY": (),
-        b"CHECKSCRIPT": (Kind.STRING,),
-        b"DELETESCRIPT": (Kind.STRING,),
-        b"GETSCRIPT": (Kind.STRING,),
-        b"HAVESPACE": (Kind.STRING, Kind.NUMBER),
+        b"CHECKSCRIPT": (Kind.SCRIPT,),
+        b"DELETESCRIPT": (Kind.NAME,),
+        b"GETSCRIPT": (Kind.NAME,),
+        b"HAVESPACE": (Kind.NAME, Kind.NUMBER),
         b"LISTSCRIPTS": (),
         b"LOGOUT": (),
         b"NOOP": (Kind.PERHAPS,),
-        b"PUTSCRIPT": (Kind.STRING, Kind.STRING),
-        b"RENAMESCRIPT": (Kind.STRING, Kind.STRING),
-        b"SETACTIVE": (Kind.STRING,),
+        b"PUTSCRIPT": (Kind.NAME, Kind.SCRIPT),
+        b"RENAMESCRIPT": (Kind.NAME, Kind.NAME),
+        b"SETACTIVE": (Kind.NAME,),
     }
 )
+# Section 1.6; what stands in a literal is held to it, too. Dovecot gives up at a name that is no
+# UTF-8, and takes the literal behind it for commands.
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A line of a command, spelled for the server, without its CRLF.
+class Command:
+    """A command, spelled for the server, without its CRLF.
 
-    With *literal*, that many octets follow, and then the arguments that are still to come.
+    With *script* it ends in a literal: that many octets follow, and a CRLF.
     """
 
+    name: bytes
     spelled: bytes
-    literal: int | None
-    to_come: Kinds
+    script: int | None
 
 
-def read_command(line: bytes) -> tuple[bytes, Piece]:
-    """The name (in upper case) of the command that *line* begins, and how it is passed on.
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """So many octets of a name follow, and then what is left of the command."""
+
+    octets: int
+
+
+def read_command(text: bytes) -> Command | Incomplete:
+    """What *text* is: a command, or as much of one as ends where a literal begins.
 
     Raises:
         WordError: it is none, or its arguments are not those of the book.
     """
-    words = Words(line)
+    words = Words(text)
     name = words.name()
-    kinds = _ARGUMENTS.get(name)
-    if kinds is None:
+    to_come = _ARGUMENTS.get(name)
+    if to_come is None:
         raise WordError("Unknown command")
-    return name, _read(words, line[: len(name)], kinds)
-
-
-def read_rest(line: bytes, to_come: Kinds) -> Piece:
-    """What follows behind a literal of a command.
-
-    Raises:
-        WordError: it is none of the arguments that are *to_come*, or not all of them.
-    """
-    return _read(Words(line), b"", to_come)
-
-
-def _read(words: Words, spelled: bytes, to_come: Kinds) -> Piece:
+    spelled = text[: len(name)]
     while not words.is_over:
         if not to_come:
             raise WordError("Too many arguments")
         kind, to_come = to_come[0], to_come[1:]
         words.space()
+        size = words.announced()
         match kind:
             case Kind.NUMBER:
                 spelled += b" " + words.number()
-            case Kind.STRING | Kind.PERHAPS if (size := words.announced()) is not None:
-                return Piece(spelled + b" {%d+}" % size, size, to_come)
-            case Kind.STRING | Kind.PERHAPS:
-                # Some servers give up at an octet above 127 and read on behind the line.
+            case Kind.SCRIPT if size is not None:
+                return Command(name, spelled + b" {%d+}" % size, size)
+            case Kind.SCRIPT:
                 spelled += b" " + string_for_server(words.string())
-    if Kind.STRING in to_come or Kind.NUMBER in to_come:
+            case Kind.NAME | Kind.PERHAPS if size is not None:
+                return Incomplete(size)
+            case Kind.NAME | Kind.PERHAPS:
+                spelled += b" " + _spelled_name(words)
+    if to_come and to_come != (Kind.PERHAPS,):
         raise WordError("An argument is missing")
-    return Piece(spelled, None, ())
+    return Command(name, spelled, None)
+
+
+def _spelled_name(words: Words) -> bytes:
+    is_literal = not words.is_quoted
+    name = words.string()
+    try:
+        is_fit = _NO_NAME.search(name.decode()) is None
+    except UnicodeDecodeError:
+        is_fit = False
+    if not is_fit:
+        raise WordError("Malformed name")
+    # Some servers give up at an octet above 127 in quotes, and read on behind the line.
+    return b"{%d+}\r\n%b" % (len(name), name) if is_literal else string_for_server(name)

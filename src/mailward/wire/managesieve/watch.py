@@ -12,7 +12,7 @@ from __future__ import annotations
 from mailward.wire.dialogue import SecondLoginError
 from mailward.wire.door import MAX_COMMAND_OCTETS
 from mailward.wire.lines import CRLF, literal_at_end
-from mailward.wire.managesieve.commands import Kinds, Piece, read_command, read_rest
+from mailward.wire.managesieve.commands import Command, Incomplete, read_command
 from mailward.wire.managesieve.replies import Awaited, Replies
 from mailward.wire.managesieve.words import WordError
 
@@ -29,11 +29,11 @@ class ManageSieveWatch:
 
     def __init__(self) -> None:
         self._replies = Replies()
-        self._line = b""
-        """The beginning of a line whose end is not here yet."""
+        self._text = b""
+        """The beginning of a command whose end is not here yet, with the names in it."""
         self._literal_left = 0
-        self._to_come: Kinds | None = None
-        """Behind a literal: the arguments that the command under way still needs."""
+        self._is_script = False
+        """The literal is a script, which the command under way ends with."""
         self._refusal = b""
         """Behind a literal: what the command under way is answered, instead of being passed on."""
         self._refused = 0
@@ -45,16 +45,16 @@ class ManageSieveWatch:
             if self._literal_left:
                 piece = data[at : at + self._literal_left]
                 self._literal_left -= len(piece)
-                passed += b"" if self._refusal else piece
+                passed += self._literal(piece)
             else:
                 end = data.find(b"\n", at) + 1
                 piece = data[at:end] if end else data[at:]
-                self._line += piece
-                if len(self._line) > MAX_COMMAND_OCTETS + len(CRLF):
+                self._text += piece
+                if len(self._text) > MAX_COMMAND_OCTETS + len(CRLF):
                     raise SecondLoginError("a command that is too long", failed=False)
                 if end:
-                    line, self._line = self._line, b""
-                    passed += self._read(line)
+                    text, self._text = self._text, b""
+                    passed += self._read(text)
             at += len(piece)
         return bytes(passed)
 
@@ -64,45 +64,59 @@ class ManageSieveWatch:
     def answers(self) -> bytes:
         return self._replies.due()
 
-    def _read(self, line: bytes) -> bytes:
-        """What the backend sees of a whole *line*."""
+    def _literal(self, piece: bytes) -> bytes:
+        """What the backend sees of a *piece* of a literal."""
         if self._refusal:
-            self._refuse(self._refusal, line)
             return b""
+        if self._is_script:
+            return piece
+        self._text += piece
+        return b""
+
+    def _read(self, text: bytes) -> bytes:
+        """What the backend sees of *text*, up to a line end."""
+        if self._refusal:
+            self._refuse(self._refusal, text)
+            return b""
+        if self._is_script:
+            return self._end_script(text)
         try:
-            return self._pass_on(line)
+            return self._pass_on(text)
         except WordError:
-            if self._to_come is not None:
-                # The backend has the first part already: there is no telling where it reads on.
-                raise SecondLoginError("a command that ends in nonsense", failed=False) from None
-            name = line.split(b" ", 1)[0].rstrip(CRLF).upper()
-            self._refuse(_REFUSED if name in _NEVER_TWICE else _MALFORMED, line)
+            name = text.split(b" ", 1)[0].rstrip(CRLF).upper()
+            self._refuse(_REFUSED if name in _NEVER_TWICE else _MALFORMED, text)
             return b""
 
-    def _pass_on(self, line: bytes) -> bytes:
-        if not line.endswith(CRLF):
+    def _end_script(self, line: bytes) -> bytes:
+        if line != CRLF:
+            # The backend has the command already: there is no telling where it reads on.
+            raise SecondLoginError("a command that ends in nonsense", failed=False)
+        self._is_script = False
+        return line
+
+    def _pass_on(self, text: bytes) -> bytes:
+        if not text.endswith(CRLF):
             raise WordError("Only CRLF ends a line")
-        text = line[: -len(CRLF)]
-        if self._to_come is not None:
-            piece = read_rest(text, self._to_come)
-        else:
-            name, piece = read_command(text)
-            is_list = name == b"CAPABILITY"
-            self._replies.await_reply(Awaited.CAPABILITIES if is_list else Awaited.ANYTHING_ELSE)
-        self._refused = 0
-        self._expect(piece)
-        return piece.spelled + CRLF
+        match read_command(text[: -len(CRLF)]):
+            case Incomplete(octets):
+                if len(text) + octets > MAX_COMMAND_OCTETS:
+                    raise WordError("The name is too long")
+                self._text, self._literal_left = text, octets
+                return b""
+            case Command(name, spelled, script):
+                is_list = name == b"CAPABILITY"
+                self._replies.await_reply(
+                    Awaited.CAPABILITIES if is_list else Awaited.ANYTHING_ELSE
+                )
+                self._refused = 0
+                if script is not None:
+                    self._is_script = True
+                    self._await_literal(script)
+                return spelled + CRLF
 
-    def _expect(self, piece: Piece) -> None:
-        if piece.literal is None:
-            self._to_come = None
-        else:
-            self._to_come = piece.to_come
-            self._await_literal(piece.literal)
-
-    def _refuse(self, refusal: bytes, line: bytes) -> None:
-        """Answer the command that *line* ends, or let its literals go by first."""
-        literal = literal_at_end(line.rstrip(CRLF))
+    def _refuse(self, refusal: bytes, text: bytes) -> None:
+        """Answer the command that *text* ends, or let its literals go by first."""
+        literal = literal_at_end(text.rstrip(CRLF))
         if literal is not None:
             self._refusal = refusal
             self._await_literal(literal.size)

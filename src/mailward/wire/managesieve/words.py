@@ -89,6 +89,11 @@ class Words:
         """Whether the next word is a string, or begins as one."""
         return self._text.startswith((b'"', b"{"), self._at)
 
+    @property
+    def is_quoted(self) -> bool:
+        """Whether the next word is a string in quotes, or begins as one."""
+        return self._text.startswith(b'"', self._at)
+
     def name(self) -> bytes:
         """The name of a command, in upper case."""
         found = _NAME.match(self._text)

@@ -53,34 +53,30 @@ class Commands:
             SecondLoginError: a command that is not for it.
         """
         passed = bytearray()
-        while octets:
-            if self._in_data:
-                octets = self._read_data(octets, passed)
-            else:
-                octets = self._read_command(octets, passed)
+        at = 0
+        while at < len(octets):
+            piece = self._data(octets, at) if self._in_data else _up_to(b"\n", octets, at)
+            at += len(piece)
+            passed += self._read_data(piece) if self._in_data else self._read_command(piece)
         return bytes(passed)
 
-    def _read_command(self, octets: bytes, passed: bytearray) -> bytes:
-        end = octets.find(b"\n") + 1
-        self._held += octets[:end] if end else octets
+    def _read_command(self, piece: bytes) -> bytes:
+        self._held += piece
         if len(self._held) > MAX_COMMAND_OCTETS:
             raise SecondLoginError("a command that is too long", failed=False)
-        if not end:
+        if not piece.endswith(b"\n"):
             return b""
         line, self._held = self._held, b""
         if not line.endswith(CRLF) or not _HARMLESS.match(line[: -len(CRLF)]):
             raise SecondLoginError("a command that is not for sending mail", failed=False)
-        passed += line
-        return octets[end:]
+        return line
 
-    def _read_data(self, octets: bytes, passed: bytearray) -> bytes:
-        """Pass one line on, or many where none of them begins with a dot."""
-        if not self._line and not octets.startswith(b"."):
-            end = octets.find(b"\n.") + 1
-        else:
-            end = octets.find(b"\n") + 1
-        piece = octets[:end] if end else octets
-        passed += piece
+    def _data(self, octets: bytes, at: int) -> bytes:
+        """One line, or many where none of them begins with a dot."""
+        is_harmless = not self._line and not octets.startswith(b".", at)
+        return _up_to(b"\n.", octets, at) if is_harmless else _up_to(b"\n", octets, at)
+
+    def _read_data(self, piece: bytes) -> bytes:
         if not self._line:
             self._line = piece[:_DOT_OCTETS] if piece.startswith(b".") else _OTHER
         elif self._line != _OTHER:
@@ -89,4 +85,10 @@ class Commands:
             # Servers differ in the line ends that they take: any dot alone may be the end.
             self._in_data = self._line.rstrip(CRLF) != b"."
             self._line = b""
-        return octets[end:] if end else b""
+        return piece
+
+
+def _up_to(line_end: bytes, octets: bytes, at: int) -> bytes:
+    """What stands from *at* on up to the next *line_end*, with its first octet; or all there is."""
+    end = octets.find(line_end, at) + 1
+    return octets[at:end] if end else octets[at:]

@@ -17,6 +17,7 @@ from mailward.wire.door import MAX_COMMAND_OCTETS, MAX_HELD_OCTETS, Closing, Sta
 from mailward.wire.linedoor import MAX_MISTAKES, PROXY_HEADER
 from mailward.wire.lines import CRLF, LineError, Lines
 from mailward.wire.passage import PassageEvent, Through, ToBackend, ToClient
+from mailward.wire.proxyline import Opening
 from mailward.wire.smtp.backend import MAX_REPLY_LINES
 from mailward.wire.smtp.commands import MAX_COMMAND_OCTETS as MAX_PASSED_OCTETS
 from mailward.wire.smtp.door import HTTP_METHODS
@@ -58,6 +59,7 @@ class SmtpPassage:
         self._hostname = hostname.encode("ascii", "replace")
         self._starttls = starttls
         self._client = Lines(MAX_HELD_OCTETS)
+        self._opening = Opening()
         self._backend = Lines(MAX_BACKEND_LINE_OCTETS + len(CRLF))
         self._line: bytes | None = None
         """The command whose turn has not come yet."""
@@ -79,6 +81,7 @@ class SmtpPassage:
         self._backend.add(octets)
 
     def from_client(self, data: bytes) -> None:
+        self._opening.add(data)
         self._client.add(data)
         if self._awaited:
             self._client.trim()
@@ -92,7 +95,8 @@ class SmtpPassage:
         try:
             return self._answer() or self._command()
         except LineError as error:
-            return self._close(self._broken(str(error)), str(error))
+            why = PROXY_HEADER if self._opening.is_binary else str(error)
+            return self._close(self._broken(str(error)), why)
 
     def secured(self) -> None:
         # RFC 3207 section 4.2: what the client said before was said by anybody. The backend takes

@@ -78,6 +78,7 @@ class ManageSieveDoor(LineDoor):
         return b'NO "Authentication failed"\r\n'
 
     def later(self) -> bytes:
+        self._signature = None
         self._become(State.READY)
         return b'NO (TRYLATER) "Login is not possible now, try again later"\r\n'
 

@@ -13,7 +13,6 @@ from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import Entrance, House
 from mailward.edges.listener import BindError, Listener, open_socket
 from mailward.edges.lobby import Guest
-from mailward.edges.passage import PassageEntrance
 from mailward.edges.receptions import (
     MailReception,
     PassageReception,
@@ -212,14 +211,14 @@ class Doors:
         )
         make_door = self._door_maker(settings, configuration.hostname or self._hostname)
         return MailReception(
-            self._house, entrance, make_door, settings.backend, settings.proxy_protocol
+            self._house, entrance, settings.backend, settings.proxy_protocol, make_door
         )
 
     def _for_passage(
         self, settings: PassageListener, configuration: Configuration, backends: PassageBackends
     ) -> PassageReception:
         hostname = configuration.hostname or self._hostname
-        entrance = PassageEntrance(
+        entrance = Entrance(
             settings.name,
             settings.protocol.value,
             backends[settings.backend, settings.protocol],
@@ -237,7 +236,7 @@ class Doors:
                     return Straight()
 
         return PassageReception(
-            self._house, entrance, make, settings.backend, settings.proxy_protocol
+            self._house, entrance, settings.backend, settings.proxy_protocol, make
         )
 
     def _for_operators(
@@ -256,8 +255,8 @@ class Doors:
 
     def _door_maker(
         self, settings: ListenerSettings, hostname: str
-    ) -> Callable[[Entrance, Caller], Door]:
-        def make(entrance: Entrance, caller: Caller) -> Door:
+    ) -> Callable[[Entrance[Backend], Caller], Door]:
+        def make(entrance: Entrance[Backend], caller: Caller) -> Door:
             passwords = settings.allow_plaintext or caller.is_local
             is_trusted = self._house.guard.policy.trusts(caller.address)
             believes = is_trusted and caller.standing is not Standing.CHECK

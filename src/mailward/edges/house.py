@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from mailward.backends.port import Backend
+from mailward.backends.port import Backend, PassageBackend
 from mailward.edges.complaints import Complaints
 from mailward.edges.lobby import Lobby
 from mailward.edges.tls import Keyring
@@ -17,6 +18,8 @@ from mailward.rules.model import Address, Instant, Subject
 from mailward.settings.configuration import DoorLimits, DoorTls
 
 _log = logging.getLogger("mailward.session")
+
+B = TypeVar("B", bound=Backend | PassageBackend)
 
 Work = Callable[[], Coroutine[object, object, None]]
 
@@ -46,12 +49,12 @@ class House:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
-    """What the sessions of one listener share, for as long as its configuration stays."""
+class Entrance(Generic[B]):
+    """What the connections of one listener share, for as long as its configuration stays."""
 
     listener: str
     service: str
-    backend: Backend
+    backend: B
     limits: DoorLimits
     tls: DoorTls | None = None
     keyring: Keyring = field(default_factory=Keyring)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic
 
+from mailward.backends.port import Backend, PassageBackend
 from mailward.edges.caller import Caller
-from mailward.edges.house import Entrance, House
-from mailward.edges.passage import Passage, PassageEntrance
+from mailward.edges.house import B, Entrance, House
+from mailward.edges.passage import Passage
 from mailward.edges.session import DoorSession
 from mailward.edges.tls import Keyring
 from mailward.edges.visit import Speak, Visit
@@ -18,14 +20,13 @@ from mailward.wire.passage import Passing
 
 
 @dataclass(frozen=True, slots=True)
-class MailReception:
-    """For mail clients: *make_door* makes what speaks with them, *backend* is its name."""
+class _ClientReception(Generic[B]):
+    """For whoever is to be brought to a *backend* (its name)."""
 
     house: House
-    entrance: Entrance
-    make_door: Callable[[Entrance, Caller], Door]
+    entrance: Entrance[B]
     backend: str
-    proxy_protocol: bool = False
+    proxy_protocol: bool
 
     @property
     def listener(self) -> str:
@@ -47,6 +48,13 @@ class MailReception:
         """What TLS begins with, if it begins with the connection."""
         return _context(self.entrance.tls, self.entrance.keyring)
 
+
+@dataclass(frozen=True, slots=True)
+class MailReception(_ClientReception[Backend]):
+    """For mail clients: *make_door* makes what speaks with them."""
+
+    make_door: Callable[[Entrance[Backend], Caller], Door]
+
     def crowded(self, caller: Caller) -> bytes:
         """What is said to somebody for whom there is no room."""
         if self.handshake() is not None:
@@ -56,6 +64,19 @@ class MailReception:
     def receive(self, caller: Caller) -> DoorSession:
         door = self.make_door(self.entrance, caller)
         return DoorSession(self.house, self.entrance, door, caller)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageReception(_ClientReception[PassageBackend]):
+    """For whoever passes without a login: *make_machine* makes what looks at what he says."""
+
+    make_machine: Callable[[Caller], Passing]
+
+    def crowded(self, caller: Caller) -> bytes:
+        return b"" if self.handshake() is not None else self.make_machine(caller).crowded()
+
+    def receive(self, caller: Caller) -> Passage:
+        return Passage(self.house, self.entrance, self.make_machine(caller), caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,42 +109,6 @@ class VisitReception:
 
     def receive(self, caller: Caller) -> Visit:
         return Visit(self.house, self.listener, self.service, self.speak, self.limits, caller)
-
-
-@dataclass(frozen=True, slots=True)
-class PassageReception:
-    """For whoever passes without a login: *make_machine* makes what looks at what he says."""
-
-    house: House
-    entrance: PassageEntrance
-    make_machine: Callable[[Caller], Passing]
-    backend: str
-    proxy_protocol: bool = False
-
-    @property
-    def listener(self) -> str:
-        return self.entrance.listener
-
-    @property
-    def service(self) -> str:
-        return self.entrance.service
-
-    @property
-    def state(self) -> str:
-        return self.entrance.backend.state
-
-    @property
-    def limits(self) -> DoorLimits:
-        return self.entrance.limits
-
-    def handshake(self) -> ssl.SSLContext | None:
-        return _context(self.entrance.tls, self.entrance.keyring)
-
-    def crowded(self, caller: Caller) -> bytes:
-        return b"" if self.handshake() is not None else self.make_machine(caller).crowded()
-
-    def receive(self, caller: Caller) -> Passage:
-        return Passage(self.house, self.entrance, self.make_machine(caller), caller)
 
 
 Reception = MailReception | PassageReception | VisitReception

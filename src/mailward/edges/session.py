@@ -7,20 +7,15 @@ knows the passwords. It keeps the times, and it never lets go of a reservation u
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable
 from functools import partial
 
-from mailward.backends.port import Client, Granted
+from mailward.backends.port import Backend, Client, Granted
 from mailward.edges.caller import Caller, Standing
-from mailward.edges.house import Entrance, House, Work
+from mailward.edges.house import Entrance, House
 from mailward.edges.inquiry import Challenged, Finding, Inquiry, Later, ShutOut, Welcome, Wrong
 from mailward.edges.introduction import Banned, Crowded, meet
-from mailward.edges.relay import Relay
-from mailward.edges.second_login import count_second_login
-from mailward.edges.states import State
-from mailward.edges.tls import agreed, begin_tls
-from mailward.guard.journal import Event
+from mailward.edges.presence import Presence, State
+from mailward.edges.tls import agreed
 from mailward.wire.door import (
     Acknowledged,
     Closing,
@@ -34,70 +29,27 @@ from mailward.wire.door import (
     Reply,
     StartTls,
 )
-from mailward.wire.proxyline import TlsFacts
-
-FLUSH_SECONDS = 5.0  # a last word that is not read by then is not heard
 
 
-class DoorSession(asyncio.Protocol):
-    """One client connection, from accept to its end."""
+class DoorSession(Presence[Backend]):
+    """One client connection at a door that has a login."""
 
     def __init__(
-        self,
-        house: House,
-        entrance: Entrance,
-        door: Door,
-        caller: Caller,
+        self, house: House, entrance: Entrance[Backend], door: Door, caller: Caller
     ) -> None:
-        self._house = house
-        self._entrance = entrance
+        super().__init__(house, entrance, door, caller, "session")
         self._door = door
-        self._id = secrets.token_hex(4)
-        self._name = f"session {self._id}"
-        self._is(caller)
         self._inquiry = Inquiry(
             house.guard, house.tokens, entrance.backend, house.clock, self._nobody
         )
-        self._state = State.ARRIVING
         self._failures = 0
-        self._paused = False
-        self._client_ended = False
         self._asking: asyncio.Task[None] | None = None
         self._is_shut_out = False
-        self._tls: TlsFacts | None = None
-        self._early = bytearray()
-        self._hang_up: Callable[[], None]
-        self._transport: asyncio.Transport
-        self._login_timer: asyncio.TimerHandle
-        self._relay: Relay | None = None
-
-    def _is(self, caller: Caller) -> None:
-        self._caller = caller
-        self.address = caller.address
-        self.is_direct = caller.is_direct
-        self.subject = self._house.guard.policy.prefixes.subject(caller.address)
-        self._nobody = caller.attempt(self._entrance.service, self._entrance.listener, self._id)
 
     # -- the connection ------------------------------------------------------------------------
 
-    def arrive(self, hang_up: Callable[[], None]) -> None:
-        """Begin to wait; until there is a transport *hang_up* is what ends the connection."""
-        self._hang_up = hang_up
-        seconds = self._entrance.limits.login_timeout.total_seconds()
-        self._login_timer = asyncio.get_running_loop().call_later(seconds, self._time_out)
-        self._house.lobby.enter(self)
-
-    def never_came(self) -> None:
-        """The connection ended before there was a transport."""
-        self._gone()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment] # a stream's transport is a Transport
-        self._hang_up = self._transport.abort
-        if self._state is State.CLOSED:
-            self._transport.abort()
-            return
-        self._tls = self._caller.tls or agreed(transport)
+    def _come_in(self) -> None:
+        self._tls = self._caller.tls or agreed(self._transport)
         if self._tls is not None:
             self._door.secured()
         self._state = State.TALKING
@@ -109,10 +61,8 @@ class DoorSession(asyncio.Protocol):
                 self._door.receive_data(data)
                 self._advance()
             case State.SECURING:
-                # Reading the plain connection has stopped: these bytes came through TLS, in the
-                # moment before we were told that it has begun.
-                self._early += data
-            case State.ARRIVING | State.RELAYING | State.CLOSED:
+                self._hold(data)
+            case State.ARRIVING | State.PASSING | State.CLOSED:
                 pass
 
     def eof_received(self) -> bool:
@@ -122,86 +72,32 @@ class DoorSession(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         # A client that reads nothing is answered nothing more, and read no further.
-        self._paused = True
+        self._is_paused = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self._is_paused = False
         self._transport.resume_reading()
         self._advance()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._gone()
-
-    # -- what others tell it -------------------------------------------------------------------
-
-    def make_room(self) -> None:
-        if self._has_no_words():
-            self._abort()
-        else:
-            self._close(self._door.crowded())
-
     def shut_out(self) -> None:
-        match self._state:
-            case State.ARRIVING | State.SECURING:
-                self._abort()
-            case State.TALKING:
-                self._close(self._door.banned())
-            case State.ASKING:
-                # Its guess may be the one that made the ban: that is answered first, as any other.
-                self._is_shut_out = True
-            case State.RELAYING:
-                if self._house.guard.policy.ban_closes_sessions and self._relay is not None:
-                    self._relay.abort()
-            case State.CLOSED:
-                pass
+        if self._state is State.ASKING:
+            # Its guess may be the one that made the ban: that is answered first, as any other.
+            self._is_shut_out = True
+        else:
+            super().shut_out()
 
-    def stop(self) -> None:
-        """The door shuts for good."""
-        match self._state:
-            case State.ARRIVING | State.SECURING:
-                self._abort()
-            case State.TALKING | State.ASKING:
-                self._close(self._door.stopping())
-            case State.RELAYING:
-                if self._relay is not None:
-                    self._relay.close()
-            case State.CLOSED:
-                pass
-
-    # -- TLS -----------------------------------------------------------------------------------
-
-    def _secure(self, go_ahead: bytes) -> None:
-        """Say *go_ahead* and begin TLS."""
-        self._state = State.SECURING
-        self._transport.pause_reading()
-        self._transport.write(go_ahead)
-        self._begin(self._shake_hands)
-
-    async def _shake_hands(self) -> None:
-        if self._entrance.tls is None:
-            raise ValueError("a door without a certificate speaks no TLS")
-        context = self._entrance.keyring.context(self._entrance.tls.certificate)
-        seconds = self._entrance.limits.login_timeout.total_seconds()
-        secured = await begin_tls(self._transport, self, context, seconds)
-        if secured is None or self._state is not State.SECURING:
-            self._transport.abort()
-            self._gone()  # in the middle of a handshake nobody else tells us
-            return
-        self._transport = secured
-        self._hang_up = secured.abort
-        self._tls = self._caller.tls or agreed(secured)
-        self._state = State.TALKING
+    def _go_on_secured(self, early: bytes) -> None:
+        self._tls = self._caller.tls or agreed(self._transport)
         if words := self._door.secured():
-            secured.write(words)
-        early, self._early = bytes(self._early), bytearray()
+            self._transport.write(words)
         self._door.receive_data(early)
         self._advance()
 
     # -- before login --------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        while self._state is State.TALKING and not self._paused:
+        while self._state is State.TALKING and not self._is_paused:
             match event := self._door.next_event():
                 case None:
                     if self._client_ended:
@@ -302,22 +198,9 @@ class DoorSession(asyncio.Protocol):
         self._transport.write(octets)
         self._advance()
 
-    def _time_out(self) -> None:
-        if self._state in {State.RELAYING, State.CLOSED}:
-            return
-        self._house.guard.journal.write(
-            Event.CONNECTION_TIMEOUT,
-            self._house.clock(),
-            service=self._entrance.service,
-            listener=self._entrance.listener,
-            address=str(self.address),
-            session=self._id,
-        )
-        if self._has_no_words():
-            self._abort()
-        else:
-            later = self._door.later() if self._inquiry.in_line else b""
-            self._close(later + self._door.timed_out())
+    def _late_words(self) -> bytes:
+        later = self._door.later() if self._inquiry.in_line else b""
+        return later + super()._late_words()
 
     # -- after login ---------------------------------------------------------------------------
 
@@ -332,63 +215,17 @@ class DoorSession(asyncio.Protocol):
         if granted.transport.is_closing():
             self._refuse_for_now()  # it is over already, and nobody would tell the relay again
             return
-        self._state = State.RELAYING
-        self._login_timer.cancel()
-        self._house.lobby.logged_in(self)
+        self._let_in()
         self._transport.write(self._door.accepted(granted.capabilities))
         if isinstance(self._door.next_event(), Closing):
             # It sent more behind its credentials than we hold: that is cut now.
             granted.transport.abort()
             self._close(b"")
             return
-        second_login = partial(count_second_login, self._house, self._nobody, self._name)
-        self._relay = Relay(
-            self._transport, granted.transport, granted.watch, second_login, self._gone
-        )
-        self._relay.start(self._door.leftover(), granted.leftover, client_is_full=self._paused)
-        if self._paused:
-            self._transport.resume_reading()
-        if self._client_ended:
-            self._relay.client_ended()
+        leftover = self._door.leftover()
+        self._pass(granted.transport, granted.watch, leftover, granted.leftover)
 
-    # -- the end -------------------------------------------------------------------------------
-
-    def _close(self, last_words: bytes) -> None:
-        if self._state is State.CLOSED:
-            return
-        self._state = State.CLOSED
-        if last_words:
-            self._transport.write(last_words)
-        self._transport.close()
-        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
-        self._house.lobby.logged_in(self)
-        self._leave_line()
-
-    def _begin(self, work: Work) -> asyncio.Task[None]:
-        return self._house.begin(work, self._name, self._break_off)
-
-    def _break_off(self) -> None:
-        """End by a fault of ours: nothing is left of it."""
-        self._abort()
-        self._gone()
-
-    def _has_no_words(self) -> bool:
-        """Whether a handshake is under way: nothing can be said in the middle of it."""
-        return self._state in {State.ARRIVING, State.SECURING}
-
-    def _abort(self) -> None:
-        """Close without a word."""
-        self._state = State.CLOSED
-        self._hang_up()
-        self._house.lobby.logged_in(self)
-
-    def _gone(self) -> None:
-        self._state = State.CLOSED
-        self._login_timer.cancel()
-        self._house.lobby.leave(self)
-        self._leave_line()
-
-    def _leave_line(self) -> None:
+    def _let_go(self) -> None:
         # Who waits for a place may go: once it is given the guess runs to its settlement.
         if self._inquiry.may_be_left and self._asking is not None:
             self._asking.cancel()

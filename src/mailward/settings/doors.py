@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
     Bind,
     Certificate,
-    DoorTls,
     Listener,
     ManageListener,
     Management,
@@ -24,15 +23,15 @@ from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
     ADMIN_SECRET,
     ADMIN_USER,
-    LISTENER_ALLOW_PLAINTEXT,
     LISTENER_BACKEND,
     LISTENER_BIND,
     LISTENER_PROTOCOL,
 )
-from mailward.settings.tls import read_door_tls
+from mailward.settings.tls import check_plaintext, read_door_tls
 from mailward.settings.upstreams import BACKENDS, check_encryption, check_told
 
 _LISTENERS = "server.listener"
+_PASSWORDS = ", where passwords would be sent unencrypted"
 _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 -- compared with, never bound
 
 
@@ -76,7 +75,7 @@ def read_listeners(
                 tls = read_door_tls(reading, name, certificates)
                 if tls is not None and not tls.implicit:
                     tls = None  # HTTP has no STARTTLS
-                allow_plaintext = _check_plaintext(reading, name, binds, tls)
+                allow_plaintext = check_plaintext(reading, name, binds, tls, _PASSWORDS)
                 managers.append(ManageListener(name, addresses, allow_plaintext, tls, proxied))
             continue
         reading.require(_LISTENERS, name, LISTENER_PROTOCOL, LISTENER_BIND, LISTENER_BACKEND)
@@ -96,7 +95,7 @@ def read_listeners(
             continue
         tls = read_door_tls(reading, name, certificates)
         # Only those come whose proxy says so, and passwords only where it says that they have TLS.
-        allow_plaintext = _check_plaintext(reading, name, () if proxied else binds, tls)
+        allow_plaintext = check_plaintext(reading, name, () if proxied else binds, tls, _PASSWORDS)
         if protocol is not None and backend is not None and binds:
             listeners.append(
                 Listener(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied)
@@ -165,28 +164,6 @@ def _rival(host: str, wildcard: str, others: Mapping[str, str]) -> str | None:
     if wildcard in others:
         return wildcard
     return next(iter(others), None) if host == wildcard else None
-
-
-def _check_plaintext(
-    reading: Reading, name: str, binds: Sequence[Read[Bind]], tls: DoorTls | None
-) -> bool:
-    """Whether passwords may come unencrypted; where they would have to, but may not, is a fault."""
-    read = reading.given(LISTENER_ALLOW_PLAINTEXT, name)
-    if read is not None and read.value:
-        return True
-    if read is None and reading.all(LISTENER_ALLOW_PLAINTEXT, name):
-        return False  # it was set to nonsense, which is a fault of its own
-    for bind in binds:
-        if tls is None and not ip_address(bind.value.host).is_loopback:
-            # A stored "false" is what has to go where the file said "true".
-            stored = read is not None and read.given.is_stored
-            reading.refuse(
-                read.given if read is not None and stored else bind.given,
-                f"{bind.value} can be reached over the network, where passwords would be sent"
-                " unencrypted: add [certificate.default], or bind 127.0.0.1 or [::1], or set"
-                " allow-plaintext = true",
-            )
-    return False
 
 
 def _no_backend(name: str, upstreams: Mapping[str, Upstream]) -> str:

@@ -1,15 +1,17 @@
-"""Certificates, and which listener shows which."""
+"""Certificates, which listener shows which, and where there may be none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from types import MappingProxyType
 
-from mailward.settings.configuration import Certificate, DoorTls
-from mailward.settings.reading import Reading
+from mailward.settings.configuration import Bind, Certificate, DoorTls
+from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
     CERTIFICATE_CERT,
     CERTIFICATE_PRIVATE_KEY,
+    LISTENER_ALLOW_PLAINTEXT,
     LISTENER_TLS_CERTIFICATE,
     LISTENER_TLS_IMPLICIT,
 )
@@ -48,3 +50,27 @@ def read_door_tls(
         reading.refuse(read.given, f'there is no certificate "{read.value}"; {known}')
         return None
     return DoorTls(implicit, read.value)
+
+
+def check_plaintext(
+    reading: Reading, name: str, binds: Sequence[Read[Bind]], tls: DoorTls | None, danger: str
+) -> bool:
+    """Whether the listener may do without TLS; where it would have to, but may not, is a fault.
+
+    *danger* is what that would mean where the network can reach it.
+    """
+    read = reading.given(LISTENER_ALLOW_PLAINTEXT, name)
+    if read is not None and read.value:
+        return True
+    if read is None and reading.all(LISTENER_ALLOW_PLAINTEXT, name):
+        return False  # it was set to nonsense, which is a fault of its own
+    for bind in binds:
+        if tls is None and not ip_address(bind.value.host).is_loopback:
+            # A stored "false" is what has to go where the file said "true".
+            stored = read is not None and read.given.is_stored
+            reading.refuse(
+                read.given if read is not None and stored else bind.given,
+                f"{bind.value} can be reached over the network{danger}: add [certificate.default],"
+                " or bind 127.0.0.1 or [::1], or set allow-plaintext = true",
+            )
+    return False

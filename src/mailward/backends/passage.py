@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mailward.backends.port import Client, Granted
-from mailward.backends.probing import PROBER, Probing
-from mailward.backends.reach import Reach
+from mailward.backends.server import PROBER, MailServer
 from mailward.settings.configuration import Encryption, Passage, Upstream
 from mailward.wire.dialogue import (
     Accepted,
@@ -21,11 +20,8 @@ from mailward.wire.smtp.arrival import SmtpArrival
 from mailward.wire.smtp.backend import SmtpLogin
 
 
-class PassageUpstream:
-    """One configured backend, as the listeners of *protocol* need it.
-
-    *offer* is what is known of it from an earlier run; *remember* is called with each new one.
-    """
+class PassageUpstream(MailServer):
+    """One configured backend, as the listeners of *protocol* need it."""
 
     def __init__(
         self,
@@ -34,43 +30,22 @@ class PassageUpstream:
         offer: Sequence[str],
         remember: Callable[[Sequence[str]], None],
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, offer, remember)
         self.protocol = protocol
-        self._offer = tuple(offer)
-        self._remember = remember
-        self._state = "not asked yet"
-        self._probing = Probing(self._probe)
-        self._reach = Reach(settings)
-
-    @property
-    def state(self) -> str:
-        return self._state
-
-    def read_trust(self) -> None:
-        """Read anew who may vouch for the mail server; without that it is not asked."""
-        self._reach.read_trust()
-        self._probing.look_soon()
 
     async def connect(self, client: Client) -> Granted | Unavailable:
         answer = await self._ask(self._arrival(client), client)
         if isinstance(answer, Unavailable):
             # That it is well is for the probe to say: here nobody waits for its first word.
-            self._state = answer.why
-            self._probing.look_soon()
+            self._is_unwell(answer.why)
         return answer
-
-    async def keep_probing(self) -> None:
-        await self._probing.go_on()
 
     async def _probe(self) -> bool:
         answer = await self._ask(self._question(), PROBER)
         match answer:
             case Granted(transport, capabilities):
                 transport.close()
-                self._state = "ok"
-                if tuple(capabilities) != self._offer:
-                    self._offer = tuple(capabilities)
-                    self._remember(self._offer)
+                self._is_well(capabilities)
                 return True
             case Unavailable(why):
                 self._state = why

@@ -8,8 +8,7 @@ from functools import partial
 
 from mailward.backends.conversation import Conversation
 from mailward.backends.port import Client, Granted, LoginAnswer, ScramExchange
-from mailward.backends.probing import PROBER, Probing
-from mailward.backends.reach import Reach
+from mailward.backends.server import PROBER, MailServer
 from mailward.settings.configuration import ClientAddress, Encryption, Protocol
 from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.wire.dialogue import (
@@ -32,11 +31,8 @@ from mailward.wire.smtp.door import takes_xclient
 from mailward.wire.smtp.watch import SubmissionWatch
 
 
-class Upstream:
-    """One configured backend, spoken to in one *protocol*.
-
-    *offer* is what is known of it from an earlier run; *remember* is called with each new one.
-    """
+class Upstream(MailServer):
+    """One configured backend, spoken to in one *protocol*."""
 
     def __init__(
         self,
@@ -45,26 +41,8 @@ class Upstream:
         offer: Sequence[str],
         remember: Callable[[Sequence[str]], None],
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, offer, remember)
         self.protocol = protocol
-        self._offer = tuple(offer)
-        self._remember = remember
-        self._state = "not asked yet"
-        self._probing = Probing(self._probe)
-        self._reach = Reach(settings)
-
-    @property
-    def offer(self) -> Sequence[str]:
-        return self._offer
-
-    @property
-    def state(self) -> str:
-        return self._state
-
-    def read_trust(self) -> None:
-        """Read anew who may vouch for the mail server; without that it is not asked."""
-        self._reach.read_trust()
-        self._probing.look_soon()
 
     async def login(self, credentials: Credentials | BearerToken, client: Client) -> LoginAnswer:
         conversation = self._conversation(credentials, client)
@@ -105,15 +83,11 @@ class Upstream:
             case Rejected():
                 self._state = "ok"
             case Unavailable(why):
-                self._state = why
-                self._probing.look_soon()
+                self._is_unwell(why)
             case Probed() | Challenged():
                 answer = Unavailable("the backend ended the login without an answer")
         conversation.close()
         return answer
-
-    async def keep_probing(self) -> None:
-        await self._probing.go_on()
 
     async def _probe(self) -> bool:
         conversation = self._conversation(None, PROBER)
@@ -124,10 +98,7 @@ class Upstream:
         conversation.close()
         match answer:
             case Probed(capabilities):
-                self._state = "ok"
-                if tuple(capabilities) != self._offer:
-                    self._offer = tuple(capabilities)
-                    self._remember(self._offer)
+                self._is_well(capabilities)
                 return True
             case Unavailable(why):
                 self._state = why

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -28,6 +28,8 @@ class FailingStore(MemoryStore):
     """A store whose disk can be full."""
 
     full: bool = False
+    committed: Callable[[], object] | None = None
+    """What happens right after a commit, before anybody hears of it."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -36,6 +38,8 @@ class FailingStore(MemoryStore):
         if self.full:
             raise StoreError("the disk is full; make room")
         await super().commit(changes, durable=durable)
+        if self.committed is not None:
+            self.committed()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from mailward.guard.journal import Event
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.sweep import Sweep
 from mailward.rules.judge import Banish, Tolerate
-from mailward.rules.model import Outcome, Reason, Subject, SubjectKind
+from mailward.rules.model import Ban, Outcome, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy, Term
 from tests.guard.conftest import NOON, Scene, allowing, policy
 
@@ -32,6 +32,24 @@ async def test_the_ban_falls_on_the_nth_failure_and_is_stored_before_it_is_told(
     assert [ban.subject for ban in (await scene.store.load()).bans] == [HERE]
     assert scene.guard.admit(ip_address("192.0.2.1"), scene.now) is not None
     assert scene.guard.admit(ip_address("192.0.2.2"), scene.now) is None
+
+
+async def test_no_ban_is_shown_before_it_is_stored(scene: Scene) -> None:
+    late = Ban(ADA, Reason.MANUAL, scene.now, None)
+    # It falls in the moment between the end of a commit and the answer that waited for it.
+    scene.store.committed = lambda: scene.guard.impose(late, scene.now)
+    scene.guard.impose(Ban(HERE, Reason.MANUAL, scene.now, None), scene.now)
+    assert [ban.subject for ban in await operations.bans(scene.guard, scene.now)] == [HERE]
+    scene.store.committed = None
+    assert [ban.subject for ban in await operations.bans(scene.guard, scene.now)] == [HERE, ADA]
+
+
+async def test_why_tells_of_no_ban_that_is_not_stored(scene: Scene) -> None:
+    scene.store.committed = lambda: scene.guard.impose(
+        Ban(ADA, Reason.MANUAL, scene.now, None), scene.now
+    )
+    scene.guard.impose(Ban(HERE, Reason.MANUAL, scene.now, None), scene.now)
+    assert (await operations.why(scene.guard, ADA, scene.now)).ban is None
 
 
 async def test_a_distributed_attack_on_one_login_ends_for_everybody(scene: Scene) -> None:

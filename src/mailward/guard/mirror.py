@@ -55,6 +55,10 @@ class Mirror:
         """Whether a ban on exactly *subject* stands in the configuration file."""
         return self._fixed.on(subject) is not None
 
+    def has(self, subject: Subject) -> bool:
+        """Whether there is a ban on exactly *subject*, expired or not."""
+        return self._kept.on(subject) is not None or self.is_fixed(subject)
+
     def kept(self) -> Iterator[Ban]:
         """The bans of the store, expired ones included."""
         return iter(self._kept)

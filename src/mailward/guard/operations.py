@@ -119,8 +119,8 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
     guard.end(subject, now)
     counted = counted_as(guard, subject)
     limit = guard.policy.limit(counted.kind)
-    failures = await guard.failures(counted, MAX_FAILURES_SHOWN)
     covering = guard.mirror.covering(subject, now)
+    failures = await guard.failures(counted, MAX_FAILURES_SHOWN)  # that waits for the disk, too
     return Why(
         subject=subject,
         ban=covering,
@@ -138,8 +138,10 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
 
 async def bans(guard: Guard, now: Instant) -> list[Ban]:
     """Every ban in force; those of the store are on disk before they are shown."""
+    # What falls while the disk is waited for would not be on it yet.
+    known = list(guard.mirror)
     await guard.writer.written()
-    return [ban for ban in guard.mirror if ban.covers(now)]
+    return [ban for ban in known if ban.covers(now) and guard.mirror.has(ban.subject)]
 
 
 def counted_as(guard: Guard, subject: Subject) -> Subject:

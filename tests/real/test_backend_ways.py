@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -202,8 +202,10 @@ SUBMISSION_WAYS = [
     Way("proxy-v2", "implicit"),
     Way("xclient", "implicit"),
 ]
-# What submission is told by XCLIENT, ManageSieve is, too.
-WAYS = list(zip(IMAP_WAYS, SUBMISSION_WAYS, SUBMISSION_WAYS, strict=True))
+# What submission is told by XCLIENT, ManageSieve is, too. But with TLS from the first byte, for
+# which ManageSieve has no port, Dovecot 2.3 leaves one command in fifty or so unread for ever.
+SIEVE_WAYS = [replace(way, tls=way.tls.replace("implicit", "starttls")) for way in SUBMISSION_WAYS]
+WAYS = list(zip(IMAP_WAYS, SUBMISSION_WAYS, SIEVE_WAYS, strict=True))
 
 
 @pytest.mark.parametrize(("imap", "submission", "sieve"), WAYS, ids=str)

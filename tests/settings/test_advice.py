@@ -50,6 +50,14 @@ def test_proxy_v1_matters_only_where_clients_have_tls_and_the_backend_does_not(t
     assert list(advice(replace(encrypted, listeners=(door,)), None)) == []
 
 
+def test_managesieve_to_the_backend_with_tls_from_the_first_byte() -> None:
+    sieve = HERE.replace('"imap"', '"managesieve"')
+    (warning,) = warnings(sieve + TOLD + 'tls = "implicit"\n')
+    assert 'set backend.b.tls = "starttls"' in warning
+    assert warnings(sieve + TOLD + 'tls = "starttls"\n') == []
+    assert warnings(HERE + TOLD + 'tls = "implicit"\n') == []
+
+
 @pytest.mark.parametrize(("network", "version"), [("0.0.0.0/0", 4), ("::/0", 6)])
 def test_everybody_is_allowed(network: str, version: int) -> None:
     key = f"server.security.allowed-networks.{network}"

@@ -13,6 +13,7 @@ from mailward.settings.configuration import (
     ManageListener,
     Passage,
     PassageListener,
+    Protocol,
     Upstream,
 )
 
@@ -30,6 +31,7 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
         passages = [door for door in configuration.passages if door.backend == upstream.name]
         if doors or passages:
             yield from _of_client_address(upstream, doors, has_passages=bool(passages))
+        yield from _of_sieve_tls(upstream, doors)
     yield from _of_allowed(configuration)
     yield from _of_trusted(configuration)
     for listener in configuration.listeners:
@@ -68,6 +70,17 @@ def _of_client_address(
             | ClientAddress.XCLIENT
         ):
             pass
+
+
+def _of_sieve_tls(upstream: Upstream, doors: list[Listener]) -> Iterator[str]:
+    """Dovecot 2.3's managesieve-login may not look at what came while it was answering in TLS."""
+    speaks_sieve = any(door.protocol is Protocol.MANAGESIEVE for door in doors)
+    if speaks_sieve and upstream.tls.mode is Encryption.IMPLICIT:
+        yield (
+            f"backend {upstream.name} is asked for ManageSieve with TLS from the first byte, where"
+            " Dovecot leaves some logins without an answer: set"
+            f' backend.{upstream.name}.tls = "starttls"'
+        )
 
 
 def _of_allowed(configuration: Configuration) -> Iterator[str]:

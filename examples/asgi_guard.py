@@ -1,4 +1,4 @@
-"""A web application (ASGI) that shares the guard: whoever guesses there is banned from the mail, too.
+"""A web application (ASGI) that shares the guard: who guesses there is banned from the mail, too.
 
     app = GuardedLogin(webmail, AsyncReportClient("/var/lib/mailward/mailward.sock", "webmail"))
 

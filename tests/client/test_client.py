@@ -172,8 +172,11 @@ def test_what_was_not_answered_is_told_again_with_the_same_id(tmp_path: Path) ->
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     body = b'{"result": "repeated", "banned": []}'
     right = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    with saying(tmp_path / "d.sock", [b"", busy, b"220 hello\r\n", right]) as heard:
-        told = ReportClient(tmp_path / "d.sock", "vpn", seconds=10).failed(HERE)
+    with (
+        saying(tmp_path / "d.sock", [b"", busy, b"220 hello\r\n", right]) as heard,
+        ReportClient(tmp_path / "d.sock", "vpn", seconds=10) as client,
+    ):
+        told = client.failed(HERE)
     assert told.result == "repeated"
     assert len(heard) == 4
     assert all(told.id.encode() in request for request in heard)
@@ -184,9 +187,10 @@ def test_a_stranger_is_no_traceback(tmp_path: Path, body: bytes) -> None:
     said = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with (
         saying(tmp_path / "d.sock", [said]),
+        ReportClient(tmp_path / "d.sock", "vpn") as client,
         pytest.raises(GuardError),
     ):
-        ReportClient(tmp_path / "d.sock", "vpn").failed(HERE)
+        client.failed(HERE)
 
 
 def test_a_restart_of_the_daemon_is_not_noticed(tmp_path: Path) -> None:

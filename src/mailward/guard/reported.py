@@ -8,7 +8,7 @@ failure, so that no crash comes in between.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from mailward.guard.writer import Writer
@@ -42,11 +42,12 @@ class Reported:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._taken
 
-    def add(self, digest: bytes, now: Instant) -> None:
-        """Remember that this report was taken at *now*."""
-        self._taken[digest] = now
-        self._writer.note(ReportTaken(digest, now), now)
-        if len(self._taken) > MAX_REMEMBERED:
+    def add(self, digests: Iterable[bytes], now: Instant) -> None:
+        """Remember that these reports were taken at *now*."""
+        for digest in digests:
+            self._taken[digest] = now
+            self._writer.note(ReportTaken(digest, now), now)
+        while len(self._taken) > MAX_REMEMBERED:
             self._forget(next(iter(self._taken)), now)
 
     def forget(self, before: Instant, now: Instant, at_most: int) -> None:

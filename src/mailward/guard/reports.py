@@ -52,32 +52,37 @@ async def take_reports(
     guard: Guard, reports: Sequence[Report], clock: Callable[[], Instant]
 ) -> Taken:
     """Take all of *reports* that can be; one that cannot be harms no other."""
-    began = clock()
+    began, reported = clock(), guard.reported
     fates: list[Fate] = []
     fallen: dict[Subject, Ban] = {}
     for start in range(0, len(reports), _BITE):
         now = clock()
+        fresh: dict[bytes, None] = {}
         for report in reports[start : start + _BITE]:
+            if report.digest is not None and (report.digest in fresh or report.digest in reported):
+                fates.append(Fate.REPEATED)
+                continue
             fate, bans = _take(guard, report, now)
             fates.append(fate)
+            if fate is Fate.ACCEPTED and report.digest is not None:
+                fresh[report.digest] = None
             # Of several for one subject the last stands: a ban that lasts while its window is full
             # gets longer with each further failure.
             fallen.update((ban.subject, ban) for ban in bans)
+        # Before anybody else has his turn, so that failures and ids are of one commit; and behind
+        # all of the failures, as a store is quick with many changes of one kind in a row.
+        reported.add(fresh, now)
         await asyncio.sleep(0)
     await guard.announce(tuple(fallen.values()), began, clock())
     return Taken(tuple(fates), tuple(guard.mirror.on(who) or ban for who, ban in fallen.items()))
 
 
 def _take(guard: Guard, report: Report, now: Instant) -> tuple[Fate, tuple[Ban, ...]]:
-    if report.digest is not None and report.digest in guard.reported:
-        return Fate.REPEATED, ()
     at = now if report.at is None else report.at
     try:
         verdict = guard.take(report.attempt, report.outcome, at, now)
     except ValueError:
         return Fate.TOO_OLD, ()
-    if report.digest is not None:
-        guard.reported.add(report.digest, now)
     match verdict:
         case Tolerate():
             return Fate.ACCEPTED, ()

@@ -159,7 +159,15 @@ class House:
             self._loop.run_until_complete(self._serve(up))
         finally:
             up.set()
+            self._loop.run_until_complete(self._end_the_rest())
             self._loop.close()
+
+    async def _end_the_rest(self) -> None:
+        """End what still runs, as the daemon's own runner does: conversations that linger."""
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _serve(self, up: threading.Event) -> None:
         contents = await self.store.load()

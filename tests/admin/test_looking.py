@@ -1,4 +1,4 @@
-"""What an operator is shown, and what other programs may report."""
+"""What an operator is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.admin.house import House, Told, UnixConnection, open_house
+from tests.admin.house import House, UnixConnection, open_house
 
 HOUR = 3_600.0
 
@@ -103,86 +103,6 @@ def test_the_status_shows_doors_and_age(house: House) -> None:
     status = house.ask("GET", "/api/status").body
     assert status["doors"] == [{"listener": "imap", "bind": "127.0.0.1:143", "state": "up"}]
     assert (status["version"], status["uptime_seconds"]) == ("1.2.3", 90)
-
-
-# -- reports ---------------------------------------------------------------------------------------
-
-
-def report(house: House, **fields: object) -> Told:
-    return house.ask("POST", "/api/failures", fields)
-
-
-def test_a_reported_failure_counts_like_any_other(house: House) -> None:
-    for _ in range(2):
-        house.fail("203.0.113.9", "ada")
-    told = house.ask(
-        "POST", "/api/failures", {"address": "203.0.113.9", "login": "Ada", "service": "webmail"}
-    )
-    assert told.body["counted"] == ["203.0.113.9", "ada"]
-    assert [ban["subject"] for ban in told.body["bans"]] == ["203.0.113.9", "ada"]
-    assert not house.admits("203.0.113.9")
-
-
-def test_a_reported_failure_without_a_login_counts_for_the_address_alone(house: House) -> None:
-    told = house.ask("POST", "/api/failures", {"address": "203.0.113.9", "service": "webmail"})
-    assert told.body["counted"] == ["203.0.113.9"]
-
-
-def test_an_allowed_address_is_not_counted_but_its_login_is(house: House) -> None:
-    fields = {"address": "192.0.2.1", "login": "ada", "service": "webmail"}
-    assert house.ask("POST", "/api/failures", fields).body["counted"] == ["ada"]
-
-
-def test_a_reported_success_counts_for_nobody(house: House) -> None:
-    fields = {"address": "203.0.113.9", "login": "ada", "service": "webmail"}
-    assert house.ask("POST", "/api/successes", fields).body["counted"] == []
-    assert house.ask("GET", "/api/why/203.0.113.9").body["count"] == 0
-
-
-@pytest.mark.parametrize(
-    "time", [1_789_999_400, 1_789_999_400.5, "2026-09-21T14:03:20Z", "2026-09-21T16:03:20+02:00"]
-)
-def test_a_report_may_tell_when_it_was(house: House, time: object) -> None:
-    assert report(house, address="203.0.113.9", service="webmail", time=time).status == 200
-    (failure,) = house.ask("GET", "/api/why/203.0.113.9").body["failures"]
-    assert failure["at"].startswith("2026-09-21T14:03:20")
-
-
-def test_a_report_from_the_future_is_taken_as_now(house: House) -> None:
-    assert report(house, address="203.0.113.9", service="a", time=house.now + 9_999).status == 200
-    (failure,) = house.ask("GET", "/api/why/203.0.113.9").body["failures"]
-    assert failure["at"] == "2026-09-21T14:13:20.000000Z"
-
-
-def test_a_report_older_than_the_period_is_refused(house: House) -> None:
-    told = report(house, address="203.0.113.9", service="webmail", time=house.now - HOUR)
-    assert (told.status, "older" in told.detail) == (422, True)
-
-
-@pytest.mark.parametrize(
-    ("fields", "status"),
-    [
-        ({"address": "nonsense", "service": "webmail"}, 422),
-        ({"address": "10.0.0.0/8", "service": "webmail"}, 422),
-        ({"address": "203.0.113.9", "service": "Web Mail"}, 422),
-        ({"address": "203.0.113.9", "service": "x" * 33}, 422),
-        ({"address": "203.0.113.9", "service": ""}, 422),
-        ({"address": "203.0.113.9", "service": "a", "login": ""}, 422),
-        ({"address": "203.0.113.9"}, 400),
-        ({"service": "webmail"}, 400),
-        ({"address": 3405803785, "service": "webmail"}, 400),
-        ({"address": "203.0.113.9", "service": "a", "time": "yesterday"}, 400),
-        ({"address": "203.0.113.9", "service": "a", "time": "2026-09-21T14:03:20"}, 400),
-        ({"address": "203.0.113.9", "service": "a", "time": True}, 400),
-        ({"address": "203.0.113.9", "service": "a", "time": 1e300}, 400),
-        ({"address": "203.0.113.9", "service": "a", "password": "x"}, 400),
-    ],
-)
-def test_a_wrong_report_counts_for_nobody(
-    house: House, fields: dict[str, object], status: int
-) -> None:
-    assert report(house, **fields).status == status
-    assert house.ask("GET", "/api/top").body["addresses"] == []
 
 
 # -- events ----------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from mailward.stores.port import (
     Contents,
     FactPut,
     FailureAdded,
+    ReportForgotten,
+    ReportTaken,
     SettingDeleted,
     SettingPut,
     TallyCleared,
@@ -31,6 +33,7 @@ INSTANTS = st.sampled_from([1.0, 2.0, 2.5, 3.0, 1_790_000_000.123457]).map(Insta
 TEXTS = st.text(max_size=4)
 FEW_TEXTS = st.lists(TEXTS, max_size=2).map(tuple)
 KEYS = st.sampled_from(["a", "b", "a.b"])
+DIGESTS = st.sampled_from([b"", b"\0", b"0123456789abcdef"])
 CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(FailureAdded, SUBJECTS, st.builds(Failure, INSTANTS, TEXTS, TEXTS)),
     st.builds(TallyCleared, SUBJECTS),
@@ -52,6 +55,8 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(SettingPut, KEYS, TEXTS),
     st.builds(SettingDeleted, KEYS),
     st.builds(FactPut, KEYS, TEXTS),
+    st.builds(ReportTaken, DIGESTS, INSTANTS),
+    st.builds(ReportForgotten, DIGESTS),
 )
 FORGETTING = st.tuples(INSTANTS, st.integers(0, 5))
 
@@ -62,6 +67,7 @@ def comparable(contents: Contents) -> tuple[object, ...]:
         {ban.subject: ban for ban in contents.bans},
         dict(contents.settings),
         dict(contents.facts),
+        list(contents.reports.items()),
     )
 
 

@@ -17,6 +17,8 @@ from mailward.stores.port import (
     ClockSetBack,
     FactPut,
     FailureAdded,
+    ReportForgotten,
+    ReportTaken,
     SettingDeleted,
     SettingPut,
     Store,
@@ -78,6 +80,7 @@ async def test_a_new_store_is_empty(store: Store) -> None:
     assert not contents.bans
     assert not contents.settings
     assert not contents.facts
+    assert not contents.reports
     assert list(await store.failures(EVE, 10)) == []
 
 
@@ -184,6 +187,21 @@ async def test_settings_and_facts_are_two_things(store: Store) -> None:
     contents = await store.load()
     assert dict(contents.settings) == {}
     assert dict(contents.facts) == {"name": "a newer fact", "": ""}
+
+
+async def test_reports_that_were_taken_come_back_oldest_first_until_they_are_forgotten(
+    store: Store,
+) -> None:
+    later, even_later = Instant(NOON + 1), Instant(NOON + 2)
+    await commit(store, ReportTaken(b"b\0", later), ReportTaken(b"a", NOON))
+    await commit(store, ReportTaken(b"c", even_later), ReportForgotten(b"unknown"))
+    assert list((await store.load()).reports.items()) == [
+        (b"a", NOON),
+        (b"b\0", later),
+        (b"c", even_later),
+    ]
+    await commit(store, ReportForgotten(b"a"), ReportForgotten(b"c"), ReportTaken(b"c", NOON))
+    assert list((await store.load()).reports) == [b"c", b"b\0"]
 
 
 @pytest.mark.parametrize("name", WEIRD_NAMES)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from mailward.admin.forms import MAX_BODY_OCTETS, problem
+from mailward.admin.forms import max_octets, problem
 from mailward.admin.gate import Busy, Gate, LockedOut, Offered, ShutOut, Welcome, Wrong
 from mailward.rules.model import Address, Ban, Instant
 from mailward.wire.secret import Secret
@@ -153,8 +153,8 @@ async def from_no_page(request: web.Request, handler: Handler) -> web.StreamResp
         raise web.HTTPForbidden(text=f"requests of other sites are refused: {origin[:100]}")
     if request.body_exists and request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="a body must be of type application/json")
-    if (request.content_length or 0) > MAX_BODY_OCTETS:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_OCTETS, request.content_length or 0)
+    if (request.content_length or 0) > max_octets(request):
+        raise web.HTTPRequestEntityTooLarge(max_octets(request), request.content_length or 0)
     return await handler(request)
 
 

@@ -19,6 +19,7 @@ from mailward.admin.familiar import Familiar
 from mailward.admin.forms import MAX_BODY_OCTETS, as_problems
 from mailward.admin.gate import Gate
 from mailward.admin.openapi import Operation, document
+from mailward.admin.reports import ReportRoutes
 from mailward.admin.routes import MAX_TOP, Routes
 from mailward.admin.shapes import REASON, TEXT
 from mailward.admin.views import Json
@@ -43,6 +44,7 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
     table = [
         *_looking(Routes(control), streams),
         *_changing(Routes(control)),
+        *_reporting(ReportRoutes(control)),
         *_settings(Routes(control)),
         *_familiar(Familiar(control)),
     ]
@@ -131,26 +133,45 @@ def _changing(routes: Routes) -> Table:
             ),
             routes.lift,
         ),
-        *(
-            (
-                Operation(
-                    "POST",
-                    path,
-                    does,
-                    shapes.REPORTED,
-                    body=shapes.REPORT,
-                    errors=[_WRONG],
-                ),
-                handler,
-            )
-            for path, does, handler in (
-                (
-                    "/api/failures",
-                    "count a failure that another program saw",
-                    routes.report_failure,
-                ),
-                ("/api/successes", "the same for a success", routes.report_success),
-            )
+    ]
+
+
+def _reporting(routes: ReportRoutes) -> Table:
+    takes, answers = shapes.REPORT, shapes.REPORTED
+    return [
+        (
+            Operation(
+                "POST",
+                "/api/failures",
+                "count failures that another program saw",
+                answers,
+                body=takes,
+                errors=[_WRONG],
+            ),
+            routes.failures,
+        ),
+        (
+            Operation(
+                "POST",
+                "/api/successes",
+                "the same for successes",
+                answers,
+                body=takes,
+                errors=[_WRONG],
+            ),
+            routes.successes,
+        ),
+        (
+            Operation(
+                "GET",
+                "/api/check",
+                "whether an address or a login is banned",
+                shapes.CHECKED,
+                {"address": TEXT, "login": TEXT},
+                ["address"],
+                errors=[_WRONG],
+            ),
+            routes.check,
         ),
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,15 +23,11 @@ from mailward.admin.wishes import (
 from mailward.guard import operations
 from mailward.guard.operations import AllowedError, Lifted, Why
 from mailward.guard.service import Guard
-from mailward.rules.addresses import AddressError, parse_address, subject_network
-from mailward.rules.judge import Banish, Tolerate
+from mailward.rules.addresses import subject_network
 from mailward.rules.model import (
-    Address,
-    Attempt,
     Ban,
     Instant,
     Network,
-    Outcome,
     Reason,
     Subject,
     SubjectKind,
@@ -46,8 +41,6 @@ Warnings = Callable[[], Sequence[str]]
 MAX_COMPLAINTS = 100
 """So many faults of a list are told; who sent junk needs no more to see it."""
 
-_SERVICE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
-
 
 @dataclass(frozen=True, slots=True)
 class Imposed:
@@ -59,14 +52,6 @@ class Imposed:
     ban: Ban
     is_new: bool
     exempt: tuple[Network, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """What a report from outside led to."""
-
-    counted: tuple[Subject, ...]
-    bans: tuple[Ban, ...]
 
 
 class Control:
@@ -180,46 +165,6 @@ class Control:
         """
         return await operations.why(self.guard, self._named(text), self.clock())
 
-    # -- what other programs saw -----------------------------------------------------------------
-
-    async def report(
-        self, outcome: Outcome, address: str, login: str | None, service: str, at: Instant | None
-    ) -> Reported:
-        """Count what another program saw at *at* (``None``: just now).
-
-        Raises:
-            RefusedError: it is wrong, or older than any limit looks back.
-        """
-        if _SERVICE.fullmatch(service) is None:
-            raise RefusedError(
-                Refusal.WRONG, f'"{service}" is no service: use 1 to 32 of a-z, 0-9 and "-"'
-            )
-        now = self.clock()
-        attempt = Attempt(
-            self._address(address),
-            None if login is None else self.guard.policy.naming.login(login.encode()),
-            service,
-            listener="report",
-        )
-        if login is not None and attempt.login is None:
-            raise RefusedError(
-                Refusal.WRONG, "the login is empty: leave it out where there is none"
-            )
-        try:
-            verdict = await self.guard.report(attempt, outcome, now if at is None else at, now)
-        except ValueError as error:
-            raise RefusedError(Refusal.WRONG, str(error)) from None
-        match outcome:
-            case Outcome.FAILED:
-                counted = self.guard.policy.subjects(attempt)
-            case Outcome.SUCCEEDED | Outcome.UNAVAILABLE | Outcome.EXPIRED:
-                counted = ()
-        match verdict:
-            case Tolerate():
-                return Reported(counted, ())
-            case Banish(bans):
-                return Reported(counted, bans)
-
     # -- inside ----------------------------------------------------------------------------------
 
     def _checked(self, texts: Sequence[str], read: Callable[[str], Subject]) -> Sequence[Subject]:
@@ -262,12 +207,6 @@ class Control:
         try:
             return find_subject(text, self.guard, kind)
         except SubjectError as error:
-            raise RefusedError(Refusal.WRONG, str(error)) from None
-
-    def _address(self, text: str) -> Address:
-        try:
-            return self.guard.policy.prefixes.fold(parse_address(text))
-        except AddressError as error:
             raise RefusedError(Refusal.WRONG, str(error)) from None
 
     def _allowed_inside(self, subject: Subject) -> Iterator[Network]:

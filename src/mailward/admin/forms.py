@@ -18,6 +18,9 @@ from mailward.admin.wishes import Refusal, RefusedError
 from mailward.rules.model import Instant
 
 MAX_BODY_OCTETS = 1_000_000
+MAX_REPORTS_OCTETS = 8_000_000  # 10,000 reports, each with a name and an id as long as they may be
+_LARGER = {"/api/failures": MAX_REPORTS_OCTETS, "/api/successes": MAX_REPORTS_OCTETS}
+_LARGE_OCTETS = 50_000  # what is larger is read beside the event loop
 BODY_SECONDS = 30.0  # for the whole body: who sends slower holds a handler for nothing
 
 MAX_SECONDS = 1e11  # some 3,000 years from 1970: what a date can tell
@@ -29,7 +32,7 @@ _STATUSES = {
 }
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 1 MB; send it in parts",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large; send it in parts",
 }
 
 
@@ -104,6 +107,13 @@ class Fields:
         if len(texts) != len(value):
             raise MalformedError(f'"{name}" must be a list of strings')
         return texts
+
+    def optional_list(self, name: str) -> Sequence[object] | None:
+        """A list of anything, if it is there."""
+        value = self._fields.pop(name, None)
+        if value is None or isinstance(value, list):
+            return value
+        raise MalformedError(f'"{name}" must be a list')
 
     def flag(self, name: str) -> bool:
         """``true`` or ``false``; false if it is not there."""
@@ -181,17 +191,29 @@ async def json_pairs(request: web.Request) -> list[tuple[str, str]]:
 async def _json(request: web.Request, form: str) -> object:
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            octets = await request.read()
+            octets = await request.clone(client_max_size=max_octets(request)).read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
     try:
-        value: object = json.loads(
-            octets.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant
-        )
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+        if len(octets) > _LARGE_OCTETS:
+            return await asyncio.to_thread(_parsed, octets)
+        return _parsed(octets)
     except (ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, _UnusableError) else "it cannot be read"
         raise MalformedError(f"the body must be {form}: {why}") from None
+
+
+def max_octets(request: web.Request) -> int:
+    """The largest body that *request* may have."""
+    return _LARGER.get(request.path, MAX_BODY_OCTETS)
+
+
+def _parsed(octets: bytes) -> object:
+    value: object = json.loads(
+        octets.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant
+    )
+    if b"\\u" in octets:  # half a surrogate pair is no text, and can only be spelled so
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
 

@@ -18,11 +18,19 @@ from mailward.admin.forms import (
 )
 from mailward.admin.names import spelled
 from mailward.admin.overview import status_view, top_view
-from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
-from mailward.admin.wishes import KEPT_IN_MEMORY, Done, Wish
+from mailward.admin.views import (
+    Json,
+    ban_row,
+    lifted_view,
+    listed,
+    stored_view,
+    until_text,
+    why_view,
+)
+from mailward.admin.wishes import Done, Wish
 from mailward.guard.operations import Lifted
 from mailward.rules.addresses import network_name
-from mailward.rules.model import Outcome, Reason
+from mailward.rules.model import Reason
 
 MAX_TOP = 100
 DEFAULT_TOP = 10
@@ -126,25 +134,6 @@ class Routes:
             raise MalformedError('"reason" must say which bans: authentication or manual')
         return _done(await self._control.lift_all(reason))
 
-    async def report_failure(self, request: web.Request) -> web.Response:
-        return await self._report(request, Outcome.FAILED)
-
-    async def report_success(self, request: web.Request) -> web.Response:
-        return await self._report(request, Outcome.SUCCEEDED)
-
-    async def _report(self, request: web.Request, outcome: Outcome) -> web.Response:
-        fields = await json_fields(request)
-        address, login = fields.text("address"), fields.optional_text("login")
-        service, at = fields.text("service"), fields.instant("time")
-        fields.end()
-        reported = await self._control.report(outcome, address, login, service, at)
-        return self._answer(
-            {
-                "counted": [spelled(subject) for subject in reported.counted],
-                "bans": [ban_row(ban, fixed=False) for ban in reported.bans],
-            }
-        )
-
     async def add_setting(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         key, value = fields.text("key"), fields.optional_text("value") or ""
@@ -168,13 +157,7 @@ class Routes:
         return _done(await self._control.keys.reload_certificates())
 
     def _answer(self, fields: Json) -> web.Response:
-        """What a change led to, and whether it is stored."""
-        stored = self._control.is_stored
-        return web.json_response(
-            {**fields, "stored": stored}
-            if stored
-            else {**fields, "stored": False, "warning": KEPT_IN_MEMORY}
-        )
+        return web.json_response(stored_view(fields, stored=self._control.is_stored))
 
 
 def _done(answer: Done) -> web.Response:

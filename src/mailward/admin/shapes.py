@@ -108,7 +108,27 @@ SETTING = answer(key=TEXT, value=TEXT, origin=TEXT)
 DONE = answer(message=TEXT, stored=FLAG)
 MESSAGE = answer(message=TEXT)
 HEALTH = answer(status={"enum": ["ok", "degraded"]})
-REPORTED = answer(counted=listing(TEXT), bans=listing(BAN), stored=FLAG)
+_RESULT: Schema = {"enum": ["accepted", "repeated"]}
+_REPORTED_ONE = answer(
+    result=_RESULT, counted=listing(TEXT), banned=listing(TEXT), bans=listing(BAN), stored=FLAG
+)
+_REPORTED_SEVERAL = answer(
+    accepted=COUNT,
+    repeated=COUNT,
+    refused=COUNT,
+    bans=listing(BAN),
+    reports=listing(
+        answer(
+            id=OPTIONAL_TEXT,
+            result={"enum": ["accepted", "repeated", "refused"]},
+            why=OPTIONAL_TEXT,
+            banned=listing(TEXT),
+        )
+    ),
+    stored=FLAG,
+)
+REPORTED: Schema = {"oneOf": [_REPORTED_ONE, _REPORTED_SEVERAL]}
+CHECKED = answer(banned=FLAG, bans=listing(BAN))
 EVENT = answer(event={"enum": [event.value for event in Event]}, time=MOMENT)
 
 PAIR: Schema = {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}
@@ -141,12 +161,25 @@ _SECONDS: Schema = {
     "exclusiveMinimum": -MAX_SECONDS,
     "exclusiveMaximum": MAX_SECONDS,
 }
-REPORT = request(
-    "address",
-    "service",
-    address=TEXT,
-    login=OPTIONAL_TEXT,
-    service={"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
-    time={"anyOf": [MOMENT, {"type": "null"}, _SECONDS]},
-)
+_REPORT: Mapping[str, Schema] = {
+    "address": TEXT,
+    "login": OPTIONAL_TEXT,
+    "service": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+    "time": {"anyOf": [MOMENT, {"type": "null"}, _SECONDS]},
+    "id": {"type": ["string", "null"], "minLength": 1, "maxLength": 200},
+}
+REPORT: Schema = {
+    "oneOf": [
+        request("address", "service", **_REPORT, reports={"type": "null"}),
+        request(
+            "reports",
+            reports={
+                "type": "array",
+                # No maxItems: more is too large, 413, and not malformed.
+                "description": "at most 10,000",
+                "items": {"description": "as above; one that is not is refused by itself"},
+            },
+        ),
+    ]
+}
 NEW_SETTING = request("key", key=TEXT, value=OPTIONAL_TEXT, yes=FLAG)

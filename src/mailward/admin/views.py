@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from mailward.admin.names import ban_key, spelled
+from mailward.admin.wishes import KEPT_IN_MEMORY
 from mailward.guard.journal import Entry
 from mailward.guard.operations import Lifted, Why
 from mailward.rules.addresses import network_name
@@ -59,6 +60,13 @@ def why_view(why: Why) -> Json:
         "under_way": why.under_way,
         "waiting": why.waiting,
     }
+
+
+def stored_view(fields: Json, *, stored: bool) -> Json:
+    """What a change led to, and whether it is stored."""
+    if stored:
+        return {**fields, "stored": True}
+    return {**fields, "stored": False, "warning": KEPT_IN_MEMORY}
 
 
 def lifted_view(lifted: Lifted, message: str) -> Json:

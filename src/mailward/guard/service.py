@@ -6,12 +6,14 @@ calls passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailward.guard.drops import Drops
 from mailward.guard.journal import Event, Journal
 from mailward.guard.mirror import Mirror
+from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
 from mailward.rules.judge import Banish, Tolerate, Verdict, judge
@@ -38,6 +40,7 @@ from mailward.stores.port import (
 )
 
 MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
+_BITE = 500  # bans told together: they share a commit
 
 
 class Guard:
@@ -53,6 +56,7 @@ class Guard:
         self.journal = journal
         self.writer = Writer(store, journal)
         self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
+        self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
         self.reservations = Reservations()
         self.tallies = {kind: Tallies(policy.max_tracked) for kind in SubjectKind}
@@ -102,10 +106,10 @@ class Guard:
         await self._announce(verdict, now)
         return verdict
 
-    async def report(
-        self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant
-    ) -> Verdict:
+    def take(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         """Count what another program saw at *at* (later than *now* is taken as *now*).
+
+        Bans that follow are in force here; :meth:`announce` makes them durable and known.
 
         Raises:
             ValueError: it is older than the period of every limit it could count for.
@@ -116,8 +120,29 @@ class Guard:
             raise ValueError("the report is older than the period of the limit")
         verdict = self._count(attempt, outcome, at, now)
         self._advance(self.policy.subjects(attempt), now)
+        return verdict
+
+    async def report(
+        self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant
+    ) -> Verdict:
+        """:meth:`take` and :meth:`announce`, for one."""
+        verdict = self.take(attempt, outcome, at, now)
         await self._announce(verdict, now)
         return verdict
+
+    async def announce(self, bans: Sequence[Ban], since: Instant, now: Instant) -> None:
+        """Tell of *bans* when they are durable; those that fell before *since* are renewed."""
+        if not bans:
+            return
+        await self.writer.written()
+        for start in range(0, len(bans), _BITE):
+            some = bans[start : start + _BITE]
+            async with asyncio.TaskGroup() as tasks:
+                for ban in some:
+                    tasks.create_task(self._describe(ban, now))
+            for ban in some:
+                event = Event.BAN_ADDED if ban.since >= since else Event.BAN_RENEWED
+                self.journal.ban(event, ban, now)
 
     # -- bans ----------------------------------------------------------------------------------
 
@@ -349,11 +374,7 @@ class Guard:
             case Tolerate():
                 return
             case Banish(bans):
-                await self.writer.written()
-                for ban in bans:
-                    await self._describe(ban, now)
-                    event = Event.BAN_ADDED if ban.since == now else Event.BAN_RENEWED
-                    self.journal.ban(event, ban, now)
+                await self.announce(bans, now, now)
 
     async def _describe(self, ban: Ban, now: Instant) -> None:
         """Let *ban* remember where its failures came from."""

@@ -35,7 +35,9 @@ class Sweep:
         if self._guard.evicted:
             self._guard.journal.write(Event.TALLY_EVICTED, now, count=self._guard.evicted)
             self._guard.evicted = 0
-        await self._guard.prune(self._oldest_that_counts(now), _MAX_PRUNED)
+        oldest = self._oldest_that_counts(now)
+        self._guard.reported.forget(oldest, now, _BITE)
+        await self._guard.prune(oldest, _MAX_PRUNED)
 
     async def _end_bans(self, now: Instant) -> None:
         for _ in range(_BITES):

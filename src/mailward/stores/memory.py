@@ -16,6 +16,8 @@ from mailward.stores.port import (
     Contents,
     FactPut,
     FailureAdded,
+    ReportForgotten,
+    ReportTaken,
     SettingDeleted,
     SettingPut,
     StoreError,
@@ -33,6 +35,7 @@ class MemoryStore:
         self._bans: dict[Subject, Ban] = {}
         self._settings: dict[str, str] = {}
         self._facts: dict[str, str] = {}
+        self._reports: dict[bytes, Instant] = {}
 
     async def load(self) -> Contents:
         return Contents(
@@ -43,6 +46,7 @@ class MemoryStore:
             bans=tuple(self._bans.values()),
             settings=dict(self._settings),
             facts=dict(self._facts),
+            reports=dict(sorted(self._reports.items(), key=lambda kept: kept[::-1])),
         )
 
     async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
@@ -66,7 +70,7 @@ class MemoryStore:
     async def close(self) -> None:
         pass
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change) -> None:  # noqa: C901 -- flat: a step for each change
         match change:
             case FailureAdded(subject, failure):
                 seq = next(self._arrivals)
@@ -87,6 +91,10 @@ class MemoryStore:
                 self._settings.pop(key, None)
             case FactPut(name, value):
                 self._facts[name] = value
+            case ReportTaken(digest, at):
+                self._reports[digest] = at
+            case ReportForgotten(digest):
+                self._reports.pop(digest, None)
 
     def _set_back(self, now: Instant) -> None:
         for failures in self._failures.values():
@@ -108,5 +116,9 @@ def _has_its_instants(change: Change) -> bool:
             return not isnan(now)
         case BanPut(ban):
             return not isnan(ban.since)
+        case ReportTaken(_, at):
+            return not isnan(at)
         case TallyCleared() | BanRemoved() | SettingPut() | SettingDeleted() | FactPut():
+            return True
+        case ReportForgotten():
             return True

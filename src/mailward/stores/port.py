@@ -1,6 +1,6 @@
 """What every store promises. ``tests/conformance`` is the other half of this file.
 
-A store keeps what must outlive the process: failures, bans, settings and facts. It judges
+A store keeps what must outlive the process: failures, bans, settings, facts, reports. It judges
 nothing: the guard counts in memory and tells the store, in order, what has changed.
 """
 
@@ -72,6 +72,21 @@ class FactPut:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportTaken:
+    """The report whose id has *digest* was taken *at* that moment."""
+
+    digest: bytes
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ReportForgotten:
+    """Nobody has to know any more that this report was taken."""
+
+    digest: bytes
+
+
 Change = (
     FailureAdded
     | TallyCleared
@@ -81,17 +96,20 @@ Change = (
     | SettingPut
     | SettingDeleted
     | FactPut
+    | ReportTaken
+    | ReportForgotten
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a store holds, for the start. Instants are oldest first."""
+    """All that a store holds, for the start. Instants and reports are oldest first."""
 
     failures: Mapping[Subject, Sequence[Instant]] = field(default_factory=dict)
     bans: Sequence[Ban] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    reports: Mapping[bytes, Instant] = field(default_factory=dict)
 
 
 class Store(Protocol):

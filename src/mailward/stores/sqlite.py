@@ -32,6 +32,8 @@ from mailward.stores.port import (
     Contents,
     FactPut,
     FailureAdded,
+    ReportForgotten,
+    ReportTaken,
     SettingDeleted,
     SettingPut,
     StoreError,
@@ -58,7 +60,7 @@ _ADVICE = {
 # After these the connection is as good as before; after any other it is made anew.
 _HARMLESS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
 
-_Row = tuple[str | float | int | None, ...]
+_Row = tuple[str | bytes | float | int | None, ...]
 _T = TypeVar("_T")
 
 
@@ -95,6 +97,8 @@ _BAN_REMOVED = _Form("DELETE FROM ban WHERE subject IN (", "?", ")")
 _SETTING_PUT = _Form("REPLACE INTO setting VALUES ", "(?, ?)")
 _SETTING_DELETED = _Form("DELETE FROM setting WHERE key IN (", "?", ")")
 _FACT_PUT = _Form("REPLACE INTO fact VALUES ", "(?, ?)")
+_REPORT_TAKEN = _Form("REPLACE INTO report VALUES ", "(?, ?)")
+_REPORT_FORGOTTEN = _Form("DELETE FROM report WHERE digest IN (", "?", ")")
 
 
 class SqliteStore:
@@ -263,7 +267,7 @@ def _roll_back(database: sqlite3.Connection) -> None:
         database.execute("ROLLBACK")
 
 
-def _row(change: Change) -> tuple[_Form, _Row]:
+def _row(change: Change) -> tuple[_Form, _Row]:  # noqa: C901 -- flat: a form for each change
     form: _Form
     row: _Row
     match change:
@@ -284,6 +288,10 @@ def _row(change: Change) -> tuple[_Form, _Row]:
             form, row = _SETTING_DELETED, (_text(key),)
         case FactPut(name, value):
             form, row = _FACT_PUT, (_text(name), _text(value))
+        case ReportTaken(digest, at):
+            form, row = _REPORT_TAKEN, (digest, at)
+        case ReportForgotten(digest):
+            form, row = _REPORT_FORGOTTEN, (digest,)
     return form, row
 
 
@@ -306,13 +314,14 @@ def _text(text: str) -> str:
 
 
 def _load(database: sqlite3.Connection) -> Contents:
-    database.execute("BEGIN")  # one moment for all four tables
+    database.execute("BEGIN")  # one moment for all tables
     try:
         return Contents(
             failures=_load_failures(database),
             bans=tuple(_load_bans(database)),
             settings=dict(database.execute("SELECT key, value FROM setting")),
             facts=dict(database.execute("SELECT name, value FROM fact")),
+            reports=dict(database.execute("SELECT digest, at FROM report ORDER BY at, digest")),
         )
     finally:
         _roll_back(database)

@@ -1,4 +1,4 @@
-"""``bans``, ``ban``, ``lift``, ``why`` and ``report``, as an operator types them."""
+"""``bans``, ``ban``, ``lift`` and ``why``, as an operator types them."""
 
 from __future__ import annotations
 
@@ -314,37 +314,6 @@ def test_why_of_somebody_free_says_so(house: House, shell: Shell) -> None:
     shell("server", "add-config", "server.proxy.trusted-networks.203.0.113.9")
     shell("server", "reload-config")
     assert "trusted network 203.0.113.9: what it connects" in shell("why", "203.0.113.9").out
-
-
-# -- report ----------------------------------------------------------------------------------------
-
-
-def test_reported_failures_count_and_ban(house: House, shell: Shell) -> None:
-    words = ("report", "failure", "--address", "203.0.113.9", "--login", "Ada", "--service", "www")
-    assert shell(*words).out == "Counted for 203.0.113.9, ada.\n"
-    shell(*words)
-    assert shell(*words).lines[1:] == ["203.0.113.9 is banned.", "ada is banned."]
-    assert not house.admits("203.0.113.9")
-
-
-def test_reported_successes_count_for_nobody(house: House, shell: Shell) -> None:
-    words = ("report", "success", "--address", "203.0.113.9", "--login", "ada", "--service", "www")
-    assert shell(*words).out == "The success is noted.\n"
-    assert house.ask("GET", "/api/status").body["services"]["www"]["succeeded"] == 1
-
-
-def test_a_report_may_be_of_some_time_ago(house: House, shell: Shell) -> None:
-    words = ("report", "failure", "--address", "203.0.113.9", "--service", "www", "--time")
-    assert shell(*words, "2026-09-21T14:00:00Z").status == 0
-    assert shell.told("why", "203.0.113.9")["failures"][0]["at"] == "2026-09-21T14:00:00.000000Z"
-    assert shell(*words, "2026-09-20T14:00:00Z").status == 1
-    assert house.admits("203.0.113.9")
-
-
-def test_an_allowed_address_without_a_login_counts_for_nobody(house: House, shell: Shell) -> None:
-    printed = shell("report", "failure", "--address", "192.0.2.1", "--service", "www")
-    assert printed.out == "Counted for nobody: it is allowed.\n"
-    assert house.admits("192.0.2.1")
 
 
 # -- the store -------------------------------------------------------------------------------------

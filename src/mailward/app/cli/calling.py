@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Self
 
 from mailward.app.cli.places import At, HttpUrl, SocketPath
+from mailward.client.lines import UnixConnection
 
 _ANSWER_SECONDS = 60.0
 
@@ -91,22 +91,11 @@ def send(
 def _line_to(at: At) -> http.client.HTTPConnection:
     match at:
         case SocketPath(path):
-            return _UnixConnection(path)
+            return UnixConnection(path, _ANSWER_SECONDS)
         case HttpUrl(is_encrypted=True) as url:
             return _TlsConnection(url)
         case HttpUrl() as url:
             return http.client.HTTPConnection(url.host, url.port, timeout=_ANSWER_SECONDS)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_ANSWER_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class _TlsConnection(http.client.HTTPSConnection):

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from mailward import VERSION
-from mailward.app.cli import password, server, subjects, watching
+from mailward.app.cli import password, reporting, server, subjects, watching
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -15,6 +15,10 @@ _SUBJECT = (
     " meant"
 )
 _FILE = 'read subjects from FILE, one a line, "#" begins a comment ("-": standard input)'
+_REPORTS = (
+    "many from FILE, one a line: JSON, or address, login, service, time and id with tabs between"
+    ' ("-": standard input)'
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -143,12 +147,16 @@ def _add_bans(grammar: _Grammar) -> None:
     why = grammar.command("why", "tell why a subject is banned, or is not", subjects.why)
     why.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
 
-    report = grammar.command("report", "report a login that another program saw", subjects.report)
+    report = grammar.command("report", "report logins that another program saw", reporting.report)
     report.add_argument("outcome", choices=("failure", "success"))
-    report.add_argument("--address", metavar="A", required=True, help="where it came from")
+    report.add_argument("--address", metavar="A", help="where it came from")
     report.add_argument("--login", metavar="L", help="whom it was for, if anybody")
-    report.add_argument("--service", metavar="S", required=True, help='like "webmail"')
+    report.add_argument("--service", metavar="S", help='like "webmail"')
     report.add_argument("--time", metavar="T", help='like "2026-01-31T12:00:00Z"; default: now')
+    report.add_argument(
+        "--id", metavar="ID", help="what is told again with the same ID counts once"
+    )
+    report.add_argument("--file", metavar="FILE", help=_REPORTS)
 
 
 def _add_reason(parser: argparse.ArgumentParser, help_: str) -> None:

@@ -6,7 +6,7 @@ Logins and notes were written by strangers: nothing of them reaches the terminal
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 MAX_COLUMNS = 100
 _GAP = "  "
@@ -84,3 +84,9 @@ def print_json(value: object) -> None:
 def print_lines(lines: Iterator[str]) -> None:
     for line in lines:
         print(line)
+
+
+def print_warning(answer: Mapping[str, object]) -> None:
+    """What the daemon has to say of its store, if anything."""
+    if "warning" in answer:
+        print(answer["warning"])

@@ -1,4 +1,4 @@
-"""The commands about bans: ``bans``, ``ban``, ``lift``, ``why`` and ``report``."""
+"""The commands about bans: ``bans``, ``ban``, ``lift`` and ``why``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 
 from mailward.app.cli.client import Json, below, find_daemon
 from mailward.app.cli.failures import EXIT_FAILED, FailedError, RefusedError
-from mailward.app.cli.output import counted, moment, print_json, print_lines, shown, table
+from mailward.app.cli.output import (
+    counted,
+    moment,
+    print_json,
+    print_lines,
+    print_warning,
+    shown,
+    table,
+)
 from mailward.app.cli.story import story
 
 MAX_SUBJECT_CHARACTERS = 1_000
@@ -85,29 +93,6 @@ def why(options: argparse.Namespace) -> int:
         print_json(answer)
     else:
         print_lines(story(answer))
-    return 0
-
-
-def report(options: argparse.Namespace) -> int:
-    given = {
-        "address": options.address,
-        "login": options.login,
-        "service": options.service,
-        "time": options.time,
-    }
-    path = "/api/failures" if options.outcome == "failure" else "/api/successes"
-    body = {name: value for name, value in given.items() if value is not None}
-    answer = find_daemon(options).post(path, body)
-    if options.json:
-        print_json(answer)
-        return 0
-    if options.outcome == "success":
-        print("The success is noted.")
-    else:
-        print(f"Counted for {shown(', '.join(answer['counted'])) or 'nobody: it is allowed'}.")
-    for fallen in answer["bans"]:
-        print(f"{shown(fallen['subject'])} is banned.")
-    _print_warning(answer)
     return 0
 
 
@@ -200,9 +185,4 @@ def _print_answers(options: argparse.Namespace, answers: list[Json], field: str)
         for one in answer[field]:
             print(shown(one["message"]))
     if answers:
-        _print_warning(answers[-1])
-
-
-def _print_warning(answer: Json) -> None:
-    if "warning" in answer:
-        print(answer["warning"])
+        print_warning(answers[-1])

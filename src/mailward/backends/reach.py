@@ -70,12 +70,22 @@ class Reach:
         match self._settings.client_address:
             case ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
                 return Origin(client.source, client.destination)
-            case ClientAddress.NONE | ClientAddress.PROXY_V1 | ClientAddress.PROXY_V2:
+            case (
+                ClientAddress.NONE
+                | ClientAddress.PROXY_V1
+                | ClientAddress.PROXY_V2
+                | ClientAddress.FORWARDED
+            ):
                 return None
 
     def _preface(self, client: Client) -> bytes:
         match self._settings.client_address:
-            case ClientAddress.NONE | ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
+            case (
+                ClientAddress.NONE
+                | ClientAddress.IMAP_ID
+                | ClientAddress.XCLIENT
+                | ClientAddress.FORWARDED
+            ):
                 return b""
             case ClientAddress.PROXY_V1:
                 return proxy_v1_header(client.source, client.destination)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailward.backends.jmap import JmapUpstream
 from mailward.edges.caller import Caller
 from mailward.edges.house import Entrance, House
 from mailward.edges.passage import Passage, PassageEntrance
@@ -60,7 +61,7 @@ class MailReception:
 
 @dataclass(frozen=True, slots=True)
 class VisitReception:
-    """For operators: *speak* speaks with them."""
+    """For HTTP: *speak* speaks with whoever comes; *before* is the backend, if there is one."""
 
     house: House
     listener: str
@@ -70,15 +71,16 @@ class VisitReception:
     tls: DoorTls | None
     keyring: Keyring
     proxy_protocol: bool = False
+    before: JmapUpstream | None = None
 
     @property
     def backend(self) -> str:
-        """There is none: they talk with us."""
-        return ""
+        """Empty for operators: they talk with us."""
+        return "" if self.before is None else self.before.settings.name
 
     @property
     def state(self) -> str:
-        return "open"
+        return "open" if self.before is None else self.before.state
 
     def handshake(self) -> ssl.SSLContext | None:
         return _context(self.tls, self.keyring)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -421,8 +422,7 @@ async def test_a_response_that_is_cut_off_or_framed_twice_is_no_whole_one_either
         reader, writer = await hall.connect()
         writer.write(request())
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await read_response(reader)
-            await reader.readexactly(1)
+            await reader.readuntil(b"abcdefghij")
         writer.close()
         answer = await hall.ask("/jmap/twice")
         assert answer is not None
@@ -467,9 +467,8 @@ async def test_a_slow_head_is_not_waited_for_longer_than_a_login() -> None:
     async with open_hall(doors=limits(login_timeout=200)) as hall:
         reader, writer = await hall.connect()
         writer.write(b"GET /jmap/api/ HTTP/1.1\r\nHost: mail.test\r\n")
-        with pytest.raises(ConnectionError):
-            if await reader.read() == b"":
-                raise ConnectionResetError
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
         writer.close()
         kept, writing = await hall.connect()
         writing.write(request())
@@ -559,13 +558,9 @@ async def test_passwords_need_tls_where_they_cross_a_network() -> None:
 async def test_a_trusted_proxy_names_its_clients_and_is_never_counted_itself() -> None:
     rules = policy("2/1h", trusted=trusted("127.0.0.1"))
     async with open_hall(rules, before=lambda usual: replace(usual, allow_plaintext=True)) as hall:
-        reader, writer = await hall.connect()
-        for told in ("198.51.100.1", "9.9.9.9, 198.51.100.1", "198.51.100.1:50000, 127.0.0.1"):
-            writer.write(request("/jmap/api/", WRONG, f"X-Forwarded-For: {told}"))
-            answer = await read_response(reader)
-            assert answer is not None
-            if answer.one("content-type") and "connection" in answer.fields:
-                reader, writer = await hall.connect()
+        elements = ("198.51.100.1", "9.9.9.9, 198.51.100.1", "198.51.100.1:50000, 127.0.0.1")
+        for told in elements:
+            answer = await hall.ask("/jmap/api/", WRONG, f"X-Forwarded-For: {told}")
         assert answer is not None
         assert (answer.status, answer.one("connection")) == (403, "close")
         other = await hall.ask("/jmap/api/", basic("ann", "right"), "X-Forwarded-For: 198.51.100.2")
@@ -577,7 +572,6 @@ async def test_a_trusted_proxy_names_its_clients_and_is_never_counted_itself() -
         itself = await hall.ask("/jmap/api/", basic("bob", "right"))
         assert itself is not None
         assert itself.status == 200
-        writer.close()
 
 
 async def test_nobody_else_is_believed_who_its_client_is() -> None:
@@ -598,8 +592,7 @@ async def test_nobody_else_is_believed_who_its_client_is() -> None:
             400,
         ),
         (
-            "POST /jmap/api/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
-            "Transfer-Encoding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             400,
         ),
         ("GET http://other/jmap/api/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -615,7 +608,7 @@ async def test_nobody_else_is_believed_who_its_client_is() -> None:
         ("GET /jmap/ HTTP/1.1\r\nHost: a\r\nAuthorization: Negotiate abc\r\n\r\n", 401),
         (f"GET /jmap/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {'QUFB' * 25_000}\r\n\r\n", 431),
         (f"GET /jmap/ HTTP/1.1\r\nHost: a\r\nX: {'a' * 1_000_000}\r\n\r\n", 431),
-        ("\x16\x03\x01\x02\r\n", 400),
+        ("\x16\x03\x01\x02\r\n\r\n", 400),
     ],
 )
 async def test_what_can_be_read_in_two_ways_is_refused_and_closed(head: str, status: int) -> None:

@@ -96,7 +96,11 @@ class Cyrus:
         )
         (self._folder / "cyrus.conf").write_text(
             _SERVICES.format(
-                home=self._home, programs=_PROGRAMS, imap=self.port, sieve=self.sieve_port, http=self.http_port
+                home=self._home,
+                programs=_PROGRAMS,
+                imap=self.port,
+                sieve=self.sieve_port,
+                http=self.http_port,
             )
         )
         for login, password in self._accounts.items():

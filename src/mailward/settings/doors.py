@@ -76,6 +76,8 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
         addresses = tuple(bind.value for bind in binds)
         bound += ((name, bind) for bind in binds)
         proxied = _read_proxied(reading, name)
+        told = reading.one(LISTENER_CLIENT_HEADER, name)
+        paths = tuple(read.value for read in reading.members(LISTENER_PATHS, name))
         if protocol is not None and not isinstance(protocol, Web):
             _refuse_web_keys(reading, name)
         if isinstance(protocol, Management):
@@ -99,8 +101,8 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
                 web.append(
                     WebListener(
                         *(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied),
-                        client_header=reading.one(LISTENER_CLIENT_HEADER, name),
-                        paths=tuple(read.value for read in reading.members(LISTENER_PATHS, name)),
+                        client_header=told,
+                        paths=paths,
                     )
                 )
             continue

@@ -107,10 +107,8 @@ class ChunkReader:
     """Takes the data out of chunks. What it holds is bounded; extensions and trailers are dropped.
 
     >>> reader = ChunkReader()
-    >>> reader.feed(b"3\\r\\nabc\\r\\n0\\r\\n\\r\\nnext")
-    b'abc'
-    >>> reader.is_over, reader.rest
-    (True, b'next')
+    >>> reader.feed(b"3\\r\\nabc\\r\\n0\\r\\n\\r\\n"), reader.is_over
+    (b'abc', True)
     """
 
     def __init__(self) -> None:
@@ -123,11 +121,6 @@ class ChunkReader:
     def is_over(self) -> bool:
         """Whether the last chunk was read."""
         return self._part is _Part.OVER
-
-    @property
-    def rest(self) -> bytes:
-        """What came behind the last chunk."""
-        return self._held if self.is_over else b""
 
     @property
     def wanted(self) -> int | None:

@@ -367,3 +367,34 @@ async def test_preflights_pass_without_credentials() -> None:
         other = await hall.ask("/admin", None, method="OPTIONS")
         assert other is not None
         assert other.status == 404
+
+
+async def test_a_client_that_leaves_while_it_is_proven_starts_nothing() -> None:
+    released = asyncio.Event()
+
+    async def hesitates(asked: Request) -> None:
+        await released.wait()
+        asked.answer("200 OK", b"{}")
+
+    async with open_hall() as hall:
+        hall.server.behaviours["/jmap/session"] = hesitates
+        _, writer = await hall.connect()
+        writer.write(request("/jmap/eventsource/"))
+        await until(lambda: hall.server.guesses == 1)
+        writer.transport.abort()
+        await until(lambda: hall.lobby.present == 0)
+        released.set()
+        await until(lambda: hall.guard.reservations.under_way == 0)
+        assert len(hall.server.requests) == 1
+
+
+async def test_one_connection_too_many_of_an_address_is_told_so() -> None:
+    async with open_hall(doors=limits(max_waiting_per_address=1)) as hall:
+        _, first = await hall.connect()
+        await until(lambda: hall.lobby.waiting == 1)
+        reader, second = await hall.connect()
+        answer = await read_response(reader)
+        assert answer is not None
+        assert (answer.status, answer.one("retry-after")) == (429, "10")
+        for writer in (first, second):
+            writer.close()

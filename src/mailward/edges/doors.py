@@ -43,6 +43,7 @@ from mailward.settings.configuration import (
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
 from mailward.wire.door import Door
+from mailward.wire.http.answers import CROWDED
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.passage import Passing, Straight
@@ -276,6 +277,7 @@ class Doors:
             self.keyring,
             settings.proxy_protocol,
             backend,
+            CROWDED.octets(has_body=True, closes=True),
         )
 
     def _for_operators(

@@ -72,6 +72,8 @@ class VisitReception:
     keyring: Keyring
     proxy_protocol: bool = False
     before: JmapUpstream | None = None
+    full: bytes = b""
+    """What is said to somebody for whom there is no room."""
 
     @property
     def backend(self) -> str:
@@ -86,7 +88,7 @@ class VisitReception:
         return _context(self.tls, self.keyring)
 
     def crowded(self, _: Caller) -> bytes:
-        return b""
+        return b"" if self.handshake() is not None else self.full
 
     def receive(self, caller: Caller) -> Visit:
         return Visit(self.house, self.listener, self.service, self.speak, self.limits, caller)

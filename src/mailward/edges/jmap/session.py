@@ -90,6 +90,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self._is_idle = True
         self._is_ending = False
         self._is_passing = False
+        self._has_left = False
         self._serving: asyncio.Task[None] | None = None
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
@@ -116,6 +117,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self._client_left()
 
     def _client_left(self) -> None:
+        self._has_left = True
         # A guess runs to its settlement. Anything else is done for nobody now: an event source
         # would be kept for ever.
         if self._serving is not None and (self._screening.in_line or self._is_passing):
@@ -237,6 +239,8 @@ class JmapSession(asyncio.StreamReaderProtocol):
         client: Client,
         passing: Passing,
     ) -> bool:
+        if self._has_left:
+            return False  # while its guess was under way
         self._is_passing = True
         try:
             became = await passing.pass_on(head, framing, proof, client)

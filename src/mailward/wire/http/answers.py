@@ -49,6 +49,11 @@ LATER = Answer(
     "Nobody can log in with this name now: try later.",
     (("Retry-After", b"%d" % LATER_SECONDS),),
 )
+CROWDED = Answer(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "Too many connections from your address are waiting: try later.",
+    (("Retry-After", b"%d" % SOON_SECONDS),),
+)
 DOWN = Answer(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "The mail server does not answer now: try later.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
@@ -381,6 +383,8 @@ async def test_a_client_that_leaves_while_it_is_proven_starts_nothing() -> None:
         _, writer = await hall.connect()
         writer.write(request("/jmap/eventsource/"))
         await until(lambda: hall.server.guesses == 1)
+        line = writer.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         await until(lambda: hall.lobby.present == 0)
         released.set()

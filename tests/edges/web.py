@@ -37,7 +37,7 @@ from mailward.settings.configuration import (
     WebListener,
 )
 from mailward.stores.memory import MemoryStore
-from tests.edges.house import NOON, limits, policy
+from tests.edges.house import NOON, limits, policy, until
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SESSION = {
@@ -94,6 +94,7 @@ class JmapServer:
     """By the path, instead of what it would do."""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    open: int = 0
 
     @property
     def guesses(self) -> int:
@@ -101,13 +102,16 @@ class JmapServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        self.open += 1
+        # ValueError: what was to be a line or a chunk has ended before its end.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
             while (line := await reader.readline()).endswith(b"\r\n"):
                 await self._answer(line, reader, writer)
                 await writer.drain()
                 if writer.is_closing():
                     break
         writer.close()
+        self.open -= 1
 
     async def _answer(
         self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -314,5 +318,6 @@ async def open_hall(
             await guard.writer.close()
             await writing
             serving.close()
+            await until(lambda: not server.open)
     assert guard.reservations.under_way == 0
     assert lobby.present == lobby.waiting == 0

@@ -21,6 +21,7 @@ from mailward.settings.build import build, check_key
 from mailward.settings.dialect import read_keys
 from mailward.settings.errors import SettingsError
 from mailward.settings.schema import SCHEMA
+from tests.fuzz.http import http_chunks, http_request, http_response
 from tests.fuzz.proxies import proxy_header
 from tests.fuzz.wire import (
     imap_backend,
@@ -114,6 +115,9 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             smtp_passage_backend,
             smtp_arrival,
             messages,
+            http_request,
+            http_response,
+            http_chunks,
             file,
             values,
         )

@@ -1,4 +1,4 @@
-"""A Cyrus of one's own in the root that is made for it: IMAP and ManageSieve on loopback.
+"""A Cyrus of one's own in the root that is made for it: IMAP, ManageSieve and JMAP on loopback.
 
 It takes no PROXY header and no other word about its clients: to it they all come from the door.
 """
@@ -46,6 +46,10 @@ _SETTINGS = {
     "sasl_pwcheck_method": "auxprop",
     "sasl_auxprop_plugin": "sasldb",
     "sasl_sasldb_path": "{home}/accounts",
+    "httpmodules": "jmap",
+    "conversations": "yes",
+    "conversations_db": "twoskip",
+    "jmap_max_size_upload": "102400",  # KiB
 }
 _SERVICES = """\
 START {{
@@ -55,6 +59,7 @@ START {{
 SERVICES {{
   imap cmd="{programs}/imapd -C {home}/imapd.conf" listen="127.0.0.1:{imap}" prefork=1
   sieve cmd="{programs}/timsieved -C {home}/imapd.conf" listen="127.0.0.1:{sieve}" prefork=1
+  http cmd="{programs}/httpd -C {home}/imapd.conf" listen="127.0.0.1:{http}" prefork=1
 }}
 EVENTS {{
 }}
@@ -62,12 +67,13 @@ EVENTS {{
 
 
 class Cyrus:
-    """IMAP on :attr:`port` and ManageSieve on :attr:`sieve_port`."""
+    """IMAP on :attr:`port`, ManageSieve on :attr:`sieve_port`, JMAP on :attr:`http_port`."""
 
     def __init__(self, root: Root, accounts: Mapping[str, str], **settings: str) -> None:
         """*settings* go before those that it has otherwise."""
         self.port = free_port()
         self.sieve_port = free_port()
+        self.http_port = free_port()
         self._name = f"cyrus-{next(_NUMBERS)}"
         self._home = f"/srv/{self._name}"  # as it is called within the root
         self.root = root
@@ -90,7 +96,11 @@ class Cyrus:
         )
         (self._folder / "cyrus.conf").write_text(
             _SERVICES.format(
-                home=self._home, programs=_PROGRAMS, imap=self.port, sieve=self.sieve_port
+                home=self._home,
+                programs=_PROGRAMS,
+                imap=self.port,
+                sieve=self.sieve_port,
+                http=self.http_port,
             )
         )
         for login, password in self._accounts.items():
@@ -111,6 +121,7 @@ class Cyrus:
         )
         self._child = child
         child.wait_until(lambda: answers(self.port) and answers(self.sieve_port))
+        child.wait_until(lambda: answers(self.http_port))
         # It makes a mailbox with the first login over IMAP; timsieved lets nobody in without one.
         for login, password in self._accounts.items():
             guess(Door(Service.IMAP, self.port), login, password)

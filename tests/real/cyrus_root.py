@@ -21,7 +21,7 @@ from tests.real.syslog import Syslog
 
 _KEPT = Path("/var/cache/mailward-tests")
 # The last one is the smallest program that can stand for the MTA which Cyrus insists on.
-_PACKAGES = ("cyrus-imapd", "sasl2-bin", "msmtp-mta")
+_PACKAGES = ("cyrus-imapd", "cyrus-caldav", "sasl2-bin", "msmtp-mta")
 _BUILD_SECONDS = 900
 
 

@@ -46,7 +46,7 @@ def test_listeners_and_backends_are_read() -> None:
 
 
 def test_a_listener_needs_protocol_bind_and_backend() -> None:
-    protocols = '"imap", "submission", "managesieve", "smtp", "tcp" or "manage"'
+    protocols = '"imap", "submission", "managesieve", "smtp", "tcp", "jmap" or "manage"'
     needs = f"protocol ({protocols}); bind (addresses with a port)"
     (fault,) = faults("[server.listener.imap]\n")
     assert fault.startswith(f"mail.toml:1: server.listener.imap: is not whole: it needs {needs}")

@@ -12,12 +12,9 @@ from mailward.settings.schema import SCHEMA
 from tests.settings.sample import faults
 
 LATER_VALUES = [
-    ("server.listener.imap.protocol", "jmap"),
     ("server.listener.imap.backend", "embedded"),
-    ("backend.dovecot.client-address", "forwarded"),
-    *(("backend.dovecot.address", address) for address in
-      ("unix:/run/dovecot", "http://127.0.0.1:8080", "https://mail.example.org:443")),
-]  # fmt: skip
+    ("backend.dovecot.address", "unix:/run/dovecot"),
+]
 
 
 def example(key: Key[object]) -> str:

@@ -91,6 +91,7 @@ def test_imap_id_is_for_imap_and_xclient_for_submission(told: ClientAddress, pro
         "[server", f'client-address = "{told.value}"\n[server'
     )
     alone = {ClientAddress.IMAP_ID: IMAP, ClientAddress.XCLIENT: SUBMISSION}
+    alone[ClientAddress.FORWARDED] = 'protocol = "jmap"'
     if alone.get(told, protocol) == protocol:
         assert configured(text).upstreams["b"].client_address is told
     else:

@@ -16,6 +16,7 @@ from pathlib import Path
 from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
+from mailward.backends.jmap import JmapUpstream
 from mailward.backends.passage import PassageUpstream
 from mailward.backends.port import Backend, PassageBackend
 from mailward.backends.tls import check_trust
@@ -37,6 +38,7 @@ from mailward.settings.configuration import (
     Protocol,
     StoreSettings,
     StoreType,
+    Web,
 )
 from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.stores.memory import MemoryStore
@@ -49,7 +51,8 @@ SETTLING_STEPS = 20
 _log = logging.getLogger("mailward.daemon")
 
 Clock = Callable[[], Instant]
-_Asked = tuple[str, Protocol | Passage]
+_Asked = tuple[str, Protocol | Passage | Web]
+_Upstream = Upstream | PassageUpstream | JmapUpstream
 
 
 def choose_store(settings: StoreSettings, data: Path) -> Store:
@@ -83,7 +86,7 @@ class Program:
         self._configuration = configuration
         self._tasks = tasks
         self._facts = dict(contents.facts)
-        self._upstreams: dict[_Asked, tuple[Upstream | PassageUpstream, asyncio.Task[None]]] = {}
+        self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
@@ -141,7 +144,7 @@ class Program:
             upstream.read_trust()
         return len(self._certificates)
 
-    def upstreams(self) -> list[Upstream | PassageUpstream]:
+    def upstreams(self) -> list[_Upstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
 
     def warnings(self) -> list[str]:
@@ -177,18 +180,22 @@ class Program:
         self._renew_upstreams(prepared.configuration)
         backends: dict[tuple[str, Protocol], Backend] = {}
         passages: dict[tuple[str, Passage], PassageBackend] = {}
+        web: dict[tuple[str, Web], JmapUpstream] = {}
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():
                     backends[upstream.settings.name, upstream.protocol] = upstream
                 case PassageUpstream():
                     passages[upstream.settings.name, upstream.protocol] = upstream
-        self.doors.apply(prepared, backends, passages)
+                case JmapUpstream():
+                    web[upstream.settings.name, upstream.protocol] = upstream
+        self.doors.apply(prepared, backends, passages, web)
 
     def _renew_upstreams(self, configuration: Configuration) -> None:
         """One upstream for each protocol it is asked in; those that did not change stay."""
         wanted: set[_Asked] = {(door.backend, door.protocol) for door in configuration.listeners}
         wanted |= {(door.backend, door.protocol) for door in configuration.passages}
+        wanted |= {(door.backend, door.protocol) for door in configuration.web}
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
         placed = self._placed(configuration)
@@ -205,8 +212,8 @@ class Program:
             self._upstreams[name, protocol] = (upstream, probing)
 
     def _upstream(
-        self, settings: UpstreamSettings, protocol: Protocol | Passage
-    ) -> Upstream | PassageUpstream:
+        self, settings: UpstreamSettings, protocol: Protocol | Passage | Web
+    ) -> _Upstream:
         fact = f"offer:{protocol.value}:{settings.name}"
         offer = offer_from_text(self._facts.get(fact, ""))
         match protocol:
@@ -214,6 +221,8 @@ class Program:
                 return Upstream(settings, protocol, offer, partial(self._remember, fact))
             case Passage():
                 return PassageUpstream(settings, protocol, offer, partial(self._remember, fact))
+            case Web.JMAP:
+                return JmapUpstream(settings, offer, partial(self._remember, fact))
 
     def _placed(self, configuration: Configuration) -> Mapping[str, UpstreamSettings]:
         """The backends with their relative paths put into the data directory."""

@@ -27,17 +27,17 @@ class Reach:
     def read_trust(self) -> None:
         """Read anew who may vouch for the mail server; without that it is not asked."""
         try:
-            self._trust: ssl.SSLContext | Unavailable = client_context(self._settings.tls)
+            self.trust: ssl.SSLContext | Unavailable = client_context(self._settings.tls)
         except TrustError as error:
-            self._trust = Unavailable(f"backend.{self._settings.name}.tls.ca: {error}")
+            self.trust = Unavailable(f"backend.{self._settings.name}.tls.ca: {error}")
 
     def conversation(self, dialogue: Dialogue, client: Client) -> Conversation | Unavailable:
         """A connection for *client* on which *dialogue* is held; it is not begun yet."""
-        match self._trust:
+        match self.trust:
             case Unavailable() as why:
                 return why
             case context:
-                return Conversation(dialogue, self._preface(client), self._settings, context)
+                return Conversation(dialogue, self.preface(client), self._settings, context)
 
     async def converse(
         self, conversation: Conversation, proof: ScramProof | None = None
@@ -70,12 +70,23 @@ class Reach:
         match self._settings.client_address:
             case ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
                 return Origin(client.source, client.destination)
-            case ClientAddress.NONE | ClientAddress.PROXY_V1 | ClientAddress.PROXY_V2:
+            case (
+                ClientAddress.NONE
+                | ClientAddress.PROXY_V1
+                | ClientAddress.PROXY_V2
+                | ClientAddress.FORWARDED
+            ):
                 return None
 
-    def _preface(self, client: Client) -> bytes:
+    def preface(self, client: Client) -> bytes:
+        """What goes before everything on a connection for *client*."""
         match self._settings.client_address:
-            case ClientAddress.NONE | ClientAddress.IMAP_ID | ClientAddress.XCLIENT:
+            case (
+                ClientAddress.NONE
+                | ClientAddress.IMAP_ID
+                | ClientAddress.XCLIENT
+                | ClientAddress.FORWARDED
+            ):
                 return b""
             case ClientAddress.PROXY_V1:
                 return proxy_v1_header(client.source, client.destination)

@@ -78,6 +78,16 @@ class Complaints:
             now,
         )
 
+    def unreadable_field(self, listener: str, peer: Address, header: str, now: Instant) -> None:
+        """*peer*, which is trusted, names the client of a request in a way that cannot be read."""
+        self._say(
+            listener,
+            "garbled",
+            f"{peer} is trusted, but what it has sent as {header} is no address, so the request was"
+            " refused: let it write that header anew instead of adding to what clients send",
+            now,
+        )
+
     def _say(self, listener: str, cause: str, sentence: str, now: Instant) -> None:
         said = self._said.get((listener, cause))
         if said is not None and now - said.at < REPORT_SECONDS:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from socket import socket
 from types import MappingProxyType
 
+from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Backend, PassageBackend
 from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import Entrance, House
+from mailward.edges.jmap.proofs import Proofs
+from mailward.edges.jmap.session import JmapEntrance, speak_jmap
 from mailward.edges.listener import BindError, Listener, open_socket
 from mailward.edges.lobby import Guest
 from mailward.edges.receptions import (
@@ -32,10 +36,13 @@ from mailward.settings.configuration import (
     Passage,
     PassageListener,
     Protocol,
+    Web,
+    WebListener,
 )
 from mailward.settings.configuration import Listener as ListenerSettings
 from mailward.settings.errors import Fault, SettingsError
 from mailward.wire.door import Door
+from mailward.wire.http.answers import CROWDED
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.passage import Passing, Straight
@@ -43,6 +50,7 @@ from mailward.wire.smtp.door import SubmissionDoor
 from mailward.wire.smtp.passage import SmtpPassage
 
 Backends = Mapping[tuple[str, Protocol], Backend]
+WebBackends = Mapping[tuple[str, Web], JmapUpstream]
 PassageBackends = Mapping[tuple[str, Passage], PassageBackend]
 
 
@@ -83,6 +91,7 @@ class Doors:
         self.keyring = Keyring()
         self._hostname = hostname
         self._listeners: dict[Bind, Listener] = {}
+        self._proofs = Proofs(secrets.token_bytes(32))
 
     def prepare(self, configuration: Configuration) -> Prepared:
         """Open what *configuration* wants beyond what is open, and change nothing yet.
@@ -92,9 +101,10 @@ class Doors:
         """
         opened: dict[Bind, socket] = {}
         faults: list[Fault] = []
-        listeners: tuple[ListenerSettings | PassageListener | ManageListener, ...] = (
+        listeners: tuple[ListenerSettings | PassageListener | WebListener | ManageListener, ...] = (
             *configuration.listeners,
             *configuration.passages,
+            *configuration.web,
             *configuration.managers,
         )
         for settings in listeners:
@@ -123,6 +133,7 @@ class Doors:
         prepared: Prepared,
         backends: Backends,
         passages: PassageBackends = MappingProxyType({}),
+        web: WebBackends = MappingProxyType({}),
     ) -> None:
         """Listen as *prepared* says. Connections that are open stay with what they began with."""
         configuration = prepared.configuration
@@ -135,6 +146,8 @@ class Doors:
         for passage in configuration.passages:
             crossing = self._for_passage(passage, configuration, passages)
             wanted |= dict.fromkeys(passage.binds, crossing)
+        for door in configuration.web:
+            wanted |= dict.fromkeys(door.binds, self._for_requests(door, configuration, web))
         for manager in configuration.managers:
             wanted |= dict.fromkeys(manager.binds, self._for_operators(manager, configuration))
         for bind in self._listeners.keys() - wanted.keys():
@@ -237,6 +250,33 @@ class Doors:
 
         return PassageReception(
             self._house, entrance, settings.backend, settings.proxy_protocol, make
+        )
+
+    def _for_requests(
+        self, settings: WebListener, configuration: Configuration, backends: WebBackends
+    ) -> VisitReception:
+        backend = backends[settings.backend, settings.protocol]
+        entrance = JmapEntrance(
+            settings.name,
+            settings.protocol.value,
+            backend,
+            configuration.doors,
+            self._proofs,
+            settings.allow_plaintext,
+            settings.client_header,
+            settings.paths,
+        )
+        return VisitReception(
+            self._house,
+            settings.name,
+            settings.protocol.value,
+            speak_jmap(self._house, entrance),
+            configuration.doors,
+            settings.tls,
+            self.keyring,
+            settings.proxy_protocol,
+            backend,
+            CROWDED.octets(has_body=True, closes=True),
         )
 
     def _for_operators(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic
 
+from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Backend, PassageBackend
 from mailward.edges.caller import Caller
 from mailward.edges.house import B, Entrance, House
@@ -81,7 +82,7 @@ class PassageReception(_ClientReception[PassageBackend]):
 
 @dataclass(frozen=True, slots=True)
 class VisitReception:
-    """For operators: *speak* speaks with them."""
+    """For HTTP: *speak* speaks with whoever comes; *before* is the backend, if there is one."""
 
     house: House
     listener: str
@@ -91,21 +92,24 @@ class VisitReception:
     tls: DoorTls | None
     keyring: Keyring
     proxy_protocol: bool = False
+    before: JmapUpstream | None = None
+    full: bytes = b""
+    """What is said to somebody for whom there is no room."""
 
     @property
     def backend(self) -> str:
-        """There is none: they talk with us."""
-        return ""
+        """Empty for operators: they talk with us."""
+        return "" if self.before is None else self.before.settings.name
 
     @property
     def state(self) -> str:
-        return "open"
+        return "open" if self.before is None else self.before.state
 
     def handshake(self) -> ssl.SSLContext | None:
         return _context(self.tls, self.keyring)
 
     def crowded(self, _: Caller) -> bytes:
-        return b""
+        return b"" if self.handshake() is not None else self.full
 
     def receive(self, caller: Caller) -> Visit:
         return Visit(self.house, self.listener, self.service, self.speak, self.limits, caller)

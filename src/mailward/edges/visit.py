@@ -51,6 +51,7 @@ class Visit(asyncio.Protocol):
         limits: DoorLimits,
         caller: Caller,
     ) -> None:
+        self.caller = caller
         self.address = caller.address
         self.is_direct = caller.is_direct
         self.subject = house.guard.policy.prefixes.subject(caller.address)

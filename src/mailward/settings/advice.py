@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
@@ -15,6 +15,7 @@ from mailward.settings.configuration import (
     PassageListener,
     Protocol,
     Upstream,
+    WebListener,
 )
 
 DESCRIPTORS_A_LOGIN = 2  # the client's connection, and the one to the mail server
@@ -29,13 +30,16 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
     for upstream in configuration.upstreams.values():
         doors = [door for door in configuration.listeners if door.backend == upstream.name]
         passages = [door for door in configuration.passages if door.backend == upstream.name]
-        if doors or passages:
-            yield from _of_client_address(upstream, doors, has_passages=bool(passages))
+        web = [door for door in configuration.web if door.backend == upstream.name]
+        if doors or passages or web:
+            yield from _of_client_address(upstream, [*doors, *web], has_passages=bool(passages))
         yield from _of_sieve_tls(upstream, doors)
     yield from _of_allowed(configuration)
     yield from _of_trusted(configuration)
     for listener in configuration.listeners:
         yield from _of_plaintext(listener)
+    for web_listener in configuration.web:
+        yield from _of_plaintext(web_listener)
     for passage in configuration.passages:
         yield from _of_no_starttls(passage)
     for manager in configuration.managers:
@@ -45,15 +49,16 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
 
 
 def _of_client_address(
-    upstream: Upstream, doors: list[Listener], *, has_passages: bool
+    upstream: Upstream, doors: Sequence[Listener | WebListener], *, has_passages: bool
 ) -> Iterator[str]:
     key = f"backend.{upstream.name}.client-address"
     match upstream.client_address:
         case ClientAddress.NONE:
+            telling = "forwarded" if upstream.is_web else "proxy-v2"
             block_lists = " and block lists" if has_passages else ""
             yield (
                 f"backend {upstream.name} is not told who connects, so its own penalties"
-                f'{block_lists} hit everybody: set {key} = "proxy-v2" and let it expect that'
+                f'{block_lists} hit everybody: set {key} = "{telling}" and let it expect that'
             )
         case ClientAddress.PROXY_V1 if upstream.tls.mode is Encryption.NONE:
             encrypted = [door.name for door in doors if door.tls is not None]
@@ -68,6 +73,7 @@ def _of_client_address(
             | ClientAddress.PROXY_V2
             | ClientAddress.IMAP_ID
             | ClientAddress.XCLIENT
+            | ClientAddress.FORWARDED
         ):
             pass
 
@@ -102,7 +108,7 @@ def _of_trusted(configuration: Configuration) -> Iterator[str]:
             )
 
 
-def _of_plaintext(listener: Listener | ManageListener) -> Iterator[str]:
+def _of_plaintext(listener: Listener | WebListener | ManageListener) -> Iterator[str]:
     open_to = [bind for bind in listener.binds if not ip_address(bind.host).is_loopback]
     if listener.allow_plaintext and open_to:
         yield (

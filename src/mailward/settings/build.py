@@ -157,6 +157,7 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
         log=LogSettings(reading.one(LOG_LEVEL), reading.one(LOG_FORMAT)),
         managers=doors.managers,
         passages=doors.passages,
+        web=doors.web,
         operator=operator,
         certificates=certificates,
     )

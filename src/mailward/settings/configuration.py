@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from mailward.rules.policy import Policy
 
+NO_HEADER = "none"
+
 
 @unique
 class Protocol(Enum):
@@ -31,6 +33,13 @@ class Passage(Enum):
 
 
 @unique
+class Web(Enum):
+    """What a listener speaks in HTTP requests, each with credentials of its own."""
+
+    JMAP = "jmap"
+
+
+@unique
 class Management(Enum):
     """What a listener speaks that is there for operators and not for mail."""
 
@@ -47,6 +56,8 @@ class ClientAddress(Enum):
     PROXY_V2 = "proxy-v2"
     IMAP_ID = "imap-id"
     XCLIENT = "xclient"
+    FORWARDED = "forwarded"
+    """By Forwarded and X-Forwarded-For, where it speaks HTTP."""
 
 
 @unique
@@ -175,6 +186,25 @@ class PassageListener:
 
 
 @dataclass(frozen=True, slots=True)
+class WebListener:
+    """A door for HTTP requests. *backend* is a name among the upstreams.
+
+    *client_header* is where a trusted peer tells its client; *paths* are passed on besides those
+    that the backend itself tells of.
+    """
+
+    name: str
+    protocol: Web
+    binds: tuple[Bind, ...]
+    backend: str
+    allow_plaintext: bool
+    tls: DoorTls | None = None
+    proxy_protocol: bool = False
+    client_header: str = NO_HEADER
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     """Who may manage from afar. *secret* is the argon2id hash of the password."""
 
@@ -193,6 +223,8 @@ class Upstream:
     connect_timeout: timedelta
     answer_timeout: timedelta
     tls: UpstreamTls = UpstreamTls()
+    is_web: bool = False
+    """It speaks HTTP."""
 
     @property
     def where(self) -> str:
@@ -242,5 +274,6 @@ class Configuration:
     log: LogSettings
     managers: tuple[ManageListener, ...] = ()
     passages: tuple[PassageListener, ...] = ()
+    web: tuple[WebListener, ...] = ()
     operator: Operator | None = None
     certificates: Mapping[str, Certificate] = field(default_factory=lambda: MappingProxyType({}))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
+    NO_HEADER,
     Bind,
     Certificate,
+    DoorTls,
     Listener,
     ManageListener,
     Management,
@@ -16,6 +18,8 @@ from mailward.settings.configuration import (
     Passage,
     PassageListener,
     Upstream,
+    Web,
+    WebListener,
 )
 from mailward.settings.passages import read_passage_tls
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
@@ -28,7 +32,8 @@ from mailward.settings.schema import (
     LISTENER_PROTOCOL,
 )
 from mailward.settings.tls import check_plaintext, read_door_tls
-from mailward.settings.upstreams import BACKENDS, check_encryption, check_told
+from mailward.settings.upstreams import BACKENDS, check_address, check_encryption, check_told
+from mailward.settings.webkeys import LISTENER_CLIENT_HEADER, LISTENER_PATHS
 
 _LISTENERS = "server.listener"
 _PASSWORDS = ", where passwords would be sent unencrypted"
@@ -37,10 +42,11 @@ _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 -- compared with, never bound
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """The doors for mail, those that nobody logs in at, and those for operators."""
+    """The doors for mail, those nobody logs in at, those for requests, and for operators."""
 
     mail: tuple[Listener, ...]
     passages: tuple[PassageListener, ...]
+    web: tuple[WebListener, ...]
     managers: tuple[ManageListener, ...]
 
 
@@ -51,7 +57,7 @@ def read_operator(reading: Reading) -> Operator | None:
     return None if secret is None else Operator(user, secret)
 
 
-def read_listeners(
+def read_listeners(  # noqa: C901 -- one step for each kind of door
     reading: Reading,
     upstreams: Mapping[str, Upstream],
     certificates: Mapping[str, Certificate],
@@ -60,7 +66,7 @@ def read_listeners(
 
     One that is not whole is left out, with a fault.
     """
-    listeners, passages, managers = [], [], []
+    listeners, passages, web, managers = [], [], [], []
     bound: list[tuple[str, Read[Bind]]] = []
     backends = set(reading.ids(BACKENDS))
     for name in reading.ids(_LISTENERS):
@@ -70,11 +76,13 @@ def read_listeners(
         addresses = tuple(bind.value for bind in binds)
         bound += ((name, bind) for bind in binds)
         proxied = _read_proxied(reading, name)
+        told = reading.one(LISTENER_CLIENT_HEADER, name)
+        paths = tuple(read.value for read in reading.members(LISTENER_PATHS, name))
+        if protocol is not None and not isinstance(protocol, Web):
+            _refuse_web_keys(reading, name)
         if isinstance(protocol, Management):
             if _is_manager_whole(reading, name):
-                tls = read_door_tls(reading, name, certificates)
-                if tls is not None and not tls.implicit:
-                    tls = None  # HTTP has no STARTTLS
+                tls = _read_http_tls(reading, name, certificates)
                 allow_plaintext = check_plaintext(reading, name, binds, tls, _PASSWORDS)
                 managers.append(ManageListener(name, addresses, allow_plaintext, tls, proxied))
             continue
@@ -82,8 +90,22 @@ def read_listeners(
         if backend is not None and backend.value not in backends:
             reading.refuse(backend.given, _no_backend(backend.value, upstreams))
         if protocol is not None and backend is not None:
+            check_address(reading, name, protocol, backend)
             check_told(reading, name, protocol, backend)
             check_encryption(reading, name, protocol, backend)
+        if isinstance(protocol, Web):
+            tls, allow_plaintext = _read_web_tls(
+                reading, name, () if proxied else binds, certificates
+            )
+            if backend is not None and binds:
+                web.append(
+                    WebListener(
+                        *(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied),
+                        client_header=told,
+                        paths=paths,
+                    )
+                )
+            continue
         if isinstance(protocol, Passage):
             tls, allow_plaintext = read_passage_tls(reading, name, protocol, binds, certificates)
             if backend is not None and binds:
@@ -101,7 +123,35 @@ def read_listeners(
                 Listener(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied)
             )
     _check_free(reading, bound)
-    return Listeners(tuple(listeners), tuple(passages), tuple(managers))
+    return Listeners(tuple(listeners), tuple(passages), tuple(web), tuple(managers))
+
+
+def _read_http_tls(
+    reading: Reading, name: str, certificates: Mapping[str, Certificate]
+) -> DoorTls | None:
+    """TLS from the first byte, or none: HTTP has no STARTTLS."""
+    tls = read_door_tls(reading, name, certificates)
+    return tls if tls is not None and tls.implicit else None
+
+
+def _read_web_tls(
+    reading: Reading,
+    name: str,
+    binds: Sequence[Read[Bind]],
+    certificates: Mapping[str, Certificate],
+) -> tuple[DoorTls | None, bool]:
+    """How requests come encrypted, and whether credentials may come without."""
+    tls = _read_http_tls(reading, name, certificates)
+    # A proxy that says who comes also says whether he has TLS; without either he is refused.
+    is_told = reading.one(LISTENER_CLIENT_HEADER, name) != NO_HEADER
+    is_behind = is_told and bool(reading.all(TRUSTED_NETWORKS))
+    return tls, check_plaintext(reading, name, () if is_behind else binds, tls, _PASSWORDS)
+
+
+def _refuse_web_keys(reading: Reading, name: str) -> None:
+    for key in (LISTENER_CLIENT_HEADER, LISTENER_PATHS):
+        for given in reading.all(key, name):
+            reading.refuse(given, 'has no use here: it is for a listener with protocol = "jmap"')
 
 
 def _is_manager_whole(reading: Reading, name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, unique
 from ipaddress import IPv6Network
@@ -24,7 +25,7 @@ from mailward.rules.limits import LimitError, format_period, parse_limit, parse_
 from mailward.rules.logins import domain_a_labels, fold_text, operator_name_from_text
 from mailward.rules.model import Limit
 from mailward.rules.policy import BanTerm, Term
-from mailward.settings.configuration import Bind, Management, Passage, Protocol
+from mailward.settings.configuration import Bind, Management, Passage, Protocol, Web
 from mailward.settings.errors import WrongValueError
 
 VALUE_ERRORS = (AddressError, LimitError, WrongValueError)
@@ -35,7 +36,9 @@ _MAX_PORT = 65_535
 _MAX_DOMAIN_OCTETS = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:/]*)):([0-9]{1,5})", re.ASCII)
-_LATER_ADDRESS = re.compile(r"(?:unix|https?):", re.IGNORECASE)
+_LATER_ADDRESS = re.compile(r"unix:", re.IGNORECASE)
+_WEB_PORTS = {"http": 80, "https": 443}
+_ENDS_WITH_PORT = re.compile(r":[0-9]+$", re.ASCII)
 _MAX_USER = 64
 _ARGON2ID = re.compile(
     r"\$argon2id\$v=19\$m=([0-9]{1,8}),t=([0-9]{1,3}),p=([0-9]{1,2})"
@@ -103,29 +106,25 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
-def one_of(kind: type[E], *, later: tuple[str, ...] = ()) -> Callable[[str], E]:
-    """A reader for the values of an enum; those in *later* are known, but refused as yet."""
+def one_of(kind: type[E]) -> Callable[[str], E]:
+    """A reader for the values of an enum."""
     names = [str(member.value) for member in kind]
 
     def read(text: str) -> E:
-        _check_name(text, names, later)
+        _check_name(text, names)
         return kind(text)
 
     return read
 
 
-def listener_protocol(
-    *, later: tuple[str, ...]
-) -> Callable[[str], Protocol | Passage | Management]:
-    """A reader for what a listener speaks: mail, whatever passes, or with operators."""
-    kinds: tuple[type[Protocol | Passage | Management], ...] = (Protocol, Passage, Management)
+def listener_protocol(text: str) -> Protocol | Passage | Web | Management:
+    """What a listener speaks: mail, whatever passes, HTTP, or with operators."""
+    kinds: tuple[type[Protocol | Passage | Web | Management], ...] = (
+        *(Protocol, Passage, Web, Management),
+    )
     members = {str(member.value): member for kind in kinds for member in kind}
-
-    def read(text: str) -> Protocol | Passage | Management:
-        _check_name(text, list(members), later)
-        return members[text]
-
-    return read
+    _check_name(text, list(members))
+    return members[text]
 
 
 def operator_user(text: str) -> str:
@@ -196,12 +195,27 @@ def bind(text: str) -> Bind:
     return Bind(str(parse_address(host)), port)
 
 
-def backend_address(text: str) -> tuple[str, int]:
-    """``host:port``, where the host is an address or a name."""
+@dataclass(frozen=True, slots=True)
+class BackendAddress:
+    """Where a mail server is. *scheme* is that of a URL, empty where it was none."""
+
+    host: str
+    port: int
+    scheme: str = ""
+
+
+def backend_address(text: str) -> BackendAddress:
+    """``host:port``, where the host is an address or a name; behind a scheme for HTTP."""
     if _LATER_ADDRESS.match(text):
         raise WrongValueError(f'"{text}" is not supported yet; use host:port or [v6]:port')
-    host, port = _host_and_port(text, least_port=1)
-    return host_name(host), port
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme not in _WEB_PORTS:
+        raise WrongValueError(f'"{text}" is no address; write "http://127.0.0.1:8080"')
+    where = rest.removesuffix("/") if separator else text
+    if separator and not _ENDS_WITH_PORT.search(where):
+        where = f"{where}:{_WEB_PORTS[scheme]}"
+    host, port = _host_and_port(where, least_port=1)
+    return BackendAddress(host_name(host), port, scheme if separator else "")
 
 
 def host_name(text: str) -> str:
@@ -244,9 +258,7 @@ def _host_and_port(text: str, *, least_port: int) -> tuple[str, int]:
     return match[1] or match[2], port
 
 
-def _check_name(text: str, names: list[str], later: tuple[str, ...]) -> None:
-    if text in later:
-        raise WrongValueError(f'"{text}" is not supported yet; use {_listed(names)}')
+def _check_name(text: str, names: list[str]) -> None:
     if text not in names:
         raise WrongValueError(f'"{text}" is unknown; use {_listed(names)}')
 

@@ -21,6 +21,7 @@ from mailward.settings.configuration import (
 )
 from mailward.settings.key import Effect, Key, Shape, later
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
+from mailward.settings.webkeys import LISTENER_CLIENT_HEADER, LISTENER_PATHS
 
 _YES_OR_NO = "true or false"
 _SHORT = timedelta(minutes=10)
@@ -189,9 +190,9 @@ MAX_WAITING_PER_ADDRESS = Key(
 
 LISTENER_PROTOCOL = Key(
     "server.listener.<id>.protocol",
-    '"imap", "submission", "managesieve", "smtp", "tcp" or "manage"',
+    '"imap", "submission", "managesieve", "smtp", "tcp", "jmap" or "manage"',
     'what the listener speaks; "smtp" is port 25, "tcp" anything, "manage" the management API',
-    readers.listener_protocol(later=("jmap",)),
+    readers.listener_protocol,
 )
 LISTENER_BIND = Key(
     "server.listener.<id>.bind.<address>",
@@ -242,15 +243,16 @@ CERTIFICATE_PRIVATE_KEY = Key(
 
 BACKEND_ADDRESS = Key(
     "backend.<id>.address",
-    "host:port or [v6]:port",
+    "host:port or [v6]:port; for jmap http://host:port or https://host:port",
     "where the mail server listens",
     readers.backend_address,
 )
 BACKEND_CLIENT_ADDRESS = Key(
     "backend.<id>.client-address",
-    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP) or "xclient" (submission, managesieve, smtp)',
+    '"none", "proxy-v1", "proxy-v2", "imap-id" (IMAP), "xclient" (submission, managesieve, smtp)'
+    ' or "forwarded" (jmap)',
     "how the mail server is told who the client is",
-    readers.one_of(ClientAddress, later=("forwarded",)),
+    readers.one_of(ClientAddress),
     "none",
 )
 BACKEND_TLS = Key(
@@ -370,8 +372,8 @@ SCHEMA: tuple[Key[object], ...] = (
     LISTENER_BACKEND,
     LISTENER_ALLOW_PLAINTEXT,
     LISTENER_PROXY_PROTOCOL,
-    later("server.listener.<id>.client-header", "the HTTP header that names the client"),
-    later("server.listener.<id>.paths.<path>", "the HTTP paths passed on", shape=Shape.LIST),
+    LISTENER_CLIENT_HEADER,
+    LISTENER_PATHS,
     LISTENER_TLS_IMPLICIT,
     LISTENER_TLS_CERTIFICATE,
     BACKEND_ADDRESS,

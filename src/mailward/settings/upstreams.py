@@ -12,6 +12,7 @@ from mailward.settings.configuration import (
     Protocol,
     Upstream,
     UpstreamTls,
+    Web,
 )
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
@@ -26,9 +27,11 @@ from mailward.settings.schema import (
 )
 
 BACKENDS = "backend"
-_TOLD_IN: Mapping[ClientAddress, set[Protocol | Passage]] = {
+Spoken = Protocol | Passage | Web
+_TOLD_IN: Mapping[ClientAddress, set[Spoken]] = {
     ClientAddress.IMAP_ID: {Protocol.IMAP},
     ClientAddress.XCLIENT: {Protocol.SUBMISSION, Protocol.MANAGESIEVE, Passage.SMTP},
+    ClientAddress.FORWARDED: {Web.JMAP},
 }
 
 
@@ -37,20 +40,27 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
     upstreams = {}
     for name in reading.ids(BACKENDS):
         address = reading.given(BACKEND_ADDRESS, name)
-        tls = _read_tls(reading, name)
+        scheme = "" if address is None else address.value.scheme
+        tls = _read_tls(reading, name, scheme)
         client_address = reading.one(BACKEND_CLIENT_ADDRESS, name)
         connect_timeout = reading.one(BACKEND_CONNECT_TIMEOUT, name)
         answer_timeout = reading.one(BACKEND_ANSWER_TIMEOUT, name)
         reading.require(BACKENDS, name, BACKEND_ADDRESS)
         if address is not None:
-            host, port = address.value
             upstreams[name] = Upstream(
-                name, host, port, client_address, connect_timeout, answer_timeout, tls
+                name,
+                address.value.host,
+                address.value.port,
+                client_address,
+                connect_timeout,
+                answer_timeout,
+                tls,
+                is_web=bool(scheme),
             )
     return MappingProxyType(upstreams)
 
 
-def check_told(reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]) -> None:
+def check_told(reading: Reading, name: str, spoken: Spoken, backend: Read[str]) -> None:
     """Refuse a way of telling the client's address that the listener's protocol does not have."""
     told = reading.given(BACKEND_CLIENT_ADDRESS, backend.value)
     if told is None or spoken in _TOLD_IN.get(told.value, {spoken}):
@@ -65,24 +75,37 @@ def check_told(reading: Reading, name: str, spoken: Protocol | Passage, backend:
     )
 
 
-def check_encryption(
-    reading: Reading, name: str, spoken: Protocol | Passage, backend: Read[str]
-) -> None:
+def check_address(reading: Reading, name: str, spoken: Spoken, backend: Read[str]) -> None:
+    """Refuse a URL where no HTTP is spoken, and anything else where it is."""
+    address = reading.given(BACKEND_ADDRESS, backend.value)
+    if address is None or bool(address.value.scheme) == isinstance(spoken, Web):
+        return
+    given = (address.given, backend.given, *reading.all(LISTENER_PROTOCOL, name))
+    form = "http://host:port" if isinstance(spoken, Web) else "host:port"
+    reading.refuse(
+        next((one for one in given if one.is_stored), address.given),
+        f"{spoken.value}, which listener {name} speaks with backend {backend.value}, needs an"
+        f" address like {form}: write that, or give the listener another backend",
+    )
+
+
+def check_encryption(reading: Reading, name: str, spoken: Spoken, backend: Read[str]) -> None:
     """Refuse STARTTLS to a backend that nothing is said to before the client speaks."""
     mode = reading.given(BACKEND_TLS, backend.value)
-    if spoken is not Passage.TCP or mode is None or mode.value is not Encryption.STARTTLS:
+    has_none = spoken is Passage.TCP or isinstance(spoken, Web)
+    if not has_none or mode is None or mode.value is not Encryption.STARTTLS:
         return
     given = (mode.given, backend.given, *reading.all(LISTENER_PROTOCOL, name))
     reading.refuse(
         next((one for one in given if one.is_stored), mode.given),
-        f'tls = "starttls" cannot be said in tcp, which listener {name} speaks with backend'
-        f' {backend.value}: use "implicit" or "none", or give the listener another backend',
+        f'tls = "starttls" cannot be said in {spoken.value}, which listener {name} speaks with'
+        f' backend {backend.value}: use "implicit" or "none", or give the listener another backend',
     )
 
 
-def _read_tls(reading: Reading, name: str) -> UpstreamTls:
+def _read_tls(reading: Reading, name: str, scheme: str) -> UpstreamTls:
     """How one mail server proves itself; proof that nobody would ask for is a fault."""
-    mode = reading.one(BACKEND_TLS, name)
+    mode = Encryption.IMPLICIT if scheme == "https" else reading.one(BACKEND_TLS, name)
     if mode is Encryption.NONE:
         for key in (BACKEND_TLS_CA, BACKEND_TLS_SERVER_NAME):
             for given in reading.all(key, name):

@@ -1,0 +1,1 @@
+"""JMAP: HTTP requests, each screened and proven by itself, then passed on."""

@@ -1,0 +1,366 @@
+"""A proven request on its way to the backend, and the response on its way back.
+
+Both stream at the same time, piece by piece, each as fast as the other end takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from mailward.backends.http import PIECE_OCTETS, Body, CutOffError
+from mailward.backends.jmap import JmapUpstream, Wire
+from mailward.backends.port import Client
+from mailward.edges.house import House
+from mailward.wire.dialogue import Unavailable
+from mailward.wire.http.answers import CONTINUE
+from mailward.wire.http.authorization import HttpCredentials
+from mailward.wire.http.forwarding import is_forwarding
+from mailward.wire.http.framing import (
+    CHUNKED_FIELD,
+    LAST_CHUNK,
+    Chunked,
+    Counted,
+    UntilClose,
+    chunk,
+    response_framing,
+)
+from mailward.wire.http.head import (
+    HttpError,
+    RequestHead,
+    ResponseHead,
+    write_request,
+    write_response,
+)
+from mailward.wire.http.websocket import (
+    SWITCHING,
+    UPGRADE_FIELDS,
+    agrees_to_websocket,
+    asks_for_websocket,
+)
+
+KEPT_SECONDS = 4.0
+"""So long a connection to the backend waits for another request: less than backends give it."""
+_FIRST_FINAL = 200
+_UNAUTHORIZED = 401
+_NO_CONTENT = 204
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OURS = frozenset({"authorization", "host"})
+_NOT_TOLD = frozenset({"alt-svc"})  # another way in, that no guard stands at
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Credentials that are proven. *digest* is what they are remembered by."""
+
+    credentials: HttpCredentials
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The response was passed on. *stays*: there may be another request."""
+
+    stays: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """The backend does not take the credentials; nothing was passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The backend is down, or gives no answer that can be read. *is_unread*: so is the body."""
+
+    is_unread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The answer broke off: it is too late to say anything."""
+
+
+WhatBecame = Passed | Unproven | Unanswered | Broken
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A connection to the backend that has answered *client* with *digest*."""
+
+    wire: Wire
+    client: Client
+    digest: bytes
+    until: float
+
+
+class Passing:
+    """The requests of one client connection, one at a time."""
+
+    def __init__(
+        self,
+        house: House,
+        backend: JmapUpstream,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._house = house
+        self._backend = backend
+        self._reader = reader
+        self._writer = writer
+        self._kept: _Kept | None = None
+
+    def close(self) -> None:
+        """Let the backend go."""
+        if self._kept is not None:
+            self._kept.wire.close()
+            self._kept = None
+
+    async def pass_on(
+        self, head: RequestHead, framing: Counted | Chunked, proof: Proof | None, client: Client
+    ) -> WhatBecame:
+        """Pass on one request and its response; without *proof* it has no credentials.
+
+        Raises:
+            HttpError: its body is not framed as it should be.
+            CutOffError: the client went away.
+        """
+        wire = self._take_kept(client, proof)
+        # What changes something is never sent twice, so it is not risked on an old connection.
+        if wire is not None and head.method in _BODILESS and framing == Counted(0):
+            became = await self._exchange(wire, head, framing, proof, client)
+            if not isinstance(became, Unanswered):
+                return became
+        elif wire is not None:
+            wire.close()
+        match await self._backend.connect(client):
+            case Unavailable():
+                return Unanswered(is_unread=True)
+            case Wire() as fresh:
+                return await self._exchange(fresh, head, framing, proof, client)
+
+    # -- one exchange --------------------------------------------------------------------------
+
+    async def _exchange(
+        self,
+        wire: Wire,
+        head: RequestHead,
+        framing: Counted | Chunked,
+        proof: Proof | None,
+        client: Client,
+    ) -> WhatBecame:
+        upload = _Upload(Body(self._reader, framing), wire, is_chunked=framing == Chunked())
+        is_kept = False
+        try:
+            wire.writer.write(self._request(head, framing, proof, client))
+            if not upload.is_over:
+                if head.minor and head.fields.all("expect"):
+                    self._writer.write(CONTINUE)
+                upload.begin(self._house)
+            response = await self._response(wire, upload)
+            if response is None:
+                await upload.stop()
+                return Unanswered(is_unread=upload.is_unread)
+            if response.status == _UNAUTHORIZED:
+                await upload.stop()
+                return Unproven()
+            if response.status == SWITCHING:
+                return await self._switch(head, response, wire)
+            stays = bool(head.keeps_alive and head.minor and upload.is_over)
+            is_kept = await self._pass_back(head, response, wire, stays=stays)
+            await upload.stop()
+            return Passed(stays)
+        except (HttpError, CutOffError, OSError):
+            upload.complain()
+            return Broken()
+        finally:
+            upload.cancel()
+            if is_kept and upload.is_over:
+                self._keep(wire, client, proof)
+            else:
+                wire.close()
+
+    def _request(
+        self, head: RequestHead, framing: Counted | Chunked, proof: Proof | None, client: Client
+    ) -> bytes:
+        fields = [("Host", head.host)]
+        fields += (
+            (name, value)
+            for name, value in head.fields.end_to_end().without(_OURS)
+            if not is_forwarding(name)
+        )
+        if proof is not None:
+            fields.append(("Authorization", proof.credentials.field()))
+        match framing:
+            case Chunked():
+                fields.append(CHUNKED_FIELD)
+            case Counted(octets) if octets or head.method not in _BODILESS:
+                fields.append(("Content-Length", b"%d" % octets))
+            case Counted():
+                pass
+        if asks_for_websocket(head):
+            fields += UPGRADE_FIELDS
+        return write_request(
+            head.method, head.target, [*fields, *self._backend.introduction(client)]
+        )
+
+    async def _response(self, wire: Wire, upload: _Upload) -> ResponseHead | None:
+        """The head of the final response; ``None`` where there is none in time.
+
+        The time begins when all of the request is there.
+
+        Raises:
+            HttpError: the body of the request is no body.
+            CutOffError: the client went away.
+        """
+        try:
+            async with asyncio.timeout(None) as timer:
+                loop = asyncio.get_running_loop()
+                seconds = self._backend.settings.answer_timeout.total_seconds()
+                upload.when_over(lambda: timer.reschedule(loop.time() + seconds))
+                head = await wire.response()
+                while head.status < _FIRST_FINAL and head.status != SWITCHING:
+                    head = await wire.response()
+                response_framing(head, "GET")  # nothing of it is passed on if it has two
+                return head
+        except (HttpError, CutOffError, OSError):  # TimeoutError is an OSError
+            upload.complain()
+            return None
+        finally:
+            upload.when_over(None)
+
+    async def _pass_back(
+        self, head: RequestHead, response: ResponseHead, wire: Wire, *, stays: bool
+    ) -> bool:
+        """Pass on a response; whether the connection to the backend can be used again."""
+        framing = response_framing(response, head.method)
+        is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
+        fields = [*response.fields.end_to_end().without(_NOT_TOLD)]
+        if is_chunked:
+            fields.append(CHUNKED_FIELD)
+        elif not isinstance(framing, Chunked | UntilClose) and response.status != _NO_CONTENT:
+            # Of a body that is not there (HEAD) the length may be told.
+            told = response.fields.all("content-length")
+            fields += (("Content-Length", length) for length in told)
+        if not stays:
+            fields.append(("Connection", b"close"))
+        self._writer.write(write_response(response.status, response.reason, fields))
+        body = Body(wire.reader, framing)
+        await _pour(body, self._writer, is_chunked=is_chunked)
+        return response.keeps_alive and not isinstance(framing, UntilClose)
+
+    async def _switch(self, head: RequestHead, response: ResponseHead, wire: Wire) -> WhatBecame:
+        """From now on it is a WebSocket, if that was asked for and agreed to."""
+        if not asks_for_websocket(head) or not agrees_to_websocket(response, head):
+            return Unanswered(is_unread=False)
+        fields = [*response.fields.end_to_end().without(_NOT_TOLD), *UPGRADE_FIELDS]
+        self._writer.write(write_response(response.status, response.reason, fields))
+        forth = self._house.begin(
+            partial(_copy, self._reader, wire.writer), "a WebSocket", wire.close
+        )
+        try:
+            await _copy(wire.reader, self._writer)
+        finally:
+            forth.cancel()
+        await asyncio.wait([forth])
+        return Passed(stays=False)
+
+    # -- connections that are kept -------------------------------------------------------------
+
+    def _keep(self, wire: Wire, client: Client, proof: Proof | None) -> None:
+        until = asyncio.get_running_loop().time() + KEPT_SECONDS
+        self._kept = _Kept(wire, client, b"" if proof is None else proof.digest, until)
+
+    def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
+        """The connection of the last request, if it was for the same client as the same login."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return None
+        digest = b"" if proof is None else proof.digest
+        is_theirs = kept.client == client and kept.digest == digest
+        is_there = not kept.wire.reader.at_eof() and not kept.wire.writer.is_closing()
+        if is_theirs and is_there and asyncio.get_running_loop().time() < kept.until:
+            return kept.wire
+        kept.wire.close()
+        return None
+
+
+class _Upload:
+    """The body of a request, on its way while the answer may be coming already."""
+
+    def __init__(self, body: Body, wire: Wire, *, is_chunked: bool) -> None:
+        self._body = body
+        self._wire = wire
+        self._is_chunked = is_chunked
+        self._task: asyncio.Task[None] | None = None
+        self._fault: HttpError | CutOffError | None = None
+        self._over: Callable[[], None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the next request begins behind it."""
+        return self._body.is_over
+
+    @property
+    def is_unread(self) -> bool:
+        return self._task is None
+
+    def begin(self, house: House) -> None:
+        self._task = house.begin(self._run, "a body", self._wire.close)
+
+    def when_over(self, tell: Callable[[], None] | None) -> None:
+        """*tell* when all of it is sent, at once if it is; ``None``: nobody wants to know."""
+        self._over = tell
+        if tell is not None and self.is_over:
+            tell()
+
+    def complain(self) -> None:
+        """Raise what is wrong with it, if it was that."""
+        if self._fault is not None:
+            raise self._fault
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        """Read no more of it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            await _pour(self._body, self._wire.writer, is_chunked=self._is_chunked)
+        except (HttpError, CutOffError) as error:
+            # The backend must not take the part for the whole.
+            self._fault = error
+            self._wire.close()
+        except OSError:
+            pass  # it takes no more; what it has said to that is still to be read
+        else:
+            if self._over is not None:
+                self._over()
+
+
+async def _pour(body: Body, writer: asyncio.StreamWriter, *, is_chunked: bool) -> None:
+    """Send *body* on as it comes, never more than *writer* takes."""
+    async with aclosing(body.pieces()) as pieces:
+        async for piece in pieces:
+            writer.write(chunk(piece) if is_chunked else piece)
+            await writer.drain()
+    if is_chunked:
+        writer.write(LAST_CHUNK)
+    await writer.drain()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while octets := await reader.read(PIECE_OCTETS):
+            writer.write(octets)
+            await writer.drain()
+    except OSError:
+        return  # it has ended, one way or the other

@@ -1,0 +1,191 @@
+"""One request's credentials: the guard, the backend if nobody has proven them, the guard again.
+
+It never lets go of a reservation unsettled. What is held is held for the question alone, never for
+the request: its body has not been read then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from mailward.backends.jmap import ProofAnswer, Proven
+from mailward.backends.port import Client
+from mailward.edges.jmap.proofs import Proofs
+from mailward.guard.reservations import Refused, Ticket
+from mailward.guard.service import Guard
+from mailward.guard.tokens import Tokens
+from mailward.rules.judge import Banish, Verdict
+from mailward.rules.model import Attempt, Instant, Outcome, SubjectKind
+from mailward.wire.dialogue import Rejected, Unavailable
+from mailward.wire.http.authorization import (
+    BasicCredentials,
+    BearerCredentials,
+    HttpCredentials,
+)
+
+_log = logging.getLogger("mailward.session")
+
+
+class Prover(Protocol):
+    """A mail server that knows who is right."""
+
+    async def prove(
+        self, credentials: HttpCredentials, client: Client, host: bytes
+    ) -> ProofAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The credentials are right. *proof* is what is remembered of that."""
+
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """They are not. *is_last*: that was the guess that banned."""
+
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The login is banned, or too many are guessing for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The backend does not judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutOut:
+    """The address is banned."""
+
+
+Finding = Welcome | Wrong | Later | Down | ShutOut
+
+
+class Screening:
+    """What the requests of one connection ask, one at a time."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        tokens: Tokens,
+        proofs: Proofs,
+        clock: Callable[[], Instant],
+        wait_seconds: float,
+    ) -> None:
+        self._guard = guard
+        self._tokens = tokens
+        self._proofs = proofs
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        self.in_line = False
+        """It waits for a place: nothing is lost by leaving."""
+
+    async def ask(
+        self,
+        credentials: HttpCredentials,
+        nobody: Attempt,
+        backend: tuple[str, Prover],
+        client: Client,
+        host: bytes,
+    ) -> Finding:
+        """Whether *credentials* are right. *nobody* is what is known of the attempt but its login.
+
+        The client may leave meanwhile: the guess still counts.
+        """
+        attempt = self._attempt(credentials, nobody)
+        if attempt is None:
+            return Wrong(is_last=False)  # nothing is left of the name but space: that is malformed
+        name, prover = backend
+        proof = self._proofs.digest(attempt.address, name, credentials)
+        if self._proofs.holds(proof, self._clock()):
+            refused = self._guard.refusal(attempt, self._clock())
+            return Welcome(proof) if refused is None else _refusal(refused)
+        self.in_line = True
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                screened = await self._guard.screen(attempt, self._clock())
+        except TimeoutError:
+            return Later()
+        finally:
+            self.in_line = False
+        match screened:
+            case Refused() as refused:
+                return _refusal(refused)
+            case Ticket() as ticket:
+                return await self._guess(ticket, credentials, proof, prover, (client, host))
+
+    def forget(self, proof: bytes) -> None:
+        """The backend does not take any more what was right a moment ago."""
+        self._proofs.drop(proof)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _attempt(self, credentials: HttpCredentials, nobody: Attempt) -> Attempt | None:
+        match credentials:
+            case BearerCredentials():
+                return nobody  # the token says who it is, but not to us
+            case BasicCredentials(name):
+                login = self._guard.policy.naming.login(name)
+                return None if login is None else replace(nobody, login=login)
+
+    async def _guess(
+        self,
+        ticket: Ticket,
+        credentials: HttpCredentials,
+        proof: bytes,
+        prover: Prover,
+        asked: tuple[Client, bytes],
+    ) -> Finding:
+        """Hear the backend and settle."""
+        outcome = Outcome.UNAVAILABLE
+        try:
+            answer = await prover.prove(credentials, *asked)
+            outcome = self._outcome(answer, ticket.attempt, credentials)
+        finally:
+            # Whatever happened, also to us: nobody waits for a place that is never given back.
+            verdict = await self._guard.settle(ticket, outcome, self._clock())
+        match answer:
+            case Proven():
+                self._proofs.put(proof, self._clock())
+                return Welcome(proof)
+            case Rejected():
+                return Wrong(_is_last(verdict))
+            case Unavailable(why):
+                _log.debug(
+                    "session %s: the backend is unavailable: %s", ticket.attempt.session, why
+                )
+                return Down()
+
+    def _outcome(
+        self, answer: ProofAnswer, attempt: Attempt, credentials: HttpCredentials
+    ) -> Outcome:
+        match answer:
+            case Proven():
+                if isinstance(credentials, BearerCredentials):
+                    self._tokens.accepted(attempt.login, credentials.token.reveal())
+                return Outcome.SUCCEEDED
+            case Rejected():
+                if isinstance(credentials, BearerCredentials) and self._tokens.was_accepted(
+                    attempt.login, credentials.token.reveal()
+                ):
+                    return Outcome.EXPIRED
+                return Outcome.FAILED
+            case Unavailable():
+                return Outcome.UNAVAILABLE
+
+
+def _is_last(verdict: Verdict) -> bool:
+    return isinstance(verdict, Banish)
+
+
+def _refusal(refused: Refused) -> ShutOut | Later:
+    return ShutOut() if refused.ban.subject.kind is SubjectKind.ADDRESS else Later()

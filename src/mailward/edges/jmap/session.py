@@ -1,0 +1,363 @@
+"""One connection of HTTP requests: each is read, screened, proven, and passed on.
+
+One request at a time, in the order in which they come. What is said of it first is decided by its
+head alone; nobody reads a body before the credentials above it are proven.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+
+from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, read_head
+from mailward.backends.jmap import JmapUpstream
+from mailward.backends.port import Client
+from mailward.edges.caller import Caller, Standing
+from mailward.edges.house import House
+from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswered, Unproven
+from mailward.edges.jmap.proofs import Proofs
+from mailward.edges.jmap.screening import Down, Later, Screening, ShutOut, Welcome, Wrong
+from mailward.edges.tls import agreed
+from mailward.edges.visit import Speak, Visit
+from mailward.rules.model import Address
+from mailward.settings.configuration import NO_HEADER, DoorLimits
+from mailward.wire.http.answers import (
+    BANNED,
+    DOWN,
+    LATER,
+    NOT_HERE,
+    UNEXPECTED,
+    WRONG,
+    Answer,
+    leads_to,
+)
+from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
+from mailward.wire.http.forwarding import Garbled, Hop, Untold, told_client, told_secure
+from mailward.wire.http.framing import Chunked, Counted, request_framing
+from mailward.wire.http.head import HttpError, RequestHead, read_request
+from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
+from mailward.wire.proxyline import TlsFacts
+
+LINGER_SECONDS = 2.0
+"""So long what is still sent is thrown away, so that the answer to it is not lost (RFC 9112
+section 9.6)."""
+_WAITING_SHARE = 0.5  # of the time before login: so long a guess waits for others
+
+
+@dataclass(frozen=True, slots=True)
+class JmapEntrance:
+    """What the connections of one listener share, for as long as its configuration stays."""
+
+    listener: str
+    service: str
+    backend: JmapUpstream
+    limits: DoorLimits
+    proofs: Proofs = field(repr=False)
+    allow_plaintext: bool = False
+    client_header: str = NO_HEADER
+    paths: tuple[str, ...] = ()
+
+
+def speak_jmap(house: House, entrance: JmapEntrance) -> Speak:
+    """What speaks with each visitor of *entrance*."""
+    return partial(JmapSession, house, entrance)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever one request comes from; by a proxy that is believed it may be another each time."""
+
+    caller: Caller
+    is_secure: bool
+    is_behind_proxy: bool
+    """A proxy for HTTP brings it: a connection that ends without an answer is blamed on us."""
+
+
+class JmapSession(asyncio.StreamReaderProtocol):
+    """The requests of *visit*."""
+
+    def __init__(self, house: House, entrance: JmapEntrance, visit: Visit) -> None:
+        super().__init__(asyncio.StreamReader(limit=BUFFER_OCTETS), self._begin)
+        self._house = house
+        self._entrance = entrance
+        self._visit = visit
+        self._id = secrets.token_hex(4)
+        self._failures = 0
+        self._is_idle = True
+        self._is_ending = False
+        self._is_passing = False
+        self._has_left = False
+        self._serving: asyncio.Task[None] | None = None
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+        seconds = entrance.limits.login_timeout.total_seconds()
+        self._screening = Screening(
+            *(house.guard, house.tokens, entrance.proofs, house.clock), seconds * _WAITING_SHARE
+        )
+
+    # -- what the connection and others tell ---------------------------------------------------
+
+    def end(self) -> None:
+        """Close, but first give the answer that is under way."""
+        self._is_ending = True
+        if self._is_idle:
+            self._writer.close()
+
+    def eof_received(self) -> bool:
+        stays = super().eof_received()
+        self._client_left()
+        return bool(stays)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._client_left()
+
+    def _client_left(self) -> None:
+        self._has_left = True
+        # A guess runs to its settlement. Anything else is done for nobody now: an event source
+        # would be kept for ever.
+        if self._serving is not None and (self._screening.in_line or self._is_passing):
+            self._serving.cancel()
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._serving = self._house.begin(self._serve, f"session {self._id}", self._abort)
+
+    def _abort(self) -> None:
+        self._writer.transport.abort()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        kept = Passing(self._house, self._entrance.backend, self._reader, self._writer)
+        try:
+            while await self._one(kept) and not self._is_ending:
+                self._is_idle = True
+        except (CutOffError, OSError):
+            pass  # the client is gone, in the middle of what it said
+        finally:
+            kept.close()
+            self._writer.close()
+
+    async def _one(self, passing: Passing) -> bool:
+        """Answer one request; whether there may be another."""
+        try:
+            octets = await self._next_head()
+            self._is_idle = False
+            if octets is None:
+                return False
+            head = read_request(octets)
+            framing = request_framing(head)
+            return await self._answer(head, framing, passing)
+        except HttpError as error:
+            await self._say_and_part(Answer(error.status, str(error)))
+            return False
+
+    async def _next_head(self) -> bytes | None:
+        """The next head; ``None`` where none comes in time."""
+        try:
+            # Before the first login the visit itself keeps the time.
+            async with asyncio.timeout(self._entrance.limits.login_timeout.total_seconds()):
+                return await read_head(self._reader)
+        except TimeoutError:
+            return None
+
+    async def _answer(
+        self, head: RequestHead, framing: Counted | Chunked, passing: Passing
+    ) -> bool:
+        asker = self._who(head)
+        caller, now = asker.caller, self._house.clock()
+        if self._house.guard.admit(caller.address, now, is_direct=caller.is_direct) is not None:
+            self._house.guard.drops.count(caller.address, self._entrance.service, now)
+            return await self._shut_out(asker)
+        if not asker.is_secure:
+            raise HttpError("passwords need TLS here: use https", HTTPStatus.FORBIDDEN)
+        check_path(head.path)
+        credentials = read_authorization(head.fields)
+        if (refusal := self._unservable(head)) is not None:
+            return await self._refuse(refusal, head, framing)
+        client = self._client(asker)
+        match credentials:
+            case None if head.method == "OPTIONS" and framing == Counted(0):
+                return await self._pass(head, framing, None, client, passing)
+            case None | OtherScheme():
+                return await self._refuse(self._unnamed(head), head, framing)
+            case offered:
+                return await self._prove(head, framing, offered, asker, passing)
+
+    def _unservable(self, head: RequestHead) -> Answer | None:
+        """What is said to a request that nobody could make here."""
+        known = (WELL_KNOWN, *self._entrance.paths, *self._entrance.backend.paths)
+        if not is_below(head.path, known):
+            return NOT_HERE
+        expected = map(bytes.lower, head.fields.all("expect"))
+        return UNEXPECTED if any(wish != b"100-continue" for wish in expected) else None
+
+    def _unnamed(self, head: RequestHead) -> Answer:
+        """What is said to who has not said who he is."""
+        session = self._entrance.backend.session_path
+        if head.path == WELL_KNOWN and head.method in {"GET", "HEAD"} and session is not None:
+            return leads_to(session)
+        return WRONG
+
+    async def _prove(
+        self,
+        head: RequestHead,
+        framing: Counted | Chunked,
+        credentials: HttpCredentials,
+        asker: Asker,
+        passing: Passing,
+    ) -> bool:
+        if asker.caller.standing is Standing.CHECK:
+            return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
+        client, backend = self._client(asker), self._entrance.backend
+        nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
+        prover = (backend.settings.name, backend)
+        match await self._screening.ask(credentials, nobody, prover, client, head.host):
+            case Welcome(digest):
+                self._visit.logged_in()
+                proof = Proof(credentials, digest)
+                return await self._pass(head, framing, proof, client, passing)
+            case Wrong(is_last):
+                return await self._refuse_guess(WRONG, head, framing, asker, is_last=is_last)
+            case Later():
+                return await self._refuse_guess(LATER, head, framing, asker)
+            case Down():
+                return await self._refuse_guess(DOWN, head, framing, asker)
+            case ShutOut():
+                return await self._shut_out(asker)
+
+    async def _pass(
+        self,
+        head: RequestHead,
+        framing: Counted | Chunked,
+        proof: Proof | None,
+        client: Client,
+        passing: Passing,
+    ) -> bool:
+        if self._has_left:
+            return False  # while its guess was under way
+        self._is_passing = True
+        try:
+            became = await passing.pass_on(head, framing, proof, client)
+        finally:
+            self._is_passing = False
+        match became:
+            case Passed(stays):
+                if not stays:
+                    await self._part()
+                return stays
+            case Unproven():
+                if proof is not None:
+                    self._screening.forget(proof.digest)
+                await self._say_and_part(WRONG, head)
+                return False
+            case Unanswered(is_unread=True):
+                return await self._refuse(DOWN, head, framing)
+            case Unanswered():
+                await self._say_and_part(DOWN, head)
+                return False
+            case Broken():
+                self._abort()
+                return False
+
+    # -- who asks ------------------------------------------------------------------------------
+
+    def _who(self, head: RequestHead) -> Asker:
+        """Who *head* comes from.
+
+        Raises:
+            HttpError: a trusted proxy says so, but nobody can read it.
+        """
+        caller, header = self._visit.caller, self._entrance.client_header
+        trusts = self._house.guard.policy.trusts
+        is_secure = (
+            self._entrance.allow_plaintext
+            or caller.is_local
+            or caller.tls is not None
+            or agreed(self._writer.transport) is not None
+        )
+        is_believed = trusts(caller.address) and caller.standing is Standing.DIRECT
+        if header == NO_HEADER or not is_believed:
+            return Asker(caller, is_secure, is_behind_proxy=False)
+        match told_client(head.fields, header, lambda address: trusts(self._fold(address))):
+            case Untold():
+                return Asker(caller, is_secure, is_behind_proxy=True)
+            case Garbled():
+                now = self._house.clock()
+                self._house.complaints.unreadable_field(
+                    self._entrance.listener, caller.address, header, now
+                )
+                raise HttpError("the proxy names no client that can be read")
+            case Hop(address, port, hop_is_secure):
+                has_tls = told_secure(head.fields) if hop_is_secure is None else hop_is_secure
+                told = caller.speaks_for(self._fold(address), port)
+                tls = TlsFacts("", "") if has_tls else None
+                is_welcome = has_tls or self._entrance.allow_plaintext or told.is_local
+                return Asker(
+                    Caller(told.source, told.destination, told.peer, told.standing, tls),
+                    is_welcome,
+                    is_behind_proxy=True,
+                )
+
+    def _fold(self, address: Address) -> Address:
+        return self._house.guard.policy.prefixes.fold(address)
+
+    def _client(self, asker: Asker) -> Client:
+        """What the backend may learn of *asker*."""
+        caller = asker.caller
+        own = None if asker.is_behind_proxy else agreed(self._writer.transport)
+        return Client(caller.source, caller.destination, caller.tls or own)
+
+    # -- refusals ------------------------------------------------------------------------------
+
+    async def _refuse_guess(
+        self,
+        answer: Answer,
+        head: RequestHead,
+        framing: Counted | Chunked,
+        asker: Asker,
+        *,
+        is_last: bool = False,
+    ) -> bool:
+        self._failures += not asker.is_behind_proxy
+        if is_last or self._failures >= self._entrance.limits.max_attempts:
+            await self._say_and_part(answer, head)
+            return False
+        return await self._refuse(answer, head, framing)
+
+    async def _refuse(self, answer: Answer, head: RequestHead, framing: Counted | Chunked) -> bool:
+        """Say *answer*; whether the next request can be found behind this one."""
+        if framing != Counted(0) or not head.keeps_alive or not head.minor or self._is_ending:
+            await self._say_and_part(answer, head)
+            return False
+        self._writer.write(answer.octets(has_body=head.method != "HEAD", closes=False))
+        await self._writer.drain()
+        return True
+
+    async def _shut_out(self, asker: Asker) -> bool:
+        if asker.is_behind_proxy:
+            await self._say_and_part(BANNED)
+        else:
+            self._abort()
+        return False
+
+    async def _say_and_part(self, answer: Answer, head: RequestHead | None = None) -> None:
+        has_body = head is None or head.method != "HEAD"
+        self._writer.write(answer.octets(has_body=has_body, closes=True))
+        await self._part()
+
+    async def _part(self) -> None:
+        """Close, but let what is still sent run out: a reset would take the answer along."""
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                if self._writer.can_write_eof():
+                    self._writer.write_eof()
+                await self._writer.drain()
+                while await self._reader.read(PIECE_OCTETS):
+                    pass
+        self._writer.close()

@@ -1,0 +1,196 @@
+"""Heads of HTTP/1.1 messages, read as strictly as the standard allows (RFC 9110, RFC 9112).
+
+What two programs could read in two ways is refused here, so that the door and the backend cannot
+disagree where one request ends and the next begins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+MAX_HEAD_OCTETS = 32_768
+MAX_FIELDS = 100
+
+# RFC 9110 section 7.6.1: what is about one connection and goes no further.
+HOP_BY_HOP = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate"),
+        *("proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("http2-settings", "expect", "content-length"),
+    }
+)
+"""Framing is among them: it is written anew for every message that is passed on."""
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/(\d)\.(\d)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([\t -~\x80-\xff]*))?")
+_FIELD = re.compile(
+    rb"(" + _TOKEN + rb"):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+)
+_HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
+
+
+class HttpError(Exception):
+    """A message that is refused. *status* is what a client is told, the text is why."""
+
+    def __init__(self, why: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of a head in their order. Names are looked up in lower case."""
+
+    items: tuple[tuple[str, bytes], ...] = field(repr=False)
+
+    def all(self, name: str) -> list[bytes]:
+        return [value for known, value in self.items if known.lower() == name]
+
+    def one(self, name: str) -> bytes | None:
+        """The value of a field that may stand once.
+
+        Raises:
+            HttpError: it stands there twice.
+        """
+        values = self.all(name)
+        if len(values) > 1:
+            raise HttpError(f"more than one {name} field")
+        return values[0] if values else None
+
+    def listed(self, name: str) -> list[str]:
+        """The elements of a list of tokens (RFC 9110 section 5.6.1), in lower case."""
+        joined = b",".join(self.all(name)).decode("latin-1").lower()
+        return [element for part in joined.split(",") if (element := part.strip(" \t"))]
+
+    def without(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        left_out = frozenset(names)
+        return ((name, value) for name, value in self.items if name.lower() not in left_out)
+
+    def end_to_end(self) -> Fields:
+        """What is passed on: without what is about this one connection (RFC 9110 section 7.6.1)."""
+        return Fields(tuple(self.without(HOP_BY_HOP | set(self.listed("connection")))))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The head of a request. *target* has the origin form."""
+
+    method: str
+    target: str
+    minor: int
+    fields: Fields
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def host(self) -> bytes:
+        return self.fields.all("host")[0]
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client means to send another request (RFC 9112 section 9.3)."""
+        return _keeps_alive(self.minor, self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """The head of a response."""
+
+    status: int
+    reason: bytes
+    minor: int
+    fields: Fields
+
+    @property
+    def keeps_alive(self) -> bool:
+        return _keeps_alive(self.minor, self.fields)
+
+
+def read_request(octets: bytes) -> RequestHead:
+    """The request whose head is *octets*, with the empty line that ends it.
+
+    Raises:
+        HttpError: it is none, or more than one reading of it is possible.
+    """
+    first, fields = _lines(octets)
+    match = _REQUEST_LINE.fullmatch(first)
+    if match is None:
+        raise HttpError("this is no request line of HTTP/1.1")
+    method, target, major, minor = match.groups()
+    if major != b"1" or minor not in {b"0", b"1"}:
+        raise HttpError("HTTP/1.1 is spoken here", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    host = fields.one("host")
+    if host is None or not _HOST.fullmatch(host):
+        raise HttpError("there must be one Host that is a host")
+    if method in {b"CONNECT", b"TRACE"}:
+        raise HttpError("this method is not served here", HTTPStatus.METHOD_NOT_ALLOWED)
+    return RequestHead(method.decode(), _origin_form(target, host), int(minor), fields)
+
+
+def read_response(octets: bytes) -> ResponseHead:
+    """The response whose head is *octets*, with the empty line that ends it.
+
+    Raises:
+        HttpError: it is none, or more than one reading of it is possible.
+    """
+    first, fields = _lines(octets)
+    match = _STATUS_LINE.fullmatch(first)
+    if match is None:
+        raise HttpError("this is no status line of HTTP/1.1")
+    minor, status, reason = match.groups()
+    return ResponseHead(int(status), reason or b"", int(minor), fields)
+
+
+def write_request(method: str, target: str, fields: Iterable[tuple[str, bytes]]) -> bytes:
+    return _write(f"{method} {target} HTTP/1.1".encode(), fields)
+
+
+def write_response(status: int, reason: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
+    return _write(b"HTTP/1.1 %d %b" % (status, reason), fields)
+
+
+def _write(first: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
+    lines = [first, *(b"%b: %b" % (name.encode(), value) for name, value in fields)]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _lines(octets: bytes) -> tuple[bytes, Fields]:
+    """The first line of a head and its fields."""
+    if not octets.endswith(b"\r\n\r\n"):
+        raise HttpError("a head ends with an empty line")
+    first, *lines = octets[:-4].split(b"\r\n")
+    if len(lines) > MAX_FIELDS:
+        raise HttpError("too many fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    return first, Fields(tuple(map(_field, lines)))
+
+
+def _field(line: bytes) -> tuple[str, bytes]:
+    # It refuses bare LF and CR, NUL, a blank before the colon, and lines that go on (obs-fold).
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise HttpError("this is no field of a head")
+    return match[1].decode(), match[2]
+
+
+def _origin_form(target: bytes, host: bytes) -> str:
+    """The *target* as a path with its query; the absolute form is only let in for *host*."""
+    if target.startswith(b"/"):
+        return target.decode()
+    scheme, separator, rest = target.partition(b"://")
+    authority, slash, path = rest.partition(b"/")
+    if not separator or scheme.lower() not in {b"http", b"https"} or not slash:
+        raise HttpError("the target must be a path")
+    if authority.lower() != host.lower():
+        raise HttpError("target and Host name two different hosts")
+    return f"/{path.decode()}"
+
+
+def _keeps_alive(minor: int, fields: Fields) -> bool:
+    wishes = fields.listed("connection")
+    return "close" not in wishes if minor else "keep-alive" in wishes and "close" not in wishes

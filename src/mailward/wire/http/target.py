@@ -1,0 +1,69 @@
+"""Which paths are passed on, and which cannot be trusted to mean what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from mailward.wire.http.head import HttpError
+
+WELL_KNOWN = "/.well-known/jmap"  # RFC 8620 section 2.2
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_PLACE = re.compile(r"[{?#]")
+
+
+def check_path(path: str) -> None:
+    """Refuse what one server takes for another path than the next one.
+
+    >>> check_path("/jmap/download/a/b/100%25%2F%C3%A4.txt")
+
+    Raises:
+        HttpError: it climbs, by whatever spelling, or holds what no path holds.
+    """
+    if _PERCENT.search(path) or "#" in path or "\\" in path:
+        raise HttpError("this is no path")
+    once = unquote_to_bytes(path)
+    for decoded in (once, unquote_to_bytes(once)):  # who decodes twice climbs later
+        if _CONTROL.search(decoded):
+            raise HttpError("no path holds control characters")
+        for segment in re.split(rb"[/\\]", decoded):
+            if segment.partition(b";")[0] in {b".", b".."}:
+                raise HttpError("a path must not climb")
+
+
+def is_below(path: str, prefixes: Iterable[str]) -> bool:
+    """Whether *path* is one of *prefixes*, or below one.
+
+    >>> is_below("/jmap/upload/a", ["/jmap"]), is_below("/jmapx", ["/jmap"])
+    (True, False)
+    """
+    return any(
+        path == prefix or path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
+        for prefix in prefixes
+    )
+
+
+def prefix_of(url: str) -> str | None:
+    """The path that all URLs made of the template *url* (RFC 6570) begin with.
+
+    ``None`` where that would be every path, or none that is passed on.
+
+    >>> prefix_of("https://mail.example.org/jmap/download/{accountId}/{blobId}/{name}")
+    '/jmap/download/'
+    """
+    fixed = _PLACE.split(url, maxsplit=1)
+    try:
+        path = urlsplit(fixed[0]).path
+    except ValueError:
+        return None
+    if len(fixed) > 1 and url[len(fixed[0])] == "{":
+        path = path[: path.rfind("/") + 1]
+    if not path.startswith("/") or not path.strip("/") or not path.isascii():
+        return None
+    try:
+        check_path(path)
+    except HttpError:
+        return None
+    return path

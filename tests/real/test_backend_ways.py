@@ -293,7 +293,7 @@ def test_nobody_can_use_the_xclient_that_the_door_may_use(servers: Servers, ward
         text = "Subject: hello\r\n\r\nXCLIENT ADDR=198.51.100.66 is the subject\r\n..\r\n"
         assert client.sendmail("alice@client.test", ["bob@client.test"], text * 100) == {}
         client.quit()
-    assert "sasl_username=alice" in servers.postfix.log()
+    eventually(lambda: "sasl_username=alice" in servers.postfix.log(), "Postfix has logged it")
     for becoming in (b"XCLIENT ADDR=198.51.100.66 LOGIN=bob", b"NOOP\nXCLIENT ADDR=198.51.100.66"):
         servers.dovecot.forget_guesses()
         servers.postfix.forget_log()

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Backend, PassageBackend
 from mailward.edges.caller import Caller, Standing
-from mailward.edges.house import Entrance, House
+from mailward.edges.house import B, Entrance, House
 from mailward.edges.jmap.proofs import Proofs
 from mailward.edges.jmap.session import JmapEntrance, speak_jmap
 from mailward.edges.listener import BindError, Listener, open_socket
@@ -31,6 +31,7 @@ from mailward.rules.model import Subject, SubjectKind
 from mailward.settings.configuration import (
     Bind,
     Configuration,
+    DoorLimits,
     ManageListener,
     Management,
     Passage,
@@ -211,17 +212,18 @@ class Doors:
         except TimeoutError:
             return  # whoever does not take the last word goes without
 
+    def _entrance(
+        self, settings: ListenerSettings | PassageListener, backend: B, limits: DoorLimits
+    ) -> Entrance[B]:
+        return Entrance(
+            settings.name, settings.protocol.value, backend, limits, settings.tls, self.keyring
+        )
+
     def _for_mail(
         self, settings: ListenerSettings, configuration: Configuration, backends: Backends
     ) -> MailReception:
-        entrance = Entrance(
-            settings.name,
-            settings.protocol.value,
-            backends[settings.backend, settings.protocol],
-            configuration.doors,
-            settings.tls,
-            self.keyring,
-        )
+        backend = backends[settings.backend, settings.protocol]
+        entrance = self._entrance(settings, backend, configuration.doors)
         make_door = self._door_maker(settings, configuration.hostname or self._hostname)
         return MailReception(
             self._house, entrance, settings.backend, settings.proxy_protocol, make_door
@@ -231,14 +233,8 @@ class Doors:
         self, settings: PassageListener, configuration: Configuration, backends: PassageBackends
     ) -> PassageReception:
         hostname = configuration.hostname or self._hostname
-        entrance = Entrance(
-            settings.name,
-            settings.protocol.value,
-            backends[settings.backend, settings.protocol],
-            configuration.doors,
-            settings.tls,
-            self.keyring,
-        )
+        backend = backends[settings.backend, settings.protocol]
+        entrance = self._entrance(settings, backend, configuration.doors)
 
         def make(caller: Caller) -> Passing:
             starttls = settings.tls is not None and not settings.tls.implicit

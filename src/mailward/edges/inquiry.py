@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from mailward.backends.port import Backend, Client, Granted, LoginAnswer, ScramExchange
+from mailward.edges.findings import Later, ShutOut, Wrong, refusal, wrong
 from mailward.guard.reservations import Refused, Screening, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
-from mailward.rules.judge import Banish, Tolerate, Verdict
-from mailward.rules.model import Attempt, Instant, Outcome, SubjectKind
+from mailward.rules.model import Attempt, Instant, Outcome
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import (
     BearerToken,
@@ -36,23 +36,6 @@ class Welcome:
     """The login succeeded."""
 
     granted: Granted
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """The credentials are wrong. *is_last*: that was the guess that banned."""
-
-    is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Nobody can say now: a banned login, or a backend that does not judge."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShutOut:
-    """The address is banned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +95,7 @@ class Inquiry:
             return Wrong(is_last=False)
         match await self._screen(attempt):
             case Refused() as refused:
-                return _refusal(refused)
+                return refusal(refused)
             case Ticket() as ticket:
                 token = credentials.token if isinstance(credentials, BearerToken) else None
                 return await self._guess(ticket, self._backend.login(credentials, client), token)
@@ -124,7 +107,7 @@ class Inquiry:
             return Wrong(is_last=False)
         refused = self._guard.refusal(attempt, self._clock())
         if refused is not None:
-            return _refusal(refused)
+            return refusal(refused)
         self._is_opening = True
         try:
             answer = await self._backend.open(opening, client)
@@ -155,7 +138,7 @@ class Inquiry:
         match await self._screen(attempt):
             case Refused() as refused:
                 self.abandon()
-                return _refusal(refused)
+                return refusal(refused)
             case Ticket() as ticket:
                 self._exchange = None
                 return await self._guess(ticket, exchange.prove(proof))
@@ -215,7 +198,7 @@ class Inquiry:
                 self._granted = answer
                 return Challenged(signature)
             case Rejected():
-                return _wrong(verdict)
+                return wrong(verdict)
             case Unavailable(why):
                 self._explain(why)
                 return Later()
@@ -236,21 +219,9 @@ class Inquiry:
     async def _settle_rejected(self, attempt: Attempt) -> Finding:
         match await self._screen(attempt):
             case Refused() as refused:
-                return _refusal(refused)
+                return refusal(refused)
             case Ticket() as ticket:
-                return _wrong(await self._guard.settle(ticket, Outcome.FAILED, self._clock()))
+                return wrong(await self._guard.settle(ticket, Outcome.FAILED, self._clock()))
 
     def _explain(self, why: str) -> None:
         _log.debug("session %s: the backend is unavailable: %s", self.nobody.session, why)
-
-
-def _wrong(verdict: Verdict) -> Wrong:
-    match verdict:
-        case Banish():
-            return Wrong(is_last=True)
-        case Tolerate():
-            return Wrong(is_last=False)
-
-
-def _refusal(refused: Refused) -> ShutOut | Later:
-    return ShutOut() if refused.ban.subject.kind is SubjectKind.ADDRESS else Later()

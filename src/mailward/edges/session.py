@@ -11,8 +11,9 @@ from functools import partial
 
 from mailward.backends.port import Backend, Client, Granted
 from mailward.edges.caller import Caller, Standing
+from mailward.edges.findings import Later, ShutOut, Wrong
 from mailward.edges.house import Entrance, House
-from mailward.edges.inquiry import Challenged, Finding, Inquiry, Later, ShutOut, Welcome, Wrong
+from mailward.edges.inquiry import Challenged, Finding, Inquiry, Welcome
 from mailward.edges.introduction import Banned, Crowded, meet
 from mailward.edges.presence import Presence, State
 from mailward.edges.tls import agreed

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from mailward.backends.jmap import ProofAnswer, Proven
 from mailward.backends.port import Client
+from mailward.edges.findings import Later, ShutOut, Wrong, refusal, wrong
 from mailward.edges.jmap.proofs import Proofs
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
-from mailward.rules.judge import Banish, Verdict
-from mailward.rules.model import Attempt, Instant, Outcome, SubjectKind
+from mailward.rules.model import Attempt, Instant, Outcome
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import (
     BasicCredentials,
@@ -46,25 +46,8 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
-    """They are not. *is_last*: that was the guess that banned."""
-
-    is_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The login is banned, or too many are guessing for it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Down:
     """The backend does not judge."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShutOut:
-    """The address is banned."""
 
 
 Finding = Welcome | Wrong | Later | Down | ShutOut
@@ -108,7 +91,7 @@ class Screening:
         proof = self._proofs.digest(attempt.address, name, credentials)
         if self._proofs.holds(proof, self._clock()):
             refused = self._guard.refusal(attempt, self._clock())
-            return Welcome(proof) if refused is None else _refusal(refused)
+            return Welcome(proof) if refused is None else refusal(refused)
         self.in_line = True
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -119,7 +102,7 @@ class Screening:
             self.in_line = False
         match screened:
             case Refused() as refused:
-                return _refusal(refused)
+                return refusal(refused)
             case Ticket() as ticket:
                 return await self._guess(ticket, credentials, proof, prover, (client, host))
 
@@ -158,7 +141,7 @@ class Screening:
                 self._proofs.put(proof, self._clock())
                 return Welcome(proof)
             case Rejected():
-                return Wrong(_is_last(verdict))
+                return wrong(verdict)
             case Unavailable(why):
                 _log.debug(
                     "session %s: the backend is unavailable: %s", ticket.attempt.session, why
@@ -181,11 +164,3 @@ class Screening:
                 return Outcome.FAILED
             case Unavailable():
                 return Outcome.UNAVAILABLE
-
-
-def _is_last(verdict: Verdict) -> bool:
-    return isinstance(verdict, Banish)
-
-
-def _refusal(refused: Refused) -> ShutOut | Later:
-    return ShutOut() if refused.ban.subject.kind is SubjectKind.ADDRESS else Later()

@@ -17,10 +17,11 @@ from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, rea
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Client
 from mailward.edges.caller import Caller, Standing
+from mailward.edges.findings import Later, ShutOut, Wrong
 from mailward.edges.house import House
 from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswered, Unproven
 from mailward.edges.jmap.proofs import Proofs
-from mailward.edges.jmap.screening import Down, Later, Screening, ShutOut, Welcome, Wrong
+from mailward.edges.jmap.screening import Down, Screening, Welcome
 from mailward.edges.tls import agreed
 from mailward.edges.visit import Speak, Visit
 from mailward.rules.model import Address

@@ -17,7 +17,7 @@ from mailward.admin.forms import (
     query_fields,
 )
 from mailward.admin.names import spelled
-from mailward.admin.overview import status_view, top_view
+from mailward.admin.overview import row_of, status_view, top_view
 from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
 from mailward.admin.wishes import KEPT_IN_MEMORY, Done, Wish
 from mailward.guard.operations import Lifted
@@ -62,15 +62,10 @@ class Routes:
         reason = _reason(fields)
         fields.end()
         bans = await self._control.bans(address, login, reason)
-        fixed = self._control.guard.mirror.is_fixed
-        kept = self._control.guard.mirror.on
         return await _stream(
             request,
             "bans",
-            (
-                ban_row(ban, fixed=kept(ban.subject) is not ban and fixed(ban.subject))
-                for ban in bans
-            ),
+            (row_of(self._control.guard, ban) for ban in bans),
         )
 
     async def settings(self, request: web.Request) -> web.StreamResponse:
@@ -111,12 +106,15 @@ class Routes:
         subjects, check = _subjects(fields), fields.flag("check")
         fields.end()
         lifted = await self._control.lift(subjects, check=check)
-        return self._answer({"lifted": [lifted_view(one, _lifted_text(one)) for one in lifted]})
+        return self._answer({"lifted": [self._lifted(one) for one in lifted]})
 
     async def lift_one(self, request: web.Request) -> web.Response:
         query_fields(request).end()
         (lifted,) = await self._control.lift([request.match_info["subject"]])
-        return self._answer(lifted_view(lifted, _lifted_text(lifted)))
+        return self._answer(self._lifted(lifted))
+
+    def _lifted(self, lifted: Lifted) -> Json:
+        return lifted_view(lifted, _lifted_text(lifted), self._control.guard.policy)
 
     async def lift_all(self, request: web.Request) -> web.Response:
         fields = query_fields(request)

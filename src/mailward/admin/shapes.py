@@ -61,6 +61,7 @@ BAN = answer(
     counterparts=listing(TEXT),
     note=TEXT,
     origin={"enum": ["store", "file"]},
+    observed=FLAG,
 )
 IMPOSED: Schema = {"allOf": [BAN, answer(message=TEXT)]}
 LIFTED = answer(subject=TEXT, bans=listing(BAN), had_failures=FLAG, still=maybe(BAN), message=TEXT)
@@ -94,7 +95,9 @@ STATUS = answer(
     doors=listing({"type": "object"}),
     store=answer(state={"enum": ["ok", "degraded"]}, reason=TEXT, behind=COUNT),
     policy={"type": "object"},
-    bans=answer(all=COUNT, file=COUNT),
+    observe=FLAG,
+    bans=answer(all=COUNT, file=COUNT, observed=COUNT),
+    observed=mapping(COUNT),
     counted=mapping(COUNT),
     under_way=COUNT,
     dropped=COUNT,

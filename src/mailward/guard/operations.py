@@ -42,12 +42,13 @@ class Why:
     """All there is to say of a subject.
 
     *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
-    *trusted* is the network of proxies that it lies in.
+    *trusted* is the network of proxies that it lies in. *observed*: the ban stops nobody.
     """
 
     subject: Subject
     ban: Ban | None
     fixed: bool
+    observed: bool
     allowed: Network | None
     trusted: Network | None
     counted: Subject
@@ -91,7 +92,8 @@ async def ban(
 
 def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
     """Whether lifting *subject* would end a ban."""
-    known = (guard.mirror.on(target) for target in _targets(guard, subject, now))
+    targets = list(_targets(guard, subject, now))
+    known = (book.on(target) for book in (guard.mirror, guard.observed) for target in targets)
     return any(ban is not None and ban.covers(now) for ban in known)
 
 
@@ -108,7 +110,8 @@ async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
 
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
     """Lift every ban of the store that has *reason*; return how many."""
-    subjects = [b.subject for b in guard.mirror.kept() if b.reason is reason and b.covers(now)]
+    known = (*guard.mirror.kept(), *guard.observed)
+    subjects = [ban.subject for ban in known if ban.reason is reason and ban.covers(now)]
     guard.release(subjects, now)
     await guard.writer.written()
     return len(subjects)
@@ -120,11 +123,12 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
     counted = counted_as(guard, subject)
     limit = guard.policy.limit(counted.kind)
     failures = await guard.failures(counted, MAX_FAILURES_SHOWN)
-    covering = guard.mirror.covering(subject, now)
+    covering = covering_ban(guard, subject, now)
     return Why(
         subject=subject,
         ban=covering,
-        fixed=covering is not None and guard.mirror.is_fixed(covering.subject),
+        fixed=covering is not None and is_fixed(guard, covering),
+        observed=covering is not None and not guard.policy.acts(covering),
         allowed=guard.policy.allows_all_of(subject),
         trusted=guard.policy.trusts_all_of(subject),
         counted=counted,
@@ -137,9 +141,32 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
 
 
 async def bans(guard: Guard, now: Instant) -> list[Ban]:
-    """Every ban in force; those of the store are on disk before they are shown."""
+    """Every ban in force; those of the store are on disk before they are shown.
+
+    Behind them come those that are only observed.
+    """
     await guard.writer.written()
-    return [ban for ban in guard.mirror if ban.covers(now)]
+    return [ban for book in (guard.mirror, guard.observed) for ban in book if ban.covers(now)]
+
+
+def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:
+    """A ban that covers the whole of *subject*; one that only is observed if no other does."""
+    by_hand = guard.policy.observes(subject.kind)
+    return (
+        guard.mirror.covering(subject, now, by_hand=by_hand)
+        or guard.mirror.covering(subject, now)
+        or guard.observed.covering(subject, now)
+    )
+
+
+def is_fixed(guard: Guard, ban: Ban) -> bool:
+    """Whether *ban* is one of the configuration file."""
+    mirror = guard.mirror
+    return (
+        mirror.on(ban.subject) is not ban
+        and guard.observed.on(ban.subject) is not ban
+        and mirror.is_fixed(ban.subject)
+    )
 
 
 def counted_as(guard: Guard, subject: Subject) -> Subject:
@@ -161,9 +188,12 @@ def _targets(guard: Guard, subject: Subject, now: Instant) -> Iterator[Subject]:
         known = guard.mirror.on(counted)
         if known is None or not known.covers(now):
             yield counted
-        for covering in guard.mirror.kept_over(subject_network(subject), now):
+        network = subject_network(subject)
+        for covering in guard.mirror.kept_over(network, now):
             if covering.reason is Reason.AUTHENTICATION:
                 yield covering.subject
+        for covering in guard.observed.over(network, now):
+            yield covering.subject
 
 
 def _count(guard: Guard, subject: Subject, now: Instant) -> int:

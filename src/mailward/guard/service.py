@@ -12,6 +12,8 @@ from dataclasses import replace
 from mailward.guard.drops import Drops
 from mailward.guard.journal import Event, Journal
 from mailward.guard.mirror import Mirror
+from mailward.guard.observed import Observed
+from mailward.guard.origins import with_origins
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
 from mailward.rules.judge import Banish, Tolerate, Verdict, judge
@@ -37,8 +39,6 @@ from mailward.stores.port import (
     TallyCleared,
 )
 
-MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
-
 
 class Guard:
     """Counts, judges and bans for every door of this node.
@@ -53,6 +53,7 @@ class Guard:
         self.journal = journal
         self.writer = Writer(store, journal)
         self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
+        self.observed = Observed()
         self.drops = Drops(journal)
         self.reservations = Reservations()
         self.tallies = {kind: Tallies(policy.max_tracked) for kind in SubjectKind}
@@ -70,7 +71,7 @@ class Guard:
 
         *is_direct*: the connection itself comes from there; else somebody has named it.
         """
-        ban = self.mirror.covering_address(address, now)
+        ban = self.mirror.covering_address(address, now, by_hand=self.policy.observe)
         if ban is None or self.policy.exempts(address, is_direct=is_direct):
             return None
         return ban
@@ -128,8 +129,9 @@ class Guard:
         """
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
-        if known is not None and known.outlasts(ban):
+        if known is not None and known.outlasts(ban) and self.policy.acts(known):
             return known
+        self.observed.remove(ban.subject)
         self.mirror.put(ban, now)
         self._advance(self.reservations.lines(), now)
         return ban
@@ -139,11 +141,11 @@ class Guard:
         lifted = []
         for subject in subjects:
             self.end(subject, now)
-            ban = self.mirror.remove(subject, now)
+            for ban in (self.mirror.remove(subject, now), self.observed.remove(subject)):
+                if ban is not None:
+                    lifted.append(ban)
+                    self.journal.ban(Event.BAN_LIFTED, ban, now, observed=not self.policy.acts(ban))
             self.clear(subject, now)
-            if ban is not None:
-                lifted.append(ban)
-                self.journal.ban(Event.BAN_LIFTED, ban, now)
         # Not before: nobody who waits is refused for a ban that is about to go.
         self._advance(self.reservations.lines(), now)
         return lifted
@@ -160,21 +162,15 @@ class Guard:
         long as the window is full is renewed where the window still is (the limit is a new one).
         """
         ban = self.mirror.on(subject)
-        if ban is None or ban.covers(now):
-            return
-        self.mirror.remove(subject, now)
-        if self._follows_window(ban):
-            match self._judge_anew(subject, now):
-                case Banish(bans):
-                    renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
-                    self.mirror.put(renewed, now)
-                    self.journal.ban(Event.BAN_RENEWED, renewed, now)
-                    return
-                case Tolerate():
-                    pass
-        else:
-            self.clear(subject, now)
-        self.journal.ban(Event.BAN_EXPIRED, ban, now)
+        if ban is not None and not ban.covers(now):
+            self.mirror.remove(subject, now)
+            if renewed := self._after(ban, now):
+                self.mirror.put(renewed, now)
+        ban = self.observed.on(subject)
+        if ban is not None and not ban.covers(now):
+            self.observed.remove(subject)
+            if renewed := self._after(ban, now):
+                self.observed.put(renewed)
 
     # -- the whole -----------------------------------------------------------------------------
 
@@ -182,6 +178,8 @@ class Guard:
         """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
         for ban in self.mirror.ended(now):
             self.end(ban.subject, now)  # by the rules it ended under
+        if not policy.is_same_trial(self.policy):
+            self.observed.forget()
         self.policy = policy
         self.mirror.fix(policy.blocked)
         self.reservations.count_anew(policy.subjects)
@@ -198,9 +196,11 @@ class Guard:
             case Tolerate():
                 return None
             case Banish(bans):
-                self.mirror.put(bans[0], now)
-                self.journal.ban(Event.BAN_ADDED, bans[0], now)
-                return bans[0]
+                ban = next(self._acting(bans, now), None)
+                if ban is not None:
+                    self.mirror.put(ban, now)
+                    self.journal.ban(Event.BAN_ADDED, ban, now)
+                return ban
 
     def advance_all(self, now: Instant) -> None:
         """Serve every line: failures that left the window have made places."""
@@ -249,7 +249,7 @@ class Guard:
         subjects = self.policy.subjects(attempt)
         for subject in subjects:
             limit = self.policy.limit(subject.kind)
-            if limit is None:
+            if limit is None or self.policy.observes(subject.kind):
                 continue
             self.end(subject, now)
             failures = self.tallies[subject.kind].count(subject.name, limit, now)
@@ -265,7 +265,9 @@ class Guard:
     def _ban_on(self, attempt: Attempt, now: Instant) -> Ban | None:
         ban = self.admit(attempt.address, now, is_direct=attempt.is_direct)
         named = attempt.named
-        return self.mirror.covering(named, now) if ban is None and named is not None else ban
+        if ban is not None or named is None:
+            return ban
+        return self.mirror.covering(named, now, by_hand=self.policy.observes(named.kind))
 
     def _refused(self, attempt: Attempt, ban: Ban, now: Instant) -> Refused:
         self.journal.refusal(attempt, ban, now)
@@ -280,7 +282,10 @@ class Guard:
 
     def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         subjects = self.policy.subjects(attempt)
-        self.journal.attempt(outcome, attempt, now)
+        observed = self.policy.observe and self._would_refuse(subjects, now)
+        self.journal.attempt(outcome, attempt, now, observed=observed)
+        if observed:
+            self.observed.attempts[outcome, attempt.service] += 1
         match outcome:
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
@@ -330,12 +335,42 @@ class Guard:
             case Tolerate():
                 return verdict
             case Banish(bans):
-                fallen = tuple(self._fresh(bans, now))
+                fallen = tuple(self._fresh(self._acting(bans, now), now))
                 for ban in fallen:
                     self.mirror.put(ban, now)
                 return Banish(fallen) if fallen else Tolerate()
 
-    def _fresh(self, bans: tuple[Ban, ...], now: Instant) -> Iterator[Ban]:
+    def _acting(self, bans: Iterable[Ban], now: Instant) -> Iterator[Ban]:
+        """Those of *bans* that stop somebody; of the others it is noted that they would fall."""
+        for ban in bans:
+            if self.policy.acts(ban):
+                yield ban
+            elif not any(book.covering(ban.subject, now) for book in (self.mirror, self.observed)):
+                self.observed.put(ban)
+                self.journal.ban(Event.BAN_ADDED, ban, now, observed=True)
+
+    def _would_refuse(self, subjects: tuple[Subject, ...], now: Instant) -> bool:
+        """Whether an attempt of *subjects* came so far only because bans are just observed."""
+        books = (self.mirror, self.observed)
+        return any(book.covering(subject, now) for book in books for subject in subjects)
+
+    def _after(self, ban: Ban, now: Instant) -> Ban | None:
+        """What comes after *ban*, which is over: another one, or nothing."""
+        observed = not self.policy.acts(ban)
+        if self._follows_window(ban):
+            match self._judge_anew(ban.subject, now):
+                case Banish(bans):
+                    renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
+                    self.journal.ban(Event.BAN_RENEWED, renewed, now, observed=observed)
+                    return renewed
+                case Tolerate():
+                    pass
+        else:
+            self.clear(ban.subject, now)
+        self.journal.ban(Event.BAN_EXPIRED, ban, now, observed=observed)
+        return None
+
+    def _fresh(self, bans: Iterable[Ban], now: Instant) -> Iterator[Ban]:
         for ban in bans:
             known = self.mirror.on(ban.subject)
             if known is None or not known.covers(now):
@@ -351,24 +386,18 @@ class Guard:
             case Banish(bans):
                 await self.writer.written()
                 for ban in bans:
-                    await self._describe(ban, now)
+                    await self.describe(ban, now)
                     event = Event.BAN_ADDED if ban.since == now else Event.BAN_RENEWED
                     self.journal.ban(event, ban, now)
 
-    async def _describe(self, ban: Ban, now: Instant) -> None:
+    async def describe(self, ban: Ban, now: Instant) -> None:
         """Let *ban* remember where its failures came from."""
         failures = await self.failures(ban.subject, max(ban.failures, 1))
-        if self.mirror.on(ban.subject) is not ban:
-            return  # lifted or replaced meanwhile
-        counterparts = dict.fromkeys(f.counterpart for f in reversed(failures) if f.counterpart)
-        self.mirror.describe(
-            replace(
-                ban,
-                services=tuple(sorted({f.service for f in failures if f.service})),
-                counterparts=tuple(counterparts)[:MAX_COUNTERPARTS],
-            ),
-            now,
-        )
+        told = with_origins(ban, failures)
+        if self.mirror.on(ban.subject) is ban:  # else it was lifted or replaced meanwhile
+            self.mirror.describe(told, now)
+        elif self.observed.on(ban.subject) is ban:
+            self.observed.describe(told)
 
     def _follows_window(self, ban: Ban) -> bool:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailward.rules.addresses import NetworkTable, subject_network
-from mailward.rules.model import Address, Ban, Instant, Network, Subject, SubjectKind
+from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject, SubjectKind
 
 
 class BanTable:
@@ -46,24 +46,39 @@ class BanTable:
             return self._networks.get(subject_network(subject))
         return self._named.get(subject)
 
-    def covering_address(self, address: Address, now: Instant) -> Ban | None:
-        """A ban in force that covers *address*; of several the one that lasts longest."""
-        return _longest(self._networks.covering(address), now)
+    def covering_address(
+        self, address: Address, now: Instant, *, by_hand: bool = False
+    ) -> Ban | None:
+        """A ban in force that covers *address*; of several the one that lasts longest.
 
-    def covering_network(self, network: Network, now: Instant) -> Ban | None:
+        *by_hand* looks for manual ones alone.
+        """
+        found = self._networks.covering(address)
+        return _longest(_manual(found) if by_hand else found, now)
+
+    def covering_network(
+        self, network: Network, now: Instant, *, by_hand: bool = False
+    ) -> Ban | None:
         """A ban in force that covers the whole of *network*."""
-        return _longest(self._networks.enclosing(network), now)
+        found = self._networks.enclosing(network)
+        return _longest(_manual(found) if by_hand else found, now)
 
-    def covering(self, subject: Subject, now: Instant) -> Ban | None:
+    def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
         """A ban in force that covers *subject*, also one on a wider network."""
         if subject.kind is SubjectKind.ADDRESS:
-            return self.covering_network(subject_network(subject), now)
+            return self.covering_network(subject_network(subject), now, by_hand=by_hand)
         ban = self._named.get(subject)
-        return ban if ban is not None and ban.covers(now) else None
+        if ban is None or not ban.covers(now):
+            return None
+        return ban if ban.reason is Reason.MANUAL or not by_hand else None
 
     def over(self, network: Network, now: Instant) -> list[Ban]:
         """All bans in force that cover the whole of *network*."""
         return [ban for ban in self._networks.enclosing(network) if ban.covers(now)]
+
+
+def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:
+    return (ban for ban in bans if ban.reason is Reason.MANUAL)
 
 
 def _longest(bans: Iterator[Ban], now: Instant) -> Ban | None:

@@ -102,6 +102,13 @@ BAN_CLOSES_SESSIONS = Key(
     readers.yes_or_no,
     "false",
 )
+OBSERVE = Key(
+    "server.security.observe",
+    _YES_OR_NO,
+    "whether all is counted and judged, but nobody is dropped or refused except by hand",
+    readers.yes_or_no,
+    "false",
+)
 IPV4_PREFIX = Key(
     "server.security.ipv4-prefix",
     "8 to 32",
@@ -351,7 +358,7 @@ SCHEMA: tuple[Key[object], ...] = (
     BAN_PERIOD,
     LOGIN_BAN_PERIOD,
     BAN_CLOSES_SESSIONS,
-    later("server.security.observe", "count and judge, but drop nobody"),
+    OBSERVE,
     IPV4_PREFIX,
     IPV6_PREFIX,
     DEFAULT_DOMAIN,

@@ -43,7 +43,7 @@ def bans(options: argparse.Namespace) -> int:
 def _ban_cells(ban: Json) -> tuple[str, ...]:
     return (
         ban["subject"],
-        ban["reason"],
+        "only observed" if ban["observed"] else ban["reason"],
         moment(ban["since"])[:16],
         moment(ban["until"])[:16],
         str(ban["failures"]),

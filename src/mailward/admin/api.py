@@ -60,6 +60,10 @@ def _looking(routes: Routes, streams: Streams) -> Table:
     bans = shapes.answer(bans=shapes.listing(shapes.BAN))
     return [
         (Operation("GET", "/healthz", "whether all is well", shapes.HEALTH), routes.health),
+        (
+            Operation("GET", "/metrics", "for Prometheus", TEXT, content="text/plain"),
+            routes.metrics,
+        ),
         (Operation("GET", "/api/status", "everything at a glance", shapes.STATUS), routes.status),
         (
             Operation("GET", "/api/top", "who has most failures", shapes.TOP, {"count": count}),

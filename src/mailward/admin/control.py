@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailward.admin.keys import Keys
 from mailward.admin.names import find_subject, read_subject
@@ -38,6 +38,19 @@ from mailward.rules.model import (
     SubjectKind,
 )
 from mailward.rules.subjects import SubjectError
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who is at the doors: *waiting* of those *present* are not in.
+
+    *accepted* counts who came since the start, by listener and service.
+    """
+
+    waiting: int = 0
+    present: int = 0
+    accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
 
 Clock = Callable[[], Instant]
 DoorRows = Callable[[], Sequence[Mapping[str, object]]]
@@ -72,8 +85,8 @@ class Reported:
 class Control:
     """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
 
-    *warnings* are sentences on what is allowed, but seldom meant. Every change is in the store when
-    it is answered, or the answer says that it is not yet.
+    *warnings* are sentences on what is allowed, but seldom meant; *crowd* is who is there. Every
+    change is in the store when it is answered, or the answer says that it is not yet.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class Control:
         doors: DoorRows,
         version: str,
         warnings: Warnings = tuple,
+        crowd: Callable[[], Crowd] = Crowd,
     ) -> None:
         self.guard = guard
         self.clock = clock
@@ -91,6 +105,7 @@ class Control:
         self.doors = doors
         self.version = version
         self.warnings = warnings
+        self.crowd = crowd
         self.started = clock()
 
     @property

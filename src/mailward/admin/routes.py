@@ -10,12 +10,14 @@ from itertools import islice
 from aiohttp import web
 
 from mailward.admin.control import Control, Imposed
+from mailward.admin.exposition import CONTENT_TYPE
 from mailward.admin.forms import (
     Fields,
     MalformedError,
     json_fields,
     query_fields,
 )
+from mailward.admin.metrics import exposition
 from mailward.admin.names import spelled
 from mailward.admin.overview import row_of, status_view, top_view
 from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
@@ -45,6 +47,11 @@ class Routes:
     async def status(self, request: web.Request) -> web.Response:
         query_fields(request).end()
         return web.json_response(status_view(self._control))
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        text = exposition(self._control)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def top(self, request: web.Request) -> web.Response:
         fields = query_fields(request)

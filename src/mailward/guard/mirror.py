@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from mailward.guard.ends import Ends
 from mailward.guard.feed import Feed
 from mailward.guard.writer import Writer
 from mailward.rules.bans import BanTable
-from mailward.rules.model import Address, Ban, Instant, Network, Subject
+from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject, SubjectKind
 from mailward.stores.port import BanPut, BanRemoved
 
 
@@ -49,6 +50,11 @@ class Mirror:
     def __iter__(self) -> Iterator[Ban]:
         yield from self._fixed
         yield from self._kept
+
+    @property
+    def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
+        """How many there are of each kind and reason."""
+        return self._kept.counts + self._fixed.counts
 
     def is_fixed(self, subject: Subject) -> bool:
         """Whether a ban on exactly *subject* stands in the configuration file."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from mailward.guard.ends import Ends
 from mailward.rules.bans import BanTable
-from mailward.rules.model import Ban, Instant, Network, Outcome, Subject
+from mailward.rules.model import Ban, Instant, Network, Outcome, Reason, Subject, SubjectKind
 
 
 class Observed:
@@ -25,6 +25,11 @@ class Observed:
 
     def __iter__(self) -> Iterator[Ban]:
         return iter(self._bans)
+
+    @property
+    def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
+        """How many there are of each kind and reason."""
+        return self._bans.counts
 
     def on(self, subject: Subject) -> Ban | None:
         """The ban on exactly *subject*, over or not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from mailward.rules.addresses import NetworkTable, subject_network
@@ -11,12 +12,14 @@ from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject
 class BanTable:
     """Every ban that is known here, one for each subject.
 
-    Expired bans stay until they are removed, but cover nothing any more.
+    Expired bans stay until they are removed, but cover nothing any more. *counts* are by kind and
+    reason, and include them.
     """
 
-    __slots__ = ("_named", "_networks")
+    __slots__ = ("_named", "_networks", "counts")
 
     def __init__(self) -> None:
+        self.counts: Counter[tuple[SubjectKind, Reason]] = Counter()
         self._networks: NetworkTable[Ban] = NetworkTable()
         self._named: dict[Subject, Ban] = {}
 
@@ -30,15 +33,23 @@ class BanTable:
     def put(self, ban: Ban) -> None:
         """Add *ban*, in the place of one on the same subject."""
         if ban.subject.kind is SubjectKind.ADDRESS:
-            self._networks.put(subject_network(ban.subject), ban)
+            network = subject_network(ban.subject)
+            known = self._networks.get(network)
+            self._networks.put(network, ban)
         else:
+            known = self._named.get(ban.subject)
             self._named[ban.subject] = ban
+        self.counts[ban.subject.kind, ban.reason] += 1
+        self._discount(known)
 
     def remove(self, subject: Subject) -> Ban | None:
         """Take the ban on exactly *subject* out and return it."""
         if subject.kind is SubjectKind.ADDRESS:
-            return self._networks.remove(subject_network(subject))
-        return self._named.pop(subject, None)
+            ban = self._networks.remove(subject_network(subject))
+        else:
+            ban = self._named.pop(subject, None)
+        self._discount(ban)
+        return ban
 
     def on(self, subject: Subject) -> Ban | None:
         """The ban on exactly *subject*, expired or not."""
@@ -75,6 +86,10 @@ class BanTable:
     def over(self, network: Network, now: Instant) -> list[Ban]:
         """All bans in force that cover the whole of *network*."""
         return [ban for ban in self._networks.enclosing(network) if ban.covers(now)]
+
+    def _discount(self, gone: Ban | None) -> None:
+        if gone is not None:
+            self.counts[gone.subject.kind, gone.reason] -= 1
 
 
 def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:

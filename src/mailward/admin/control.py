@@ -22,7 +22,7 @@ from mailward.admin.wishes import (
     read_period,
 )
 from mailward.guard import operations
-from mailward.guard.operations import AllowedError, Lifted, Why
+from mailward.guard.operations import BITE, AllowedError, Lifted, Why
 from mailward.guard.service import Guard
 from mailward.rules.addresses import AddressError, parse_address, subject_network
 from mailward.rules.judge import Banish, Tolerate
@@ -123,17 +123,14 @@ class Control:
         """
         check_note(wish.note)
         period = None if wish.period is None else read_period(wish.period)
-        subjects = self._checked(wish.subjects, lambda text: self._bannable(text, yes=wish.yes))
+        subjects = await self._checked(
+            wish.subjects, lambda text: self._bannable(text, yes=wish.yes)
+        )
         if wish.check:
             return []
         now = self.clock()
         until = None if period is None else Instant(now + period.total_seconds())
-        async with asyncio.TaskGroup() as tasks:  # together, so that they share one commit
-            banning = [
-                tasks.create_task(operations.ban(self.guard, subject, until, wish.note, now))
-                for subject in subjects
-            ]
-        bans = [task.result() for task in banning]
+        bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
         return [
             Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
             for ban in bans
@@ -145,15 +142,10 @@ class Control:
         Raises:
             RefusedError: one of them names nothing; nothing was lifted.
         """
-        subjects = self._checked(texts, lambda text: find_subject(text, self.guard))
+        subjects = await self._checked(texts, lambda text: find_subject(text, self.guard))
         if check:
             return []
-        now = self.clock()
-        async with asyncio.TaskGroup() as tasks:
-            lifting = [
-                tasks.create_task(operations.lift(self.guard, subject, now)) for subject in subjects
-            ]
-        return [task.result() for task in lifting]
+        return await operations.lift_each(self.guard, subjects, self.clock())
 
     async def lift_all(self, reason: Reason) -> Done:
         """Lift every ban of the store that has *reason*."""
@@ -237,7 +229,9 @@ class Control:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _checked(self, texts: Sequence[str], read: Callable[[str], Subject]) -> Sequence[Subject]:
+    async def _checked(
+        self, texts: Sequence[str], read: Callable[[str], Subject]
+    ) -> Sequence[Subject]:
         """Every text as a subject, each once.
 
         Raises:
@@ -247,6 +241,8 @@ class Control:
         complaints: list[Complaint] = []
         why = Refusal.WRONG
         for index, text in enumerate(texts):
+            if index % BITE == BITE - 1:
+                await asyncio.sleep(0)
             try:
                 subjects.append(read(text))
             except SubjectError as error:

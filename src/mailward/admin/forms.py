@@ -18,6 +18,7 @@ from mailward.admin.wishes import Refusal, RefusedError
 from mailward.rules.model import Instant
 
 MAX_BODY_OCTETS = 1_000_000
+MAX_BODY_HERE_OCTETS = 16_000_000  # over the socket: a whole list is one request, all or none
 BODY_SECONDS = 30.0  # for the whole body: who sends slower holds a handler for nothing
 
 MAX_SECONDS = 1e11  # some 3,000 years from 1970: what a date can tell
@@ -29,7 +30,7 @@ _STATUSES = {
 }
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 1 MB; send it in parts",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large; send it in parts",
 }
 
 

@@ -97,23 +97,22 @@ class Routes:
             yes=fields.flag("yes"),
             check=fields.flag("check"),
         )
+        brief = fields.flag("brief")
         fields.end()
         imposed = await self._control.ban(wish)
-        return self._answer(
-            {
-                "bans": [
-                    {**ban_row(one.ban, fixed=False), "message": _imposed_text(one)}
-                    for one in imposed
-                ]
-            }
-        )
+        shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
+        rows = [{**ban_row(one.ban, fixed=False), "message": _imposed_text(one)} for one in shown]
+        return self._answer({"bans": rows, "count": len(imposed)})
 
     async def lift(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         subjects, check = _subjects(fields), fields.flag("check")
+        brief = fields.flag("brief")
         fields.end()
         lifted = await self._control.lift(subjects, check=check)
-        return self._answer({"lifted": [self._lifted(one) for one in lifted]})
+        shown = [one for one in lifted if not brief or one.still is not None or not one.bans]
+        rows = [self._lifted(one) for one in shown]
+        return self._answer({"lifted": rows, "count": len(lifted)})
 
     async def lift_one(self, request: web.Request) -> web.Response:
         query_fields(request).end()

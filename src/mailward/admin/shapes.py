@@ -135,10 +135,12 @@ _SUBJECTS: Mapping[str, Schema] = {
     "subjects": {"type": ["array", "null"], "items": TEXT, "minItems": 1},
 }
 WISH: Schema = {
-    **request(**_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG),
+    **request(
+        **_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG, brief=FLAG
+    ),
     **_WHOM,
 }
-LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG), **_WHOM}
+LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG, brief=FLAG), **_WHOM}
 _SECONDS: Schema = {
     "type": "number",
     "exclusiveMinimum": -MAX_SECONDS,

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
-from mailward.rules.model import Attempt, Ban, Instant, Outcome
+from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
 Value = str | int | float | bool | None
 
@@ -130,6 +130,11 @@ class Journal:
             until=None if ban.until is None else utc(ban.until),
             observed=observed or None,
         )
+
+    def many_bans(self, event: Event, count: int, now: Instant) -> None:
+        """Record in one line what happened by hand to *count* bans: no list floods the log."""
+        self.write(event, now, reason=Reason.MANUAL.value, count=count)
+        self.counts[event, ""] += count - 1
 
     def _write_attempt(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailward.guard.journal import Event
@@ -20,6 +21,10 @@ from mailward.rules.model import (
 )
 
 MAX_FAILURES_SHOWN = 100
+MANY = 100
+"""What happens to more bans than so many at once is one event, and not one for each."""
+BITE = 250
+"""So many subjects of a list are seen to between two looks at the connections."""
 
 
 class AllowedError(Exception):
@@ -82,11 +87,29 @@ async def ban(
         AllowedError: the whole subject is allowed, so the ban would never act.
     """
     check_bannable(guard, subject)
-    asked = Ban(subject, Reason.MANUAL, now, until, note=note)
-    in_force = guard.impose(asked, now)
+    (in_force,) = await ban_all(guard, [subject], until, note, now)
+    return in_force
+
+
+async def ban_all(
+    guard: Guard, subjects: Sequence[Subject], until: Instant | None, note: str, now: Instant
+) -> list[Ban]:
+    """The same for a list of any length; the caller has seen that none is allowed.
+
+    They come into force in bites, and are all in the store when this returns.
+    """
+    asked = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in subjects]
+    in_force: list[Ban] = []
+    for start in range(0, len(asked), BITE):
+        in_force += [guard.impose(ban, now) for ban in asked[start : start + BITE]]
+        await asyncio.sleep(0)
     await guard.writer.written()
-    if in_force is asked:
-        guard.journal.ban(Event.BAN_ADDED, asked, now)
+    added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
+    if len(added) > MANY:
+        guard.journal.many_bans(Event.BAN_ADDED, len(added), now)
+    else:
+        for ban in added:
+            guard.journal.ban(Event.BAN_ADDED, ban, now)
     return in_force
 
 
@@ -99,13 +122,43 @@ def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
 
 async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
     """Lift the ban on *subject*, or the automatic ones that cover it, and clear its tally."""
-    targets = list(dict.fromkeys(_targets(guard, subject, now)))
-    had_failures = any(_count(guard, target, now) for target in targets)
-    lifted = guard.release(targets, now)
+    (lifted,) = await lift_each(guard, [subject], now)
+    return lifted
+
+
+async def lift_each(guard: Guard, subjects: Sequence[Subject], now: Instant) -> list[Lifted]:
+    """The same for each of a list of any length."""
+    released: list[tuple[Subject, list[Ban], bool]] = []
+    for start in range(0, len(subjects), BITE):
+        released += _lift_together(
+            guard, subjects[start : start + BITE], now, is_told=len(subjects) <= MANY
+        )
+        await asyncio.sleep(0)
     await guard.writer.written()
-    still = guard.mirror.covering(subject, now)
-    fixed = still is not None and guard.mirror.is_fixed(still.subject)
-    return Lifted(subject, tuple(lifted), had_failures, still, fixed)
+    if len(subjects) > MANY and (count := sum(len(bans) for _, bans, _ in released)):
+        guard.journal.many_bans(Event.BAN_LIFTED, count, now)
+    lifted = []
+    for subject, bans, had_failures in released:
+        still = guard.mirror.covering(subject, now)
+        fixed = still is not None and guard.mirror.is_fixed(still.subject)
+        lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed))
+    return lifted
+
+
+def _lift_together(
+    guard: Guard, subjects: Sequence[Subject], now: Instant, *, is_told: bool
+) -> Iterator[tuple[Subject, list[Ban], bool]]:
+    """Each with its bans, and whether it had failures; what two share is the first one's."""
+    targets: dict[Subject, Subject] = {}
+    for subject in subjects:
+        for target in _targets(guard, subject, now):
+            targets.setdefault(target, subject)
+    had_failures = {whose for target, whose in targets.items() if _count(guard, target, now)}
+    bans: dict[Subject, list[Ban]] = {}
+    for ban in guard.release(list(targets), now, is_told=is_told):
+        bans.setdefault(targets[ban.subject], []).append(ban)
+    for subject in subjects:
+        yield subject, bans.get(subject, []), subject in had_failures
 
 
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:

@@ -19,6 +19,7 @@ from mailward.admin.familiar import Familiar
 from mailward.admin.forms import MAX_BODY_HERE_OCTETS, MAX_BODY_OCTETS, as_problems
 from mailward.admin.gate import Gate
 from mailward.admin.openapi import Operation, document
+from mailward.admin.paging import MAX_PAGE, Order
 from mailward.admin.routes import MAX_TOP, Routes
 from mailward.admin.shapes import REASON, TEXT
 from mailward.admin.views import Json
@@ -57,7 +58,14 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
 
 def _looking(routes: Routes, streams: Streams) -> Table:
     count = {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
-    wanted = {"address": TEXT, "login": TEXT, "reason": REASON}
+    wanted = {
+        "address": TEXT,
+        "login": TEXT,
+        "reason": REASON,
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE},
+        "sort": {"enum": [order.value for order in Order]},
+        "after": TEXT,
+    }
     bans = shapes.answer(bans=shapes.listing(shapes.BAN))
     return [
         (Operation("GET", "/healthz", "whether all is well", shapes.HEALTH), routes.health),

@@ -20,6 +20,14 @@ from mailward.admin.forms import (
 from mailward.admin.metrics import exposition
 from mailward.admin.names import spelled
 from mailward.admin.overview import row_of, status_view, top_view
+from mailward.admin.paging import (
+    MAX_PAGE,
+    Order,
+    Place,
+    page,
+    place_from_text,
+    place_text,
+)
 from mailward.admin.views import Json, ban_row, lifted_view, listed, until_text, why_view
 from mailward.admin.wishes import KEPT_IN_MEMORY, Done, Wish
 from mailward.guard.operations import Lifted
@@ -66,9 +74,22 @@ class Routes:
     async def bans(self, request: web.Request) -> web.StreamResponse:
         fields = query_fields(request)
         address, login = fields.optional_text("address"), fields.optional_text("login")
-        reason = _reason(fields)
+        reason, order = _reason(fields), _order(fields)
+        after = _place(fields)
+        limit = fields.number("limit", 0, MAX_PAGE) or None
         fields.end()
+        if limit is None and (order or after):
+            raise MalformedError('"sort" and "after" go with "limit"')
         bans = await self._control.bans(address, login, reason)
+        if limit is not None:
+            found = await page(bans, order or Order.SUBJECT, after, limit)
+            return web.json_response(
+                {
+                    "bans": [row_of(self._control.guard, ban) for ban in found.bans],
+                    "total": found.total,
+                    "next": None if found.next is None else place_text(found.next),
+                }
+            )
         return await _stream(
             request,
             "bans",
@@ -202,6 +223,27 @@ def _reason(fields: Fields) -> Reason | None:
         return Reason(text)
     except ValueError:
         raise MalformedError('"reason" must be authentication or manual') from None
+
+
+def _order(fields: Fields) -> Order | None:
+    text = fields.optional_text("sort")
+    if text is None:
+        return None
+    try:
+        return Order(text)
+    except ValueError:
+        known = ", ".join(order.value for order in Order)
+        raise MalformedError(f'"sort" must be one of {known}') from None
+
+
+def _place(fields: Fields) -> Place | None:
+    text = fields.optional_text("after")
+    if text is None:
+        return None
+    try:
+        return place_from_text(text)
+    except ValueError:
+        raise MalformedError('"after" must be what "next" said') from None
 
 
 def _imposed_text(imposed: Imposed) -> str:

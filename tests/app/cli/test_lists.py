@@ -83,3 +83,25 @@ def test_two_of_a_list_inside_one_banned_network_are_both_free(house: House, she
     printed = shell("lift", "2001:db8::1", "2001:db8::2")
     assert (printed.status, len(printed.lines)) == (0, 2)
     assert house.admits("2001:db8::2")
+
+
+@pytest.mark.parametrize("order", ["subject", "since", "until", "failures"])
+def test_bans_are_in_the_same_order_with_a_limit_and_without(
+    house: House, shell: Shell, order: str
+) -> None:
+    for number in range(5):
+        house.later(1)
+        shell("ban", f"10.0.0.{number}", "--for", f"{9 - number}d")
+    while house.fail("203.0.113.9", "ada"):
+        pass
+    all_of_them = shell.told("bans", "--sort", order)
+    assert shell.told("bans", "--sort", order, "--limit", "100") == all_of_them
+    assert shell.told("bans", "--sort", order, "--limit", "3") == all_of_them[:3]
+
+
+def test_a_table_that_is_cut_says_so(house: House, shell: Shell) -> None:
+    printed = shell("bans", "--limit", "2")
+    assert printed.lines[-1] == "2 bans; times are UTC"
+    assert house.ask("POST", "/api/bans", {"subject": "10.0.0.1"}).status == 200
+    assert shell("bans", "--limit", "2").lines[-1] == "the first 2 of 3 bans; times are UTC"
+    assert shell("bans", "--limit", "0").status == 2

@@ -124,6 +124,12 @@ def _add_bans(grammar: _Grammar) -> None:
     bans.add_argument("--address", metavar="A", help="those that cover A or lie inside it")
     bans.add_argument("--login", metavar="L", help="that of the login L")
     _add_reason(bans, "those with this reason")
+    bans.add_argument("--limit", metavar="N", type=_count, help="the first N only")
+    bans.add_argument(
+        "--sort",
+        choices=("subject", "since", "until", "failures"),
+        help="the newest first, or those that end soonest, or have most failures",
+    )
 
     ban = grammar.command("ban", "ban by hand, in force at once", subjects.ban)
     ban.add_argument("subjects", metavar="SUBJECT", nargs="*", help=_SUBJECT)
@@ -149,6 +155,12 @@ def _add_bans(grammar: _Grammar) -> None:
     report.add_argument("--login", metavar="L", help="whom it was for, if anybody")
     report.add_argument("--service", metavar="S", required=True, help='like "webmail"')
     report.add_argument("--time", metavar="T", help='like "2026-01-31T12:00:00Z"; default: now')
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
 
 
 def _add_reason(parser: argparse.ArgumentParser, help_: str) -> None:

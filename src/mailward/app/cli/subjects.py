@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from mailward.app.cli.client import Json, below, find_daemon
 from mailward.app.cli.failures import EXIT_FAILED
@@ -12,19 +13,51 @@ from mailward.app.cli.story import story
 
 _BAN_HEAD = ("SUBJECT", "REASON", "SINCE", "UNTIL", "FAILURES", "SERVICES", "NOTE")
 _BAN_ELASTIC = (6, 5)
+_MAX_PAGE = 10_000  # the daemon gives no more at once
 
 
 def bans(options: argparse.Namespace) -> int:
     query = {"address": options.address, "login": options.login, "reason": options.reason}
-    found = find_daemon(options).get("/api/bans", query)["bans"]
+    found, total = _found(options, query)
     if options.json:
         print_json(found)
     elif not found:
         print("There are no bans." if not any(query.values()) else "There are no such bans.")
     else:
         print_lines(table(_BAN_HEAD, [_ban_cells(ban) for ban in found], _BAN_ELASTIC))
-        print(f"\n{counted(len(found), 'ban')}; times are UTC")
+        shown_of = f"the first {len(found)} of " if total > len(found) else ""
+        print(f"\n{shown_of}{counted(total, 'ban')}; times are UTC")
     return 0
+
+
+def _found(options: argparse.Namespace, query: Mapping[str, str | None]) -> tuple[list[Json], int]:
+    """The bans that are asked for, and how many there are."""
+    daemon = find_daemon(options)
+    if options.limit is None:
+        bans = daemon.get("/api/bans", query)["bans"]
+        return (_sorted(bans, options.sort) if options.sort else bans), len(bans)
+    found: list[Json] = []
+    after = None
+    while True:
+        left = min(options.limit - len(found), _MAX_PAGE)
+        paging = {"limit": str(left), "sort": options.sort, "after": after}
+        page = daemon.get("/api/bans", {**query, **paging})
+        found += page["bans"]
+        after = page["next"]
+        if after is None or len(found) >= options.limit:
+            return found, page["total"]
+
+
+def _sorted(bans: list[Json], order: str) -> list[Json]:
+    """The same order as the daemon's."""
+    bans = sorted(bans, key=lambda ban: f"{ban['kind']}:{ban['name']}")
+    if order == "since":
+        bans.sort(key=lambda ban: str(ban["since"]), reverse=True)
+    elif order == "until":
+        bans.sort(key=lambda ban: (ban["until"] is None, ban["until"] or ""))
+    elif order == "failures":
+        bans.sort(key=lambda ban: -int(ban["failures"]))
+    return bans
 
 
 def _ban_cells(ban: Json) -> tuple[str, ...]:

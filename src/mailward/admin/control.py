@@ -131,10 +131,14 @@ class Control:
         now = self.clock()
         until = None if period is None else Instant(now + period.total_seconds())
         bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
-        return [
-            Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
-            for ban in bans
-        ]
+        imposed: list[Imposed] = []
+        for start in range(0, len(bans), BITE):
+            imposed += [
+                Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
+                for ban in bans[start : start + BITE]
+            ]
+            await asyncio.sleep(0)
+        return imposed
 
     async def lift(self, texts: Sequence[str], *, check: bool = False) -> list[Lifted]:
         """Lift the bans on all of the subjects, and forget their failures.

@@ -98,10 +98,15 @@ async def ban_all(
 
     They come into force in bites, and are all in the store when this returns.
     """
-    asked = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in subjects]
+    asked: list[Ban] = []
     in_force: list[Ban] = []
-    for start in range(0, len(asked), BITE):
-        in_force += [guard.impose(ban, now) for ban in asked[start : start + BITE]]
+    for start in range(0, len(subjects), BITE):
+        bite = [
+            Ban(subject, Reason.MANUAL, now, until, note=note)
+            for subject in subjects[start : start + BITE]
+        ]
+        asked += bite
+        in_force += [guard.impose(ban, now) for ban in bite]
         await asyncio.sleep(0)
     await guard.writer.written()
     added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
@@ -142,6 +147,8 @@ async def lift_each(guard: Guard, subjects: Sequence[Subject], now: Instant) -> 
         still = guard.mirror.covering(subject, now)
         fixed = still is not None and guard.mirror.is_fixed(still.subject)
         lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed))
+        if len(lifted) % BITE == 0:
+            await asyncio.sleep(0)
     return lifted
 
 

@@ -93,7 +93,7 @@ def test_the_status_counts_attempts_by_service(house: House) -> None:
     }
     assert status["services"]["submission"]["failed"] == 1
     assert status["counted"]["address"] == 2
-    assert status["bans"] == {"all": 4, "file": 2}
+    assert status["bans"] == {"all": 4, "file": 2, "observed": 0}
     assert status["policy"]["fail2ban"] == "3/1h"
 
 

@@ -235,11 +235,12 @@ def test_ten_thousand_bans_at_once_take_seconds_and_all_are_stored(house: House)
     assert clock.monotonic() - began < 30
 
 
-def test_a_batch_of_eight_megabytes_is_read_and_a_larger_one_is_not(house: House) -> None:
+def test_over_the_socket_a_body_of_sixteen_megabytes_is_read_and_a_larger_one_is_not(
+    house: House,
+) -> None:
     body = b'{"reports": []}'
-    assert house.ask("POST", "/api/failures", body + b" " * (8_000_000 - len(body))).status == 200
-    assert is_problem(house.ask("POST", "/api/failures", body + b" " * 8_000_000), 413)
-    assert is_problem(house.ask("POST", "/api/lifts", body + b" " * 1_000_000), 413)
+    assert house.ask("POST", "/api/failures", body + b" " * (16_000_000 - len(body))).status == 200
+    assert is_problem(house.ask("POST", "/api/failures", body + b" " * 16_000_000), 413)
 
 
 @pytest.mark.parametrize("padding", [b"", b" " * 60_000])
@@ -267,6 +268,7 @@ def test_a_large_batch_may_come_from_afar_and_a_large_anything_else_may_not(
         body = b'{"reports": []}' + b" " * 2_000_000
         assert far.ask("POST", "/api/failures", body).status == 200
         assert is_problem(far.ask("POST", "/api/lifts", body), 413)
+        assert is_problem(far.ask("POST", "/api/failures", body * 5), 413)
 
 
 def test_while_the_store_is_away_a_batch_counts_in_memory_and_says_so(house: House) -> None:
@@ -318,3 +320,15 @@ def test_a_check_never_finds_an_allowed_address_banned(house: House) -> None:
 )
 def test_a_check_that_makes_no_sense_is_refused(house: House, query: str, status: int) -> None:
     assert is_problem(house.ask("GET", f"/api/check?{query}"), status)
+
+
+def test_under_observation_a_report_bans_nobody_and_the_check_says_so(house: House) -> None:
+    house.ask("POST", "/api/settings", {"key": "server.security.observe", "value": "true"})
+    house.ask("POST", "/api/reload")
+    for _ in range(5):
+        told = report(house, address="203.0.113.9", login="ada", service="vpn")
+        assert (told.body["counted"], told.body["banned"]) == (["203.0.113.9", "ada"], [])
+    check = house.ask("GET", "/api/check?address=203.0.113.9&login=ada")
+    assert check.body == {"banned": False, "bans": []}
+    bans = house.ask("GET", "/api/bans").body["bans"]
+    assert {ban["subject"] for ban in bans if ban["observed"]} == {"203.0.113.9", "ada"}

@@ -110,7 +110,6 @@ def test_everybody_is_blocked_or_allowed_only_if_that_is_confirmed(house: House)
         "server.security.blocked-networks",
         f"{ALLOWED}1.2.3",
         "server.security.blocked-operators.",
-        "server.security.observe",
         "server.securty.fail2ban",
         "store.path",
         "management.socket",

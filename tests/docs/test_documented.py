@@ -21,8 +21,6 @@ LINES = REFERENCE.read_text().splitlines()
 
 
 def row(key: Key[object]) -> str:
-    if not key.supported:
-        return f"| `{key.pattern}` | {key.help} |"
     default = "unset" if key.default is None else f"`{key.default}`"
     return f"| `{key.pattern}` | {key.takes} | {default} | {key.effect.value} | {key.help} |"
 

@@ -262,7 +262,9 @@ async def test_a_full_disk_bans_and_lifts_nobody_and_is_caught_up_with(scene: Sc
     scene.store.full = False
     await scene.restart()
     assert scene.guard.admit(ip_address("192.0.2.1"), scene.now) is not None
-    assert [failure.service for failure in await scene.guard.failures(HERE, 9)] == ["imap"] * 3
+    assert [failure.service for failure in await scene.guard.history.failures(HERE, 9)] == [
+        "imap"
+    ] * 3
 
 
 async def test_a_lower_limit_judges_old_tallies_before_anything_is_passed_on(

@@ -29,6 +29,7 @@ if [ "${1:-}" != demo ]; then
   need systemd /lib/systemd/systemd # as process 1 of a machine made of namespaces
   need iproute2 /usr/sbin/ip /bin/ip
   need man-db /usr/bin/man
+  need prometheus /usr/bin/prometheus # and promtool
   need mandoc /usr/bin/mandoc
   need zsh /usr/bin/zsh
   need fish /usr/bin/fish

@@ -163,7 +163,6 @@ def test_a_stored_listener_joins_those_of_the_file() -> None:
     [
         ("server.security.fail2ban", "x", '"x" is no limit'),
         ("server.security.fail2bann", "1/1d", "is no key"),
-        ("server.security.observe", "true", "is not supported yet"),
         ("server.security.allowed-networks.x", "", '"x" is no IP address'),
         ("server.security.allowed-networks", "10.0.0.0/8", "holds addresses and networks"),
         ("server.security.domain-aliases.a.example", "a.example", "goes in a circle"),

@@ -29,10 +29,6 @@ def ids(key: Key[object]) -> str:
     return key.pattern
 
 
-SUPPORTED = [key for key in SCHEMA if key.supported]
-LATER = [key for key in SCHEMA if not key.supported]
-
-
 def test_no_two_keys_are_one() -> None:
     assert len({key.stem for key in SCHEMA}) == len(SCHEMA)
 
@@ -45,35 +41,20 @@ def test_every_key_is_found_and_explained(key: Key[object]) -> None:
     assert key.pattern.endswith(">") == (key.shape is not Shape.ONE)
 
 
-@pytest.mark.parametrize("key", SUPPORTED, ids=ids)
+@pytest.mark.parametrize("key", SCHEMA, ids=ids)
 def test_every_default_is_a_value_the_key_takes(key: Key[object]) -> None:
     assert key.takes
     if key.default is not None:
         key.read(key.default)
 
 
-@pytest.mark.parametrize("key", [k for k in SUPPORTED if k.shape is Shape.ONE], ids=ids)
+@pytest.mark.parametrize("key", [k for k in SCHEMA if k.shape is Shape.ONE], ids=ids)
 def test_every_key_of_the_file_is_read(key: Key[object]) -> None:
     table, _, name = example(key).rpartition(".")
     found = faults(f'[{table}]\n{name} = " "\n')
     assert any(fault.startswith(f"mail.toml:2: {table}.{name}: ") for fault in found) or (
         key.name in {"path", "socket", "cert", "private-key"}
     )
-
-
-@pytest.mark.parametrize("key", LATER, ids=ids)
-def test_a_key_of_a_later_version_is_refused_as_not_supported_yet(key: Key[object]) -> None:
-    flat = example(key)
-    table, _, name = flat.rpartition(".") if key.shape is Shape.ONE else (key.stem, ".", "x")
-    (fault,) = [
-        fault
-        for fault in faults(f'[{table.replace("<id>", "imap")}]\n"{name}" = "hunter2"\n')
-        if "not supported" in fault
-    ]
-    assert fault.startswith("mail.toml:2: ")
-    assert fault.endswith("is not supported yet")
-    with pytest.raises(SettingsError, match="is not supported yet"):
-        check_key(flat, "true")
 
 
 @pytest.mark.parametrize(("key", "value"), LATER_VALUES)
@@ -86,9 +67,7 @@ def test_a_value_of_a_later_version_is_refused_as_not_supported_yet(key: str, va
 
 
 def test_what_is_felt_when() -> None:
-    by_effect = {
-        effect: {key.stem for key in SUPPORTED if key.effect is effect} for effect in Effect
-    }
+    by_effect = {effect: {key.stem for key in SCHEMA if key.effect is effect} for effect in Effect}
     assert by_effect[Effect.NOW] == {
         "server.security.blocked-networks",
         "server.security.blocked-logins",

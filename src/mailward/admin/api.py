@@ -16,9 +16,10 @@ from mailward.admin.afar import from_no_page, guarded, harden
 from mailward.admin.control import Control
 from mailward.admin.events import Streams
 from mailward.admin.familiar import Familiar
-from mailward.admin.forms import MAX_BODY_OCTETS, as_problems
+from mailward.admin.forms import MAX_BODY_HERE_OCTETS, MAX_BODY_OCTETS, as_problems
 from mailward.admin.gate import Gate
 from mailward.admin.openapi import Operation, document
+from mailward.admin.paging import MAX_PAGE, Order
 from mailward.admin.reports import ReportRoutes
 from mailward.admin.routes import MAX_TOP, Routes
 from mailward.admin.shapes import REASON, TEXT
@@ -38,7 +39,8 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
     middlewares: list[Middleware] = [as_problems]
     if gate is not None:
         middlewares += [guarded(gate, control.clock), from_no_page]
-    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_OCTETS)
+    most = MAX_BODY_HERE_OCTETS if gate is None else MAX_BODY_OCTETS
+    app = web.Application(middlewares=middlewares, client_max_size=most)
     app.on_shutdown.append(streams.end)
     app.on_response_prepare.append(harden)
     table = [
@@ -58,10 +60,21 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
 
 def _looking(routes: Routes, streams: Streams) -> Table:
     count = {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
-    wanted = {"address": TEXT, "login": TEXT, "reason": REASON}
+    wanted = {
+        "address": TEXT,
+        "login": TEXT,
+        "reason": REASON,
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE},
+        "sort": {"enum": [order.value for order in Order]},
+        "after": TEXT,
+    }
     bans = shapes.answer(bans=shapes.listing(shapes.BAN))
     return [
         (Operation("GET", "/healthz", "whether all is well", shapes.HEALTH), routes.health),
+        (
+            Operation("GET", "/metrics", "for Prometheus", TEXT, content="text/plain"),
+            routes.metrics,
+        ),
         (Operation("GET", "/api/status", "everything at a glance", shapes.STATUS), routes.status),
         (
             Operation("GET", "/api/top", "who has most failures", shapes.TOP, {"count": count}),
@@ -91,8 +104,9 @@ def _looking(routes: Routes, streams: Streams) -> Table:
 
 
 def _changing(routes: Routes) -> Table:
-    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), stored=shapes.FLAG)
-    lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), stored=shapes.FLAG)
+    count, stored = shapes.COUNT, shapes.FLAG
+    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), count=count, stored=stored)
+    lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), count=count, stored=stored)
     reason = {"reason": REASON}
     return [
         (

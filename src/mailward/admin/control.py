@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailward.admin.keys import Keys
 from mailward.admin.names import find_subject, read_subject
@@ -21,7 +21,7 @@ from mailward.admin.wishes import (
     read_period,
 )
 from mailward.guard import operations
-from mailward.guard.operations import AllowedError, Lifted, Why
+from mailward.guard.operations import BITE, AllowedError, Lifted, Why
 from mailward.guard.service import Guard
 from mailward.rules.addresses import subject_network
 from mailward.rules.model import (
@@ -33,6 +33,19 @@ from mailward.rules.model import (
     SubjectKind,
 )
 from mailward.rules.subjects import SubjectError
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who is at the doors: *waiting* of those *present* are not in.
+
+    *accepted* counts who came since the start, by listener and service.
+    """
+
+    waiting: int = 0
+    present: int = 0
+    accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
 
 Clock = Callable[[], Instant]
 DoorRows = Callable[[], Sequence[Mapping[str, object]]]
@@ -57,8 +70,8 @@ class Imposed:
 class Control:
     """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
 
-    *warnings* are sentences on what is allowed, but seldom meant. Every change is in the store when
-    it is answered, or the answer says that it is not yet.
+    *warnings* are sentences on what is allowed, but seldom meant; *crowd* is who is there. Every
+    change is in the store when it is answered, or the answer says that it is not yet.
     """
 
     def __init__(
@@ -69,6 +82,7 @@ class Control:
         doors: DoorRows,
         version: str,
         warnings: Warnings = tuple,
+        crowd: Callable[[], Crowd] = Crowd,
     ) -> None:
         self.guard = guard
         self.clock = clock
@@ -76,6 +90,7 @@ class Control:
         self.doors = doors
         self.version = version
         self.warnings = warnings
+        self.crowd = crowd
         self.started = clock()
 
     @property
@@ -93,21 +108,22 @@ class Control:
         """
         check_note(wish.note)
         period = None if wish.period is None else read_period(wish.period)
-        subjects = self._checked(wish.subjects, lambda text: self._bannable(text, yes=wish.yes))
+        subjects = await self._checked(
+            wish.subjects, lambda text: self._bannable(text, yes=wish.yes)
+        )
         if wish.check:
             return []
         now = self.clock()
         until = None if period is None else Instant(now + period.total_seconds())
-        async with asyncio.TaskGroup() as tasks:  # together, so that they share one commit
-            banning = [
-                tasks.create_task(operations.ban(self.guard, subject, until, wish.note, now))
-                for subject in subjects
+        bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
+        imposed: list[Imposed] = []
+        for start in range(0, len(bans), BITE):
+            imposed += [
+                Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
+                for ban in bans[start : start + BITE]
             ]
-        bans = [task.result() for task in banning]
-        return [
-            Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
-            for ban in bans
-        ]
+            await asyncio.sleep(0)
+        return imposed
 
     async def lift(self, texts: Sequence[str], *, check: bool = False) -> list[Lifted]:
         """Lift the bans on all of the subjects, and forget their failures.
@@ -115,15 +131,10 @@ class Control:
         Raises:
             RefusedError: one of them names nothing; nothing was lifted.
         """
-        subjects = self._checked(texts, lambda text: find_subject(text, self.guard))
+        subjects = await self._checked(texts, lambda text: find_subject(text, self.guard))
         if check:
             return []
-        now = self.clock()
-        async with asyncio.TaskGroup() as tasks:
-            lifting = [
-                tasks.create_task(operations.lift(self.guard, subject, now)) for subject in subjects
-            ]
-        return [task.result() for task in lifting]
+        return await operations.lift_each(self.guard, subjects, self.clock())
 
     async def lift_all(self, reason: Reason) -> Done:
         """Lift every ban of the store that has *reason*."""
@@ -167,7 +178,9 @@ class Control:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _checked(self, texts: Sequence[str], read: Callable[[str], Subject]) -> Sequence[Subject]:
+    async def _checked(
+        self, texts: Sequence[str], read: Callable[[str], Subject]
+    ) -> Sequence[Subject]:
         """Every text as a subject, each once.
 
         Raises:
@@ -177,6 +190,8 @@ class Control:
         complaints: list[Complaint] = []
         why = Refusal.WRONG
         for index, text in enumerate(texts):
+            if index % BITE == BITE - 1:
+                await asyncio.sleep(0)
             try:
                 subjects.append(read(text))
             except SubjectError as error:

@@ -18,6 +18,7 @@ from mailward.admin.wishes import Refusal, RefusedError
 from mailward.rules.model import Instant
 
 MAX_BODY_OCTETS = 1_000_000
+MAX_BODY_HERE_OCTETS = 16_000_000  # over the socket: a whole list is one request, all or none
 MAX_REPORTS_OCTETS = 8_000_000  # 10,000 reports, each with a name and an id as long as they may be
 _LARGER = {"/api/failures": MAX_REPORTS_OCTETS, "/api/successes": MAX_REPORTS_OCTETS}
 _LARGE_OCTETS = 50_000  # what is larger is read beside the event loop
@@ -205,7 +206,7 @@ async def _json(request: web.Request, form: str) -> object:
 
 def max_octets(request: web.Request) -> int:
     """The largest body that *request* may have."""
-    return _LARGER.get(request.path, MAX_BODY_OCTETS)
+    return max(request.client_max_size, _LARGER.get(request.path, 0))
 
 
 def _parsed(octets: bytes) -> object:

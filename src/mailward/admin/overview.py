@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from mailward.admin.control import Control
 from mailward.admin.names import spelled
 from mailward.admin.views import Json, ban_row, limit_text, moment, term_text
+from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
-from mailward.rules.model import Instant, Subject, SubjectKind
+from mailward.rules.model import Ban, Instant, Outcome, Subject, SubjectKind
 
 _BITE = 5_000  # subjects counted between two looks at the connections
 _LAST_FAILURES = 100  # a row of the busiest tells of so many, not of all
@@ -28,6 +29,7 @@ def status_view(control: Control) -> Json:
     """What an operator wants to know first."""
     guard, now = control.guard, control.clock()
     policy, writer, loaded = guard.policy, guard.writer, control.keys.loaded
+    attempts = guard.observed.attempts
     return {
         "version": control.version,
         "started": moment(control.started),
@@ -47,7 +49,16 @@ def status_view(control: Control) -> Json:
             "ipv6-prefix": policy.prefixes.ipv6_bits,
             "allowed-networks": len(policy.allowed),
         },
-        "bans": {"all": len(guard.mirror), "file": len(policy.blocked)},
+        "observe": policy.observe,
+        "bans": {
+            "all": len(guard.mirror),
+            "file": len(policy.blocked),
+            "observed": len(guard.observed),
+        },
+        "observed": {
+            outcome.value: sum(n for (what, _), n in attempts.items() if what is outcome)
+            for outcome in Outcome
+        },
         "counted": {kind.value: len(tallies) for kind, tallies in guard.tallies.items()},
         "under_way": guard.reservations.under_way,
         "dropped": guard.drops.total,
@@ -57,6 +68,12 @@ def status_view(control: Control) -> Json:
         "warnings": list(control.warnings()),
         "pending": list(loaded.pending),
     }
+
+
+def row_of(guard: Guard, ban: Ban) -> Json:
+    """*ban* as it stands with *guard*."""
+    fixed = operations.is_fixed(guard, ban)
+    return ban_row(ban, fixed=fixed, observed=not guard.policy.acts(ban))
 
 
 def _by_service(guard: Guard) -> dict[str, dict[str, int]]:
@@ -108,13 +125,13 @@ async def _busiest(guard: Guard, kind: SubjectKind, at_most: int, now: Instant) 
 
 async def _busy_row(guard: Guard, kind: SubjectKind, busy: _Busy, now: Instant) -> Json:
     subject = Subject(kind, busy.name)
-    failures = await guard.failures(subject, _LAST_FAILURES)
-    ban = guard.mirror.covering(subject, now)
+    failures = await guard.history.failures(subject, _LAST_FAILURES)
+    ban = operations.covering_ban(guard, subject, now)
     return {
         "subject": spelled(subject),
         "failures": busy.failures,
         "limit": limit_text(guard.policy.limit(kind)),
-        "ban": (None if ban is None else ban_row(ban, fixed=guard.mirror.is_fixed(ban.subject))),
+        "ban": None if ban is None else row_of(guard, ban),
         "services": sorted({failure.service for failure in failures if failure.service}),
         "counterparts": list(
             dict.fromkeys(f.counterpart for f in reversed(failures) if f.counterpart)

@@ -18,7 +18,8 @@ from aiohttp import web
 from mailward.admin.control import Control
 from mailward.admin.forms import Fields, MalformedError, json_fields, problem, query_fields
 from mailward.admin.names import spelled
-from mailward.admin.views import Json, ban_row, stored_view
+from mailward.admin.overview import row_of
+from mailward.admin.views import Json, stored_view
 from mailward.admin.wishes import Refusal, RefusedError
 from mailward.guard.reported import report_digest
 from mailward.guard.reports import Fate, Report, Taken, bans_on, counted_for, take_reports
@@ -140,11 +141,7 @@ class ReportRoutes:
         return [spelled(ban.subject) for ban in bans]
 
     def _rows(self, bans: Sequence[Ban]) -> list[Json]:
-        mirror = self._guard.mirror
-        return [
-            ban_row(ban, fixed=mirror.on(ban.subject) is not ban and mirror.is_fixed(ban.subject))
-            for ban in bans
-        ]
+        return [row_of(self._guard, ban) for ban in bans]
 
 
 def read_report(fields: Fields, outcome: Outcome, policy: Policy) -> Report:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from aiohttp import web
 
 from mailward.admin.control import Control, Imposed
+from mailward.admin.exposition import CONTENT_TYPE
 from mailward.admin.forms import (
     Fields,
     MalformedError,
     json_fields,
     query_fields,
 )
+from mailward.admin.metrics import exposition
 from mailward.admin.names import spelled
-from mailward.admin.overview import status_view, top_view
+from mailward.admin.overview import row_of, status_view, top_view
+from mailward.admin.paging import (
+    MAX_PAGE,
+    Order,
+    Place,
+    page,
+    place_from_text,
+    place_text,
+)
 from mailward.admin.views import (
     Json,
     ban_row,
@@ -28,7 +40,7 @@ from mailward.admin.views import (
     why_view,
 )
 from mailward.admin.wishes import Done, Wish
-from mailward.guard.operations import Lifted
+from mailward.guard.operations import MANY, Lifted
 from mailward.rules.addresses import network_name
 from mailward.rules.model import Reason
 
@@ -54,6 +66,11 @@ class Routes:
         query_fields(request).end()
         return web.json_response(status_view(self._control))
 
+    async def metrics(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        text = exposition(self._control)
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
     async def top(self, request: web.Request) -> web.Response:
         fields = query_fields(request)
         count = fields.number("count", DEFAULT_TOP, MAX_TOP)
@@ -67,18 +84,26 @@ class Routes:
     async def bans(self, request: web.Request) -> web.StreamResponse:
         fields = query_fields(request)
         address, login = fields.optional_text("address"), fields.optional_text("login")
-        reason = _reason(fields)
+        reason, order = _reason(fields), _order(fields)
+        after = _place(fields)
+        limit = fields.number("limit", 0, MAX_PAGE) or None
         fields.end()
+        if limit is None and (order or after):
+            raise MalformedError('"sort" and "after" go with "limit"')
         bans = await self._control.bans(address, login, reason)
-        fixed = self._control.guard.mirror.is_fixed
-        kept = self._control.guard.mirror.on
+        if limit is not None:
+            found = await page(bans, order or Order.SUBJECT, after, limit)
+            return web.json_response(
+                {
+                    "bans": [row_of(self._control.guard, ban) for ban in found.bans],
+                    "total": found.total,
+                    "next": None if found.next is None else place_text(found.next),
+                }
+            )
         return await _stream(
             request,
             "bans",
-            (
-                ban_row(ban, fixed=kept(ban.subject) is not ban and fixed(ban.subject))
-                for ban in bans
-            ),
+            (row_of(self._control.guard, ban) for ban in bans),
         )
 
     async def settings(self, request: web.Request) -> web.StreamResponse:
@@ -103,28 +128,32 @@ class Routes:
             yes=fields.flag("yes"),
             check=fields.flag("check"),
         )
+        brief = fields.flag("brief")
         fields.end()
-        imposed = await self._control.ban(wish)
-        return self._answer(
-            {
-                "bans": [
-                    {**ban_row(one.ban, fixed=False), "message": _imposed_text(one)}
-                    for one in imposed
-                ]
-            }
-        )
+        with _keeping_all(len(wish.subjects)):
+            imposed = await self._control.ban(wish)
+        shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
+        rows = [{**ban_row(one.ban, fixed=False), "message": _imposed_text(one)} for one in shown]
+        return self._answer({"bans": rows, "count": len(imposed)})
 
     async def lift(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         subjects, check = _subjects(fields), fields.flag("check")
+        brief = fields.flag("brief")
         fields.end()
-        lifted = await self._control.lift(subjects, check=check)
-        return self._answer({"lifted": [lifted_view(one, _lifted_text(one)) for one in lifted]})
+        with _keeping_all(len(subjects)):
+            lifted = await self._control.lift(subjects, check=check)
+        shown = [one for one in lifted if not brief or one.still is not None or not one.bans]
+        rows = [self._lifted(one) for one in shown]
+        return self._answer({"lifted": rows, "count": len(lifted)})
 
     async def lift_one(self, request: web.Request) -> web.Response:
         query_fields(request).end()
         (lifted,) = await self._control.lift([request.match_info["subject"]])
-        return self._answer(lifted_view(lifted, _lifted_text(lifted)))
+        return self._answer(self._lifted(lifted))
+
+    def _lifted(self, lifted: Lifted) -> Json:
+        return lifted_view(lifted, _lifted_text(lifted), self._control.guard.policy)
 
     async def lift_all(self, request: web.Request) -> web.Response:
         fields = query_fields(request)
@@ -183,6 +212,27 @@ def _reason(fields: Fields) -> Reason | None:
         raise MalformedError('"reason" must be authentication or manual') from None
 
 
+def _order(fields: Fields) -> Order | None:
+    text = fields.optional_text("sort")
+    if text is None:
+        return None
+    try:
+        return Order(text)
+    except ValueError:
+        known = ", ".join(order.value for order in Order)
+        raise MalformedError(f'"sort" must be one of {known}') from None
+
+
+def _place(fields: Fields) -> Place | None:
+    text = fields.optional_text("after")
+    if text is None:
+        return None
+    try:
+        return place_from_text(text)
+    except ValueError:
+        raise MalformedError('"after" must be what "next" said') from None
+
+
 def _imposed_text(imposed: Imposed) -> str:
     ban = imposed.ban
     name, until = spelled(ban.subject), until_text(ban.until)
@@ -212,6 +262,23 @@ def _lifted_text(lifted: Lifted) -> str:
     if lifted.had_failures:
         return f"{name} was not banned; its failures are forgotten."
     return f"{name} was not banned."
+
+
+@contextmanager
+def _keeping_all(count: int) -> Iterator[None]:
+    """Look for no garbage while a long list is taken in.
+
+    Nearly all that it makes stays, so looking through it again and again only costs a fifth of the
+    time. Two lists at once: looking begins again with the end of the first, which harms nobody.
+    """
+    if count <= MANY:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _stream(request: web.Request, name: str, rows: Iterable[Json]) -> web.StreamResponse:

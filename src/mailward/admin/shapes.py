@@ -61,6 +61,7 @@ BAN = answer(
     counterparts=listing(TEXT),
     note=TEXT,
     origin={"enum": ["store", "file"]},
+    observed=FLAG,
 )
 IMPOSED: Schema = {"allOf": [BAN, answer(message=TEXT)]}
 LIFTED = answer(subject=TEXT, bans=listing(BAN), had_failures=FLAG, still=maybe(BAN), message=TEXT)
@@ -94,7 +95,9 @@ STATUS = answer(
     doors=listing({"type": "object"}),
     store=answer(state={"enum": ["ok", "degraded"]}, reason=TEXT, behind=COUNT),
     policy={"type": "object"},
-    bans=answer(all=COUNT, file=COUNT),
+    observe=FLAG,
+    bans=answer(all=COUNT, file=COUNT, observed=COUNT),
+    observed=mapping(COUNT),
     counted=mapping(COUNT),
     under_way=COUNT,
     dropped=COUNT,
@@ -152,10 +155,12 @@ _SUBJECTS: Mapping[str, Schema] = {
     "subjects": {"type": ["array", "null"], "items": TEXT, "minItems": 1},
 }
 WISH: Schema = {
-    **request(**_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG),
+    **request(
+        **_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG, brief=FLAG
+    ),
     **_WHOM,
 }
-LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG), **_WHOM}
+LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG, brief=FLAG), **_WHOM}
 _SECONDS: Schema = {
     "type": "number",
     "exclusiveMinimum": -MAX_SECONDS,

@@ -12,7 +12,7 @@ from mailward.guard.operations import Lifted, Why
 from mailward.rules.addresses import network_name
 from mailward.rules.limits import format_limit, format_period
 from mailward.rules.model import Ban, Failure, Instant, Limit
-from mailward.rules.policy import BanTerm, Term
+from mailward.rules.policy import BanTerm, Policy, Term
 
 Json = Mapping[str, object]
 
@@ -28,8 +28,8 @@ def moment(at: Instant) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def ban_row(ban: Ban, *, fixed: bool) -> Json:
-    """A ban; *fixed* says that it stands in the configuration file."""
+def ban_row(ban: Ban, *, fixed: bool, observed: bool = False) -> Json:
+    """A ban; *fixed*: it stands in the configuration file. *observed*: it stops nobody."""
     return {
         "subject": spelled(ban.subject),
         "kind": ban.subject.kind.value,
@@ -43,6 +43,7 @@ def ban_row(ban: Ban, *, fixed: bool) -> Json:
         "counterparts": list(ban.counterparts),
         "note": ban.note,
         "origin": "file" if fixed else "store",
+        "observed": observed,
     }
 
 
@@ -50,7 +51,9 @@ def why_view(why: Why) -> Json:
     return {
         "subject": spelled(why.subject),
         "kind": why.subject.kind.value,
-        "ban": None if why.ban is None else ban_row(why.ban, fixed=why.fixed),
+        "ban": (
+            None if why.ban is None else ban_row(why.ban, fixed=why.fixed, observed=why.observed)
+        ),
         "allowed": None if why.allowed is None else network_name(why.allowed),
         "trusted": None if why.trusted is None else network_name(why.trusted),
         "counted": spelled(why.counted),
@@ -69,13 +72,16 @@ def stored_view(fields: Json, *, stored: bool) -> Json:
     return {**fields, "stored": False, "warning": KEPT_IN_MEMORY}
 
 
-def lifted_view(lifted: Lifted, message: str) -> Json:
+def lifted_view(lifted: Lifted, message: str, policy: Policy) -> Json:
+    still = lifted.still
     return {
         "subject": spelled(lifted.subject),
-        "bans": [ban_row(ban, fixed=False) for ban in lifted.bans],
+        "bans": [ban_row(ban, fixed=False, observed=not policy.acts(ban)) for ban in lifted.bans],
         "had_failures": lifted.had_failures,
         "still": (
-            None if lifted.still is None else ban_row(lifted.still, fixed=lifted.still_fixed)
+            None
+            if still is None
+            else ban_row(still, fixed=lifted.still_fixed, observed=not policy.acts(still))
         ),
         "message": message,
     }

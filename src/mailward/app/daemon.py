@@ -127,6 +127,7 @@ async def _run(
                 lambda: [asdict(door) for door in program.doors.status()],
                 VERSION,
                 program.warnings,
+                program.crowd,
             )
             far = await _speak_with_operators(program, control)
             try:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from mailward.admin.control import Crowd
 from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
@@ -154,6 +155,10 @@ class Program:
         found = list(advice(configuration, _descriptor_limit()))
         one_source = self.journal.funnel.found(self.guard.policy, self._clock())
         return found if one_source is None else [*found, str(one_source)]
+
+    def crowd(self) -> Crowd:
+        """Who is at the doors."""
+        return Crowd(self.lobby.waiting, self.lobby.present, self.lobby.accepted)
 
     async def shut(self) -> None:
         """Shut the doors, and give the guesses under way a moment to be settled."""

@@ -178,6 +178,7 @@ class Listener:
         """Drop *caller*, or serve him."""
         guard, address = self._house.guard, caller.address
         now = self._house.clock()
+        self._house.lobby.accepted[reception.listener, reception.service] += 1
         if guard.admit(address, now, is_direct=caller.is_direct) is not None:
             _reset(accepted)
             guard.drops.count(address, reception.service, now)

@@ -7,6 +7,7 @@ oldest connection of the neighbourhood that holds most makes room for the new on
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -62,6 +63,8 @@ class Lobby:
     _present: dict[Subject, dict[Guest, None]] = field(default_factory=dict)
     waiting: int = 0
     present: int = 0
+    accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Who came since the start, by listener and service; who was dropped is among them."""
     empty: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while nobody is here."""
 

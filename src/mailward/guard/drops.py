@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mailward.guard.journal import Event, Journal
@@ -20,14 +21,19 @@ class _Dropped:
 
 @dataclass(slots=True)
 class Drops:
-    """Counts drops by address and tells the journal of them. *total* is since the start."""
+    """Counts drops by address and tells the journal of them. *by_service* is since the start."""
 
     journal: Journal
-    total: int = 0
+    by_service: Counter[str] = field(default_factory=Counter)
     _dropped: dict[Address | None, _Dropped] = field(default_factory=dict)
 
+    @property
+    def total(self) -> int:
+        """All of them since the start."""
+        return self.by_service.total()
+
     def count(self, address: Address, service: str, now: Instant) -> None:
-        self.total += 1
+        self.by_service[service] += 1
         known = self._dropped.get(address)
         if known is not None:
             known.untold += 1

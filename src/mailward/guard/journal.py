@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
-from mailward.rules.model import Attempt, Ban, Instant, Outcome
+from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
 Value = str | int | float | bool | None
 
@@ -108,17 +108,19 @@ class Journal:
         _log.log(level, entry)
         self.entries.publish(entry)
 
-    def attempt(self, outcome: Outcome, attempt: Attempt, now: Instant) -> None:
-        """Record what became of *attempt*."""
+    def attempt(
+        self, outcome: Outcome, attempt: Attempt, now: Instant, *, observed: bool = False
+    ) -> None:
+        """Record what became of *attempt*; *observed*: it would have been refused."""
         reason = "expired" if outcome is Outcome.EXPIRED else None
-        self._write_attempt(_OUTCOMES[outcome], attempt, now, reason)
+        self._write_attempt(_OUTCOMES[outcome], attempt, now, reason, observed=observed)
 
     def refusal(self, attempt: Attempt, ban: Ban, now: Instant) -> None:
         """Record that *attempt* went no further, because of *ban*."""
         self._write_attempt(Event.AUTH_REFUSED, attempt, now, ban.subject.kind.value)
 
-    def ban(self, event: Event, ban: Ban, now: Instant) -> None:
-        """Record what happened to *ban*."""
+    def ban(self, event: Event, ban: Ban, now: Instant, *, observed: bool = False) -> None:
+        """Record what happened to *ban*; *observed*: it stops nobody."""
         self.write(
             event,
             now,
@@ -126,10 +128,22 @@ class Journal:
             reason=ban.reason.value,
             failures=ban.failures or None,
             until=None if ban.until is None else utc(ban.until),
+            observed=observed or None,
         )
 
+    def many_bans(self, event: Event, count: int, now: Instant) -> None:
+        """Record in one line what happened by hand to *count* bans: no list floods the log."""
+        self.write(event, now, reason=Reason.MANUAL.value, count=count)
+        self.counts[event, ""] += count - 1
+
     def _write_attempt(
-        self, event: Event, attempt: Attempt, now: Instant, reason: str | None
+        self,
+        event: Event,
+        attempt: Attempt,
+        now: Instant,
+        reason: str | None,
+        *,
+        observed: bool = False,
     ) -> None:
         self.write(
             event,
@@ -140,6 +154,7 @@ class Journal:
             **{attempt.kind.value: attempt.login},
             reason=reason,
             session=attempt.session,
+            observed=observed or None,
         )
 
 
@@ -153,7 +168,13 @@ def utc(instant: Instant) -> str:
 
 
 def _printable(value: Value) -> str:
-    text = f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    match value:
+        case bool():
+            text = json.dumps(value)
+        case float():
+            text = f"{value:.6f}".rstrip("0").rstrip(".")
+        case int() | str() | None:
+            text = str(value)
     if text and text.isprintable() and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

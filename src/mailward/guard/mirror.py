@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
 
+from mailward.guard.ends import Ends
 from mailward.guard.feed import Feed
 from mailward.guard.writer import Writer
 from mailward.rules.bans import BanTable
-from mailward.rules.model import Address, Ban, Instant, Network, Subject
+from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject, SubjectKind
 from mailward.stores.port import BanPut, BanRemoved
 
 
@@ -38,7 +38,7 @@ class Mirror:
         self._writer = writer
         self._kept = BanTable()
         self._fixed = BanTable()
-        self._ends: list[tuple[Instant, str, Subject]] = []
+        self._ends = Ends(self.on)
         self.changes: Feed[BanChange] = Feed()
         for ban in bans:
             self._take(ban)
@@ -50,6 +50,11 @@ class Mirror:
     def __iter__(self) -> Iterator[Ban]:
         yield from self._fixed
         yield from self._kept
+
+    @property
+    def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
+        """How many there are of each kind and reason."""
+        return self._kept.counts + self._fixed.counts
 
     def is_fixed(self, subject: Subject) -> bool:
         """Whether a ban on exactly *subject* stands in the configuration file."""
@@ -67,14 +72,19 @@ class Mirror:
         """The store's ban on exactly *subject*, expired or not."""
         return self._kept.on(subject)
 
-    def covering_address(self, address: Address, now: Instant) -> Ban | None:
-        return self._kept.covering_address(address, now) or self._fixed.covering_address(
-            address, now
-        )
+    def covering_address(
+        self, address: Address, now: Instant, *, by_hand: bool = False
+    ) -> Ban | None:
+        """A ban in force that covers *address*; *by_hand* looks for manual ones alone."""
+        return self._kept.covering_address(
+            address, now, by_hand=by_hand
+        ) or self._fixed.covering_address(address, now)
 
-    def covering(self, subject: Subject, now: Instant) -> Ban | None:
-        """A ban in force that covers the whole of *subject*."""
-        return self._kept.covering(subject, now) or self._fixed.covering(subject, now)
+    def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
+        """A ban in force that covers the whole of *subject*; *by_hand* as above."""
+        return self._kept.covering(subject, now, by_hand=by_hand) or self._fixed.covering(
+            subject, now
+        )
 
     def kept_over(self, network: Network, now: Instant) -> list[Ban]:
         """The store's bans that cover the whole of *network*."""
@@ -110,17 +120,8 @@ class Mirror:
 
     def ended(self, now: Instant, at_most: int | None = None) -> Iterator[Ban]:
         """The bans that are over at *now* and not removed yet, after up to *at_most* steps."""
-        steps = count() if at_most is None else range(at_most)
-        for _ in steps:
-            if not self._ends or self._ends[0][0] > now:
-                return
-            until, _, subject = heapq.heappop(self._ends)
-            ban = self._kept.on(subject)
-            # A ban that was lifted or made longer left its old end in the heap.
-            if ban is not None and ban.until == until:
-                yield ban
+        return self._ends.over(now, at_most)
 
     def _take(self, ban: Ban) -> None:
         self._kept.put(ban)
-        if ban.until is not None:
-            heapq.heappush(self._ends, (ban.until, ban.subject.key, ban.subject))
+        self._ends.note(ban)

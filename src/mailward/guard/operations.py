@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailward.guard.journal import Event
@@ -20,6 +21,10 @@ from mailward.rules.model import (
 )
 
 MAX_FAILURES_SHOWN = 100
+MANY = 100
+"""What happens to more bans than so many at once is one event, and not one for each."""
+BITE = 250
+"""So many subjects of a list are seen to between two looks at the connections."""
 
 
 class AllowedError(Exception):
@@ -42,12 +47,13 @@ class Why:
     """All there is to say of a subject.
 
     *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
-    *trusted* is the network of proxies that it lies in.
+    *trusted* is the network of proxies that it lies in. *observed*: the ban stops nobody.
     """
 
     subject: Subject
     ban: Ban | None
     fixed: bool
+    observed: bool
     allowed: Network | None
     trusted: Network | None
     counted: Subject
@@ -81,34 +87,91 @@ async def ban(
         AllowedError: the whole subject is allowed, so the ban would never act.
     """
     check_bannable(guard, subject)
-    asked = Ban(subject, Reason.MANUAL, now, until, note=note)
-    in_force = guard.impose(asked, now)
+    (in_force,) = await ban_all(guard, [subject], until, note, now)
+    return in_force
+
+
+async def ban_all(
+    guard: Guard, subjects: Sequence[Subject], until: Instant | None, note: str, now: Instant
+) -> list[Ban]:
+    """The same for a list of any length; the caller has seen that none is allowed.
+
+    They come into force in bites, and are all in the store when this returns.
+    """
+    asked: list[Ban] = []
+    in_force: list[Ban] = []
+    for start in range(0, len(subjects), BITE):
+        bite = [
+            Ban(subject, Reason.MANUAL, now, until, note=note)
+            for subject in subjects[start : start + BITE]
+        ]
+        asked += bite
+        in_force += [guard.impose(ban, now) for ban in bite]
+        await asyncio.sleep(0)
     await guard.writer.written()
-    if in_force is asked:
-        guard.journal.ban(Event.BAN_ADDED, asked, now)
+    added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
+    if len(added) > MANY:
+        guard.journal.many_bans(Event.BAN_ADDED, len(added), now)
+    else:
+        for ban in added:
+            guard.journal.ban(Event.BAN_ADDED, ban, now)
     return in_force
 
 
 def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
     """Whether lifting *subject* would end a ban."""
-    known = (guard.mirror.on(target) for target in _targets(guard, subject, now))
+    targets = list(_targets(guard, subject, now))
+    known = (book.on(target) for book in (guard.mirror, guard.observed) for target in targets)
     return any(ban is not None and ban.covers(now) for ban in known)
 
 
 async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
     """Lift the ban on *subject*, or the automatic ones that cover it, and clear its tally."""
-    targets = list(dict.fromkeys(_targets(guard, subject, now)))
-    had_failures = any(_count(guard, target, now) for target in targets)
-    lifted = guard.release(targets, now)
+    (lifted,) = await lift_each(guard, [subject], now)
+    return lifted
+
+
+async def lift_each(guard: Guard, subjects: Sequence[Subject], now: Instant) -> list[Lifted]:
+    """The same for each of a list of any length."""
+    released: list[tuple[Subject, list[Ban], bool]] = []
+    for start in range(0, len(subjects), BITE):
+        released += _lift_together(
+            guard, subjects[start : start + BITE], now, is_told=len(subjects) <= MANY
+        )
+        await asyncio.sleep(0)
     await guard.writer.written()
-    still = guard.mirror.covering(subject, now)
-    fixed = still is not None and guard.mirror.is_fixed(still.subject)
-    return Lifted(subject, tuple(lifted), had_failures, still, fixed)
+    if len(subjects) > MANY and (count := sum(len(bans) for _, bans, _ in released)):
+        guard.journal.many_bans(Event.BAN_LIFTED, count, now)
+    lifted = []
+    for subject, bans, had_failures in released:
+        still = guard.mirror.covering(subject, now)
+        fixed = still is not None and guard.mirror.is_fixed(still.subject)
+        lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed))
+        if len(lifted) % BITE == 0:
+            await asyncio.sleep(0)
+    return lifted
+
+
+def _lift_together(
+    guard: Guard, subjects: Sequence[Subject], now: Instant, *, is_told: bool
+) -> Iterator[tuple[Subject, list[Ban], bool]]:
+    """Each with its bans, and whether it had failures; what two share is the first one's."""
+    targets: dict[Subject, Subject] = {}
+    for subject in subjects:
+        for target in _targets(guard, subject, now):
+            targets.setdefault(target, subject)
+    had_failures = {whose for target, whose in targets.items() if _count(guard, target, now)}
+    bans: dict[Subject, list[Ban]] = {}
+    for ban in guard.release(list(targets), now, is_told=is_told):
+        bans.setdefault(targets[ban.subject], []).append(ban)
+    for subject in subjects:
+        yield subject, bans.get(subject, []), subject in had_failures
 
 
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
     """Lift every ban of the store that has *reason*; return how many."""
-    subjects = [b.subject for b in guard.mirror.kept() if b.reason is reason and b.covers(now)]
+    known = (*guard.mirror.kept(), *guard.observed)
+    subjects = [ban.subject for ban in known if ban.reason is reason and ban.covers(now)]
     guard.release(subjects, now)
     await guard.writer.written()
     return len(subjects)
@@ -119,12 +182,14 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
     guard.end(subject, now)
     counted = counted_as(guard, subject)
     limit = guard.policy.limit(counted.kind)
-    covering = guard.mirror.covering(subject, now)
-    failures = await guard.failures(counted, MAX_FAILURES_SHOWN)  # that waits for the disk, too
+    covering = covering_ban(guard, subject, now)
+    # That waits for the disk, too: what covers it is looked for before.
+    failures = await guard.history.failures(counted, MAX_FAILURES_SHOWN)
     return Why(
         subject=subject,
         ban=covering,
-        fixed=covering is not None and guard.mirror.is_fixed(covering.subject),
+        fixed=covering is not None and is_fixed(guard, covering),
+        observed=covering is not None and not guard.policy.acts(covering),
         allowed=guard.policy.allows_all_of(subject),
         trusted=guard.policy.trusts_all_of(subject),
         counted=counted,
@@ -137,11 +202,34 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
 
 
 async def bans(guard: Guard, now: Instant) -> list[Ban]:
-    """Every ban in force; those of the store are on disk before they are shown."""
+    """Every ban in force; those of the store are on disk before they are shown.
+
+    Behind them come those that are only observed.
+    """
     # What falls while the disk is waited for would not be on it yet.
-    known = list(guard.mirror)
+    known = [(book, ban) for book in (guard.mirror, guard.observed) for ban in book]
     await guard.writer.written()
-    return [ban for ban in known if ban.covers(now) and guard.mirror.has(ban.subject)]
+    return [ban for book, ban in known if ban.covers(now) and book.has(ban.subject)]
+
+
+def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:
+    """A ban that covers the whole of *subject*; one that only is observed if no other does."""
+    by_hand = guard.policy.observes(subject.kind)
+    return (
+        guard.mirror.covering(subject, now, by_hand=by_hand)
+        or guard.mirror.covering(subject, now)
+        or guard.observed.covering(subject, now)
+    )
+
+
+def is_fixed(guard: Guard, ban: Ban) -> bool:
+    """Whether *ban* is one of the configuration file."""
+    mirror = guard.mirror
+    return (
+        mirror.on(ban.subject) is not ban
+        and guard.observed.on(ban.subject) is not ban
+        and mirror.is_fixed(ban.subject)
+    )
 
 
 def counted_as(guard: Guard, subject: Subject) -> Subject:
@@ -163,9 +251,12 @@ def _targets(guard: Guard, subject: Subject, now: Instant) -> Iterator[Subject]:
         known = guard.mirror.on(counted)
         if known is None or not known.covers(now):
             yield counted
-        for covering in guard.mirror.kept_over(subject_network(subject), now):
+        network = subject_network(subject)
+        for covering in guard.mirror.kept_over(network, now):
             if covering.reason is Reason.AUTHENTICATION:
                 yield covering.subject
+        for covering in guard.observed.over(network, now):
+            yield covering.subject
 
 
 def _count(guard: Guard, subject: Subject, now: Instant) -> int:

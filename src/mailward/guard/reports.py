@@ -73,7 +73,7 @@ async def take_reports(
         # all of the failures, as a store is quick with many changes of one kind in a row.
         reported.add(fresh, now)
         await asyncio.sleep(0)
-    await guard.announce(tuple(fallen.values()), began, clock())
+    await guard.history.announce(tuple(fallen.values()), began, clock())
     return Taken(tuple(fates), tuple(guard.mirror.on(who) or ban for who, ban in fallen.items()))
 
 
@@ -109,6 +109,10 @@ def bans_on(guard: Guard, attempt: Attempt, now: Instant) -> tuple[Ban, ...]:
     named = attempt.named
     found = (
         guard.admit(attempt.address, now, is_direct=attempt.is_direct),
-        None if named is None else guard.mirror.covering(named, now),
+        (
+            None
+            if named is None
+            else guard.mirror.covering(named, now, by_hand=guard.policy.observes(named.kind))
+        ),
     )
     return tuple(ban for ban in found if ban is not None)

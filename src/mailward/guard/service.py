@@ -6,13 +6,14 @@ calls passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mailward.guard.drops import Drops
+from mailward.guard.history import History
 from mailward.guard.journal import Event, Journal
 from mailward.guard.mirror import Mirror
+from mailward.guard.observed import Observed
 from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
@@ -35,12 +36,8 @@ from mailward.stores.port import (
     Contents,
     FailureAdded,
     Store,
-    StoreError,
     TallyCleared,
 )
-
-MAX_COUNTERPARTS = 10  # a ban remembers the last so many subjects of the other kind
-_BITE = 500  # bans told together: they share a commit
 
 
 class Guard:
@@ -56,12 +53,15 @@ class Guard:
         self.journal = journal
         self.writer = Writer(store, journal)
         self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
+        self.observed = Observed()
         self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
         self.reservations = Reservations()
         self.tallies = {kind: Tallies(policy.max_tracked) for kind in SubjectKind}
+        self.history = History(
+            store, self.writer, journal, self.tallies, (self.mirror, self.observed)
+        )
         self.evicted = 0
-        self._store = store
         self._latest = now
         # The longest idle come first, as if they had been counted here.
         for subject, instants in sorted(contents.failures.items(), key=lambda kept: kept[1][-1]):
@@ -74,7 +74,7 @@ class Guard:
 
         *is_direct*: the connection itself comes from there; else somebody has named it.
         """
-        ban = self.mirror.covering_address(address, now)
+        ban = self.mirror.covering_address(address, now, by_hand=self.policy.observe)
         if ban is None or self.policy.exempts(address, is_direct=is_direct):
             return None
         return ban
@@ -109,7 +109,7 @@ class Guard:
     def take(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         """Count what another program saw at *at* (later than *now* is taken as *now*).
 
-        Bans that follow are in force here; :meth:`announce` makes them durable and known.
+        Bans that follow are in force here; :meth:`History.announce` makes them durable and known.
 
         Raises:
             ValueError: it is older than the period of every limit it could count for.
@@ -125,24 +125,10 @@ class Guard:
     async def report(
         self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant
     ) -> Verdict:
-        """:meth:`take` and :meth:`announce`, for one."""
+        """:meth:`take` one, and announce what follows."""
         verdict = self.take(attempt, outcome, at, now)
         await self._announce(verdict, now)
         return verdict
-
-    async def announce(self, bans: Sequence[Ban], since: Instant, now: Instant) -> None:
-        """Tell of *bans* when they are durable; those that fell before *since* are renewed."""
-        if not bans:
-            return
-        await self.writer.written()
-        for start in range(0, len(bans), _BITE):
-            some = bans[start : start + _BITE]
-            async with asyncio.TaskGroup() as tasks:
-                for ban in some:
-                    tasks.create_task(self._describe(ban, now))
-            for ban in some:
-                event = Event.BAN_ADDED if ban.since >= since else Event.BAN_RENEWED
-                self.journal.ban(event, ban, now)
 
     # -- bans ----------------------------------------------------------------------------------
 
@@ -153,22 +139,29 @@ class Guard:
         """
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
-        if known is not None and known.outlasts(ban):
+        if known is not None and known.outlasts(ban) and self.policy.acts(known):
             return known
+        if self.policy.observe:
+            self.observed.remove(ban.subject)
         self.mirror.put(ban, now)
         self._advance(self.reservations.lines(), now)
         return ban
 
-    def release(self, subjects: Iterable[Subject], now: Instant) -> list[Ban]:
+    def release(
+        self, subjects: Sequence[Subject], now: Instant, *, is_told: bool = True
+    ) -> list[Ban]:
         """Lift the store's bans on exactly *subjects*, clear their tallies, return the bans."""
         lifted = []
         for subject in subjects:
             self.end(subject, now)
-            ban = self.mirror.remove(subject, now)
+            for ban in (self.mirror.remove(subject, now), self.observed.remove(subject)):
+                if ban is not None:
+                    lifted.append(ban)
+                    observed = not self.policy.acts(ban)
+                    if is_told:
+                        self.journal.ban(Event.BAN_LIFTED, ban, now, observed=observed)
+        for subject in subjects:  # in a run of their own: the store takes runs in one go
             self.clear(subject, now)
-            if ban is not None:
-                lifted.append(ban)
-                self.journal.ban(Event.BAN_LIFTED, ban, now)
         # Not before: nobody who waits is refused for a ban that is about to go.
         self._advance(self.reservations.lines(), now)
         return lifted
@@ -185,21 +178,15 @@ class Guard:
         long as the window is full is renewed where the window still is (the limit is a new one).
         """
         ban = self.mirror.on(subject)
-        if ban is None or ban.covers(now):
-            return
-        self.mirror.remove(subject, now)
-        if self._follows_window(ban):
-            match self._judge_anew(subject, now):
-                case Banish(bans):
-                    renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
-                    self.mirror.put(renewed, now)
-                    self.journal.ban(Event.BAN_RENEWED, renewed, now)
-                    return
-                case Tolerate():
-                    pass
-        else:
-            self.clear(subject, now)
-        self.journal.ban(Event.BAN_EXPIRED, ban, now)
+        if ban is not None and not ban.covers(now):
+            self.mirror.remove(subject, now)
+            if renewed := self._after(ban, now):
+                self.mirror.put(renewed, now)
+        ban = self.observed.on(subject) if self.policy.observe else None
+        if ban is not None and not ban.covers(now):
+            self.observed.remove(subject)
+            if renewed := self._after(ban, now):
+                self.observed.put(renewed)
 
     # -- the whole -----------------------------------------------------------------------------
 
@@ -207,6 +194,8 @@ class Guard:
         """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
         for ban in self.mirror.ended(now):
             self.end(ban.subject, now)  # by the rules it ended under
+        if not policy.is_same_trial(self.policy):
+            self.observed.forget()
         self.policy = policy
         self.mirror.fix(policy.blocked)
         self.reservations.count_anew(policy.subjects)
@@ -223,34 +212,15 @@ class Guard:
             case Tolerate():
                 return None
             case Banish(bans):
-                self.mirror.put(bans[0], now)
-                self.journal.ban(Event.BAN_ADDED, bans[0], now)
-                return bans[0]
+                ban = next(self._acting(bans, now), None)
+                if ban is not None:
+                    self.mirror.put(ban, now)
+                    self.journal.ban(Event.BAN_ADDED, ban, now)
+                return ban
 
     def advance_all(self, now: Instant) -> None:
         """Serve every line: failures that left the window have made places."""
         self._advance(self.reservations.lines(), now)
-
-    async def failures(self, subject: Subject, at_most: int) -> list[Failure]:
-        """The last *at_most* failures of *subject* with their details, oldest first.
-
-        While the store cannot be read only their instants are known.
-        """
-        await self.writer.written()
-        try:
-            return list(await self._store.failures(subject, at_most))
-        except StoreError:
-            window = self.tallies[subject.kind].window(subject.name)[-at_most:]
-            return [Failure(Instant(at), "", "") for at in window]
-
-    async def prune(self, before: Instant, at_most: int) -> None:
-        """Let the store forget up to *at_most* failures that no window can hold any more."""
-        if self.writer.degraded:
-            return
-        try:
-            await self._store.forget_before(before, at_most)
-        except StoreError:
-            return  # the next write meets the same trouble, and reports it
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -274,7 +244,7 @@ class Guard:
         subjects = self.policy.subjects(attempt)
         for subject in subjects:
             limit = self.policy.limit(subject.kind)
-            if limit is None:
+            if limit is None or self.policy.observes(subject.kind):
                 continue
             self.end(subject, now)
             failures = self.tallies[subject.kind].count(subject.name, limit, now)
@@ -290,7 +260,9 @@ class Guard:
     def _ban_on(self, attempt: Attempt, now: Instant) -> Ban | None:
         ban = self.admit(attempt.address, now, is_direct=attempt.is_direct)
         named = attempt.named
-        return self.mirror.covering(named, now) if ban is None and named is not None else ban
+        if ban is not None or named is None:
+            return ban
+        return self.mirror.covering(named, now, by_hand=self.policy.observes(named.kind))
 
     def _refused(self, attempt: Attempt, ban: Ban, now: Instant) -> Refused:
         self.journal.refusal(attempt, ban, now)
@@ -305,7 +277,10 @@ class Guard:
 
     def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         subjects = self.policy.subjects(attempt)
-        self.journal.attempt(outcome, attempt, now)
+        observed = self.policy.observe and self._would_refuse(subjects, now)
+        self.journal.attempt(outcome, attempt, now, observed=observed)
+        if observed:
+            self.observed.attempts[outcome, attempt.service] += 1
         match outcome:
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
@@ -355,12 +330,42 @@ class Guard:
             case Tolerate():
                 return verdict
             case Banish(bans):
-                fallen = tuple(self._fresh(bans, now))
+                fallen = tuple(self._fresh(self._acting(bans, now), now))
                 for ban in fallen:
                     self.mirror.put(ban, now)
                 return Banish(fallen) if fallen else Tolerate()
 
-    def _fresh(self, bans: tuple[Ban, ...], now: Instant) -> Iterator[Ban]:
+    def _acting(self, bans: Iterable[Ban], now: Instant) -> Iterator[Ban]:
+        """Those of *bans* that stop somebody; of the others it is noted that they would fall."""
+        for ban in bans:
+            if self.policy.acts(ban):
+                yield ban
+            elif not any(book.covering(ban.subject, now) for book in (self.mirror, self.observed)):
+                self.observed.put(ban)
+                self.journal.ban(Event.BAN_ADDED, ban, now, observed=True)
+
+    def _would_refuse(self, subjects: tuple[Subject, ...], now: Instant) -> bool:
+        """Whether an attempt of *subjects* came so far only because bans are just observed."""
+        books = (self.mirror, self.observed)
+        return any(book.covering(subject, now) for book in books for subject in subjects)
+
+    def _after(self, ban: Ban, now: Instant) -> Ban | None:
+        """What comes after *ban*, which is over: another one, or nothing."""
+        observed = not self.policy.acts(ban)
+        if self._follows_window(ban):
+            match self._judge_anew(ban.subject, now):
+                case Banish(bans):
+                    renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
+                    self.journal.ban(Event.BAN_RENEWED, renewed, now, observed=observed)
+                    return renewed
+                case Tolerate():
+                    pass
+        else:
+            self.clear(ban.subject, now)
+        self.journal.ban(Event.BAN_EXPIRED, ban, now, observed=observed)
+        return None
+
+    def _fresh(self, bans: Iterable[Ban], now: Instant) -> Iterator[Ban]:
         for ban in bans:
             known = self.mirror.on(ban.subject)
             if known is None or not known.covers(now):
@@ -374,22 +379,7 @@ class Guard:
             case Tolerate():
                 return
             case Banish(bans):
-                await self.announce(bans, now, now)
-
-    async def _describe(self, ban: Ban, now: Instant) -> None:
-        """Let *ban* remember where its failures came from."""
-        failures = await self.failures(ban.subject, max(ban.failures, 1))
-        if self.mirror.on(ban.subject) is not ban:
-            return  # lifted or replaced meanwhile
-        counterparts = dict.fromkeys(f.counterpart for f in reversed(failures) if f.counterpart)
-        self.mirror.describe(
-            replace(
-                ban,
-                services=tuple(sorted({f.service for f in failures if f.service})),
-                counterparts=tuple(counterparts)[:MAX_COUNTERPARTS],
-            ),
-            now,
-        )
+                await self.history.announce(bans, now, now)
 
     def _follows_window(self, ban: Ban) -> bool:
         return (

@@ -24,24 +24,30 @@ class Sweep:
         self._guard = guard
         self._judged_by: Policy | None = None
         self._unjudged: deque[Subject] = deque()
+        self._evicted = 0
 
     async def once(self, now: Instant) -> None:
         """End what is over at *now*, and judge what a new policy has to say of old tallies."""
         await self._end_bans(now)
         await self._judge_anew(now)
+        for ban in self._guard.observed.undescribed(_BITES):
+            await self._guard.history.describe(ban, now)
         self._forget_idle(now)
         self._guard.advance_all(now)
         self._guard.drops.report(now)
-        if self._guard.evicted:
-            self._guard.journal.write(Event.TALLY_EVICTED, now, count=self._guard.evicted)
-            self._guard.evicted = 0
+        if evicted := self._guard.evicted - self._evicted:
+            self._guard.journal.write(Event.TALLY_EVICTED, now, count=evicted)
+            self._evicted += evicted
         oldest = self._oldest_that_counts(now)
         self._guard.reported.forget(oldest, now, _BITE)
-        await self._guard.prune(oldest, _MAX_PRUNED)
+        await self._guard.history.prune(oldest, _MAX_PRUNED)
 
     async def _end_bans(self, now: Instant) -> None:
         for _ in range(_BITES):
-            over = list(self._guard.mirror.ended(now, _BITE))
+            over = [
+                *self._guard.mirror.ended(now, _BITE),
+                *self._guard.observed.ended(now, _BITE),
+            ]
             if not over:
                 return
             for ban in over:

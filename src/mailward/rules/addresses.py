@@ -20,6 +20,10 @@ NAT64_WELL_KNOWN = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 NAT64_PREFIX_BITS = 96
 _LOW_32_BITS = 0xFFFF_FFFF
 
+# A subject is looked up in several tables in a row: its name is read once.
+_MAX_RECENT = 16_384
+_RECENT: dict[str, Network] = {}
+
 
 class AddressError(ValueError):
     """A text that is no address or network; the message quotes it and says what is wrong."""
@@ -92,7 +96,9 @@ def network_name(network: Network) -> str:
 
 
 def network_subject(network: Network) -> Subject:
-    return Subject(SubjectKind.ADDRESS, network_name(network))
+    name = network_name(network)
+    _remembered(name, network)
+    return Subject(SubjectKind.ADDRESS, name)
 
 
 def subject_network(subject: Subject) -> Network:
@@ -103,7 +109,15 @@ def subject_network(subject: Subject) -> Network:
     """
     if subject.kind is not SubjectKind.ADDRESS:
         raise ValueError(f"{subject.key} is no address")
-    return ip_network(subject.name)
+    network = _RECENT.get(subject.name)
+    return _remembered(subject.name, ip_network(subject.name)) if network is None else network
+
+
+def _remembered(name: str, network: Network) -> Network:
+    if len(_RECENT) >= _MAX_RECENT:
+        _RECENT.clear()
+    _RECENT[name] = network
+    return network
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from mailward.rules.addresses import NetworkTable, subject_network
-from mailward.rules.model import Address, Ban, Instant, Network, Subject, SubjectKind
+from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject, SubjectKind
 
 
 class BanTable:
     """Every ban that is known here, one for each subject.
 
-    Expired bans stay until they are removed, but cover nothing any more.
+    Expired bans stay until they are removed, but cover nothing any more. *counts* are by kind and
+    reason, and include them.
     """
 
-    __slots__ = ("_named", "_networks")
+    __slots__ = ("_named", "_networks", "counts")
 
     def __init__(self) -> None:
+        self.counts: Counter[tuple[SubjectKind, Reason]] = Counter()
         self._networks: NetworkTable[Ban] = NetworkTable()
         self._named: dict[Subject, Ban] = {}
 
@@ -30,15 +33,23 @@ class BanTable:
     def put(self, ban: Ban) -> None:
         """Add *ban*, in the place of one on the same subject."""
         if ban.subject.kind is SubjectKind.ADDRESS:
-            self._networks.put(subject_network(ban.subject), ban)
+            network = subject_network(ban.subject)
+            known = self._networks.get(network)
+            self._networks.put(network, ban)
         else:
+            known = self._named.get(ban.subject)
             self._named[ban.subject] = ban
+        self.counts[ban.subject.kind, ban.reason] += 1
+        self._discount(known)
 
     def remove(self, subject: Subject) -> Ban | None:
         """Take the ban on exactly *subject* out and return it."""
         if subject.kind is SubjectKind.ADDRESS:
-            return self._networks.remove(subject_network(subject))
-        return self._named.pop(subject, None)
+            ban = self._networks.remove(subject_network(subject))
+        else:
+            ban = self._named.pop(subject, None)
+        self._discount(ban)
+        return ban
 
     def on(self, subject: Subject) -> Ban | None:
         """The ban on exactly *subject*, expired or not."""
@@ -46,24 +57,43 @@ class BanTable:
             return self._networks.get(subject_network(subject))
         return self._named.get(subject)
 
-    def covering_address(self, address: Address, now: Instant) -> Ban | None:
-        """A ban in force that covers *address*; of several the one that lasts longest."""
-        return _longest(self._networks.covering(address), now)
+    def covering_address(
+        self, address: Address, now: Instant, *, by_hand: bool = False
+    ) -> Ban | None:
+        """A ban in force that covers *address*; of several the one that lasts longest.
 
-    def covering_network(self, network: Network, now: Instant) -> Ban | None:
+        *by_hand* looks for manual ones alone.
+        """
+        found = self._networks.covering(address)
+        return _longest(_manual(found) if by_hand else found, now)
+
+    def covering_network(
+        self, network: Network, now: Instant, *, by_hand: bool = False
+    ) -> Ban | None:
         """A ban in force that covers the whole of *network*."""
-        return _longest(self._networks.enclosing(network), now)
+        found = self._networks.enclosing(network)
+        return _longest(_manual(found) if by_hand else found, now)
 
-    def covering(self, subject: Subject, now: Instant) -> Ban | None:
+    def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
         """A ban in force that covers *subject*, also one on a wider network."""
         if subject.kind is SubjectKind.ADDRESS:
-            return self.covering_network(subject_network(subject), now)
+            return self.covering_network(subject_network(subject), now, by_hand=by_hand)
         ban = self._named.get(subject)
-        return ban if ban is not None and ban.covers(now) else None
+        if ban is None or not ban.covers(now):
+            return None
+        return ban if ban.reason is Reason.MANUAL or not by_hand else None
 
     def over(self, network: Network, now: Instant) -> list[Ban]:
         """All bans in force that cover the whole of *network*."""
         return [ban for ban in self._networks.enclosing(network) if ban.covers(now)]
+
+    def _discount(self, gone: Ban | None) -> None:
+        if gone is not None:
+            self.counts[gone.subject.kind, gone.reason] -= 1
+
+
+def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:
+    return (ban for ban in bans if ban.reason is Reason.MANUAL)
 
 
 def _longest(bans: Iterator[Ban], now: Instant) -> Ban | None:

@@ -17,6 +17,7 @@ from mailward.rules.model import (
     Instant,
     Limit,
     Network,
+    Reason,
     Subject,
     SubjectKind,
 )
@@ -42,7 +43,8 @@ class Policy:
 
     A limit of ``None`` means: nothing of that kind is counted or banned. *blocked* are the bans
     that the configuration file spells out; *allowed* and *trusted* map each network that is to
-    itself. Whoever is trusted is believed who its clients are.
+    itself. Whoever is trusted is believed who its clients are. To *observe* is to count and to
+    judge, and to stop nobody.
     """
 
     address_limit: Limit | None = DEFAULT_LIMIT
@@ -56,6 +58,7 @@ class Policy:
     trusted: NetworkTable[Network] = field(default_factory=NetworkTable)
     blocked: tuple[Ban, ...] = ()
     max_tracked: int = DEFAULT_MAX_TRACKED
+    observe: bool = False
 
     def limit(self, kind: SubjectKind) -> Limit | None:
         match kind:
@@ -70,6 +73,37 @@ class Policy:
                 return self.address_term
             case SubjectKind.LOGIN | SubjectKind.OPERATOR:
                 return self.login_term
+
+    def observes(self, kind: SubjectKind) -> bool:
+        """Whether subjects of *kind* are only observed.
+
+        Operators never are: the way in to all of this is not opened to guesses for a trial.
+        """
+        return self.observe and kind is not SubjectKind.OPERATOR
+
+    def acts(self, ban: Ban) -> bool:
+        """Whether *ban* stops anybody: what was done by hand always does."""
+        return ban.reason is Reason.MANUAL or not self.observes(ban.subject.kind)
+
+    def is_same_trial(self, other: Policy) -> bool:
+        """Whether what was observed under *other* still holds."""
+        return self.observe and (
+            self.observe,
+            self.address_limit,
+            self.login_limit,
+            self.address_term,
+            self.login_term,
+            self.prefixes,
+            self.naming,
+        ) == (
+            other.observe,
+            other.address_limit,
+            other.login_limit,
+            other.address_term,
+            other.login_term,
+            other.prefixes,
+            other.naming,
+        )
 
     def allows(self, address: Address) -> Network | None:
         """The allowed network that holds *address*, if there is one."""

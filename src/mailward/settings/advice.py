@@ -27,6 +27,11 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
 
     A limit that would be too tight for all connections is told with both ways out of it.
     """
+    if configuration.policy.observe:
+        yield (
+            "nobody is dropped or refused but by hand: server.security.observe is on, so bans are"
+            " only written down"
+        )
     for upstream in configuration.upstreams.values():
         doors = [door for door in configuration.listeners if door.backend == upstream.name]
         passages = [door for door in configuration.passages if door.backend == upstream.name]

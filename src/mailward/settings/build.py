@@ -20,7 +20,7 @@ from mailward.settings.key import Effect, Shape
 from mailward.settings.places import Place, UnknownKeyError, how_to_list, locate, why_unknown
 from mailward.settings.policy import read_policy
 from mailward.settings.readers import VALUE_ERRORS
-from mailward.settings.reading import NOT_YET, Reading, is_ban
+from mailward.settings.reading import Reading, is_ban
 from mailward.settings.schema import (
     HOSTNAME,
     LOG_FORMAT,
@@ -169,8 +169,6 @@ def _place(fault: Fault) -> tuple[int, str, str]:
 
 def _checked(key: str, value: str) -> CheckedKey:
     place = locate(key)
-    if not place.key.supported:
-        raise WrongValueError(NOT_YET)
     match place.key.shape:
         case Shape.ONE:
             place.key.read(value)

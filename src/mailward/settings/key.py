@@ -38,8 +38,8 @@ class Key(Generic[T_co]):
 
     *pattern* has ``<...>`` where names of the operator stand; *takes* is what may be written, and
     *default* what holds without it (``None``: nothing). *read* makes the value of a text (of a
-    member, for a list), *spell* the one spelling of a member. A key that is not *supported* is
-    known, but refused. *alias* is another pattern that means the same key.
+    member, for a list), *spell* the one spelling of a member. *alias* is another
+    pattern that means the same key.
     """
 
     pattern: str
@@ -50,7 +50,6 @@ class Key(Generic[T_co]):
     shape: Shape = Shape.ONE
     effect: Effect = Effect.RELOAD
     spell: Callable[[str], str] = readers.as_written
-    supported: bool = True
     alias: str = ""
 
     @property
@@ -66,8 +65,3 @@ class Key(Generic[T_co]):
     def name(self) -> str:
         """The last part of the stem: how the key is called inside its table."""
         return self.stem.rpartition(".")[2]
-
-
-def later(pattern: str, help_: str, *, shape: Shape = Shape.ONE) -> Key[str]:
-    """A key of a version to come."""
-    return Key(pattern, "", help_, readers.as_written, shape=shape, supported=False)

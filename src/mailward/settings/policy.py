@@ -32,6 +32,7 @@ from mailward.settings.schema import (
     MASTER_SEPARATOR,
     MAX_TRACKED,
     NAT64_PREFIXES,
+    OBSERVE,
 )
 
 
@@ -57,6 +58,7 @@ def read_policy(reading: Reading, now: Instant) -> Policy:
             *_blocked_names(reading, BLOCKED_OPERATORS, SubjectKind.OPERATOR, naming, now),
         ),
         max_tracked=reading.one(MAX_TRACKED),
+        observe=reading.one(OBSERVE),
     )
 
 

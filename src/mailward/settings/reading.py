@@ -23,7 +23,6 @@ from mailward.settings.schema import BLOCKED_LOGINS, BLOCKED_NETWORKS, BLOCKED_O
 
 T = TypeVar("T")
 
-NOT_YET = "is not supported yet"
 _MAX_EXPLAINED = 50  # finding the nearest key takes a while; a file of junk must not take minutes
 _BANS = tuple(f"{key.stem}." for key in (BLOCKED_NETWORKS, BLOCKED_LOGINS, BLOCKED_OPERATORS))
 
@@ -158,9 +157,7 @@ class Reading:
             few = self._explained <= _MAX_EXPLAINED
             self.refuse(given, why_unknown(given.key) if few else str(error))
             return
-        if not place.key.supported:
-            self.refuse(given, NOT_YET)
-        elif place.member is not None:
+        if place.member is not None:
             self._add(place, Given(given.key, given.value, given.line, place.member))
         elif place.key.shape is Shape.ONE and form is not Form.EMPTY:
             self._add(place, given)

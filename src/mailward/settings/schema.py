@@ -19,7 +19,7 @@ from mailward.settings.configuration import (
     LogLevel,
     StoreType,
 )
-from mailward.settings.key import Effect, Key, Shape, later
+from mailward.settings.key import Effect, Key, Shape
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.webkeys import LISTENER_CLIENT_HEADER, LISTENER_PATHS
 
@@ -100,6 +100,13 @@ BAN_CLOSES_SESSIONS = Key(
     "server.security.ban-closes-sessions",
     _YES_OR_NO,
     "whether a ban also ends sessions that are logged in",
+    readers.yes_or_no,
+    "false",
+)
+OBSERVE = Key(
+    "server.security.observe",
+    _YES_OR_NO,
+    "whether all is counted and judged, but nobody is dropped or refused except by hand",
     readers.yes_or_no,
     "false",
 )
@@ -353,7 +360,7 @@ SCHEMA: tuple[Key[object], ...] = (
     BAN_PERIOD,
     LOGIN_BAN_PERIOD,
     BAN_CLOSES_SESSIONS,
-    later("server.security.observe", "count and judge, but drop nobody"),
+    OBSERVE,
     IPV4_PREFIX,
     IPV6_PREFIX,
     DEFAULT_DOMAIN,

@@ -302,8 +302,8 @@ def _ban_row(ban: Ban) -> _Row:
         ban.since,
         ban.until,
         ban.failures,
-        json.dumps(ban.services),
-        json.dumps(ban.counterparts),
+        json.dumps(ban.services) if ban.services else "[]",
+        json.dumps(ban.counterparts) if ban.counterparts else "[]",
         _text(ban.note),
     )
 

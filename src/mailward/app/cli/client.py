@@ -34,6 +34,11 @@ class Daemon:
         self._at = at
         self._credentials = credentials
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is asked over its socket."""
+        return isinstance(self._at, SocketPath)
+
     def get(self, target: str, query: Mapping[str, str | None] | None = None) -> Json:
         return self._ask("GET", _with_query(target, query or {}))
 

@@ -128,6 +128,12 @@ def _add_bans(grammar: _Grammar) -> None:
     bans.add_argument("--address", metavar="A", help="those that cover A or lie inside it")
     bans.add_argument("--login", metavar="L", help="that of the login L")
     _add_reason(bans, "those with this reason")
+    bans.add_argument("--limit", metavar="N", type=_count, help="the first N only")
+    bans.add_argument(
+        "--sort",
+        choices=("subject", "since", "until", "failures"),
+        help="the newest first, or those that end soonest, or have most failures",
+    )
 
     ban = grammar.command("ban", "ban by hand, in force at once", subjects.ban)
     ban.add_argument("subjects", metavar="SUBJECT", nargs="*", help=_SUBJECT)
@@ -157,6 +163,12 @@ def _add_bans(grammar: _Grammar) -> None:
         "--id", metavar="ID", help="what is told again with the same ID counts once"
     )
     report.add_argument("--file", metavar="FILE", help=_REPORTS)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
 
 
 def _add_reason(parser: argparse.ArgumentParser, help_: str) -> None:

@@ -18,6 +18,8 @@ def story(why: Json) -> Iterator[str]:
     else:
         yield _banned(name, ban)
         yield _meaning(ban)
+        if ban["observed"]:
+            yield "That is only observed: server.security.observe is on, so nobody is stopped."
     if why["allowed"] is not None:
         yield f"It is inside the allowed network {why['allowed']}, which wins over every ban:"
         yield "its connections are served and its address is not counted."
@@ -34,8 +36,9 @@ def _banned(name: str, ban: Json) -> str:
     since = f"since {moment(ban['since'])} UTC"
     until = "until it is lifted" if ban["until"] is None else f"until {moment(ban['until'])} UTC"
     subject = shown(ban["subject"])
-    whom = f"{name} is" if subject == name else f"{name} is inside {subject}, which is"
-    return f"{whom} banned {since}, {until}, {_cause(ban)}."
+    whom = name if subject == name else f"{name} is inside {subject}, which"
+    banned = "would be banned" if ban["observed"] else "is banned"
+    return f"{whom} {banned} {since}, {until}, {_cause(ban)}."
 
 
 def _cause(ban: Json) -> str:
@@ -49,9 +52,11 @@ def _cause(ban: Json) -> str:
 
 
 def _meaning(ban: Json) -> str:
+    would = "would be" if ban["observed"] else "are"
     if ban["kind"] == "address":
-        return "Its connections are closed before a word is said."
-    return 'Whoever tries it is told "try later", from any address, right password or not.'
+        return f"Its connections {would} closed before a word is said."
+    would = "would be" if ban["observed"] else "is"
+    return f'Whoever tries it {would} told "try later", from any address, right password or not.'
 
 
 def _tally(name: str, why: Json) -> Iterator[str]:

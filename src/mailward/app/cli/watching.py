@@ -40,6 +40,11 @@ def _status_lines(answer: Json) -> Iterator[str]:
         yield f"store     DEGRADED: {shown(store['reason'])}; {store['behind']} changes wait"
     yield f"addresses {_limit(policy['fail2ban'], policy['ban-period'])}"
     yield f"logins    {_limit(policy['login-fail2ban'], policy['login-ban-period'])}"
+    if answer["observe"]:
+        seen = answer["observed"]
+        yield "observing nobody is dropped or refused, except by hand"
+        yield f"          {counted(bans['observed'], 'ban')} would be in force; of the attempts"
+        yield f"          they would stop {seen['failed']} failed and {seen['succeeded']} succeeded"
     yield f"bans      {bans['all']}, {bans['file']} of them in the configuration file"
     known = answer["counted"]
     yield f"counting  {known['address']} addresses and {known['login']} logins with failures"
@@ -140,15 +145,22 @@ def _top_lines(answer: Json) -> Iterator[str]:
 
 def _busy_cells(row: Json) -> tuple[str, ...]:
     most = row["limit"].partition("/")[0]
-    ban = row["ban"]
     return (
         row["subject"],
         f"{row['failures']} of {most}",
-        "no" if ban is None else f"until {moment(ban['until'])[:16]}".replace("until never", "yes"),
+        _banned_cell(row["ban"]),
         moment(row["last"]) if row["last"] else "",
         " ".join(row["services"]),
         " ".join(row["counterparts"]),
     )
+
+
+def _banned_cell(ban: Json | None) -> str:
+    if ban is None:
+        return "no"
+    if ban["observed"]:
+        return "would be"
+    return "yes" if ban["until"] is None else f"until {moment(ban['until'])[:16]}"
 
 
 def events(options: argparse.Namespace) -> int:
@@ -173,7 +185,7 @@ def _event_line(event: Mapping[str, object]) -> str:
 
 def _printable(value: object) -> str:
     """A value that cannot break out of its place in the line."""
-    text = str(value)
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
     if text and text.isprintable() and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

@@ -257,6 +257,21 @@ async def test_a_redirect_to_another_server_proves_nothing() -> None:
             assert hall.server.guesses == asked
 
 
+async def test_a_redirect_may_spell_the_server_as_it_knows_itself() -> None:
+    # nginx names the host as it was asked for, and its own port.
+    for itself in ("mail.test:8080", "MAIL.test", "127.0.0.1:9", "[::ffff"):
+        location = f"Location: http://{itself}/jmap/there"
+
+        async def leads_on(asked: Request, location: str = location) -> None:
+            asked.answer("302 Found", b"", location)
+
+        async with open_hall() as hall:
+            hall.server.behaviours["/jmap/session"] = leads_on
+            answer = await hall.ask()
+            assert answer is not None
+            assert answer.status == (503 if itself == "[::ffff" else 200), itself
+
+
 async def test_what_is_about_one_connection_goes_no_further() -> None:
     async def talks(asked: Request) -> None:
         asked.answer(

@@ -155,7 +155,7 @@ class JmapUpstream(MailServer):
                     pass
             if head.status not in _REDIRECTS:
                 return self._judge(head, body)
-            target = _same_origin(head, host)
+            target = self._further(head, host)
             if target is None:
                 return self._failed(
                     f"{self.settings.where} redirects {path} to somewhere else;"
@@ -212,11 +212,30 @@ class JmapUpstream(MailServer):
         if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._failed(f"{self.settings.where} answers {head.status} at {WELL_KNOWN}")
             return False
-        self.session_path = _same_origin(head, host) if head.status in _REDIRECTS else None
+        self.session_path = self._further(head, host) if head.status in _REDIRECTS else None
         if self.session_path is not None:
             self._learn([self.session_path])
         self._state = "ok"
         return True
+
+    def _further(self, head: ResponseHead, host: bytes) -> str | None:
+        """The path that a redirect leads to; ``None`` where it leaves the server.
+
+        Servers spell their own name as it was asked for, or as they know themselves; and the port
+        that is theirs behind a door. Whatever it says, we ask nobody but them.
+        """
+        locations = head.fields.all("location")
+        if len(locations) != 1:
+            return None
+        try:
+            url = urlsplit(locations[0].decode("ascii"))
+            called = urlsplit(f"//{host.decode('ascii')}").hostname
+        except ValueError:
+            return None
+        if url.netloc and url.hostname not in {called, self.settings.host.lower()}:
+            return None
+        path = url.path if url.path.startswith("/") else f"/.well-known/{url.path}"
+        return f"{path}?{url.query}" if url.query else path
 
     def _failed(self, why: str) -> Unavailable:
         self._is_unwell(why)
@@ -274,21 +293,6 @@ async def _short(body: Body) -> bytes:
             if len(octets) > MAX_SESSION_OCTETS:
                 return b""
     return bytes(octets)
-
-
-def _same_origin(head: ResponseHead, host: bytes) -> str | None:
-    """The path that a redirect leads to; ``None`` where it leaves the server."""
-    locations = head.fields.all("location")
-    if len(locations) != 1:
-        return None
-    try:
-        url = urlsplit(locations[0].decode("ascii"))
-    except ValueError:
-        return None
-    if url.netloc and url.netloc.lower().encode() != host.lower():
-        return None
-    path = url.path if url.path.startswith("/") else f"/.well-known/{url.path}"
-    return f"{path}?{url.query}" if url.query else path
 
 
 def _paths_in(body: bytes) -> list[str]:

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
 
-.PHONY: setup setup-dev run demo-servers test check unit fuzz interleavings fmt test-all lock man install uninstall clean
+.PHONY: setup setup-dev run demo-servers docs-reference test check unit fuzz interleavings fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
 
@@ -53,6 +53,10 @@ fuzz: setup-dev
 
 interleavings: setup-dev
 	$(BIN)/python -m tests.guard.interleavings $(MINUTES)
+
+# The tables in docs/reference, from the code.
+docs-reference: setup-dev
+	$(BIN)/python -m tests.docs.tables
 
 fmt: setup-dev
 	$(BIN)/ruff check --fix-only -q .

@@ -1,4 +1,4 @@
-"""Every metric stands in the reference as it is, and every query of the board is about one."""
+"""Every metric is on the board, and every query of the board is about metrics there are."""
 
 from __future__ import annotations
 
@@ -9,23 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mailward.admin.metrics import METRICS, Metric
+from mailward.admin.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
-LINES = (ROOT / "docs" / "reference.md").read_text().splitlines()
 BOARD = ROOT / "packaging" / "grafana.json"
 NAMES = {metric.name for metric in METRICS}
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_is_documented_as_it_is(metric: Metric) -> None:
-    labels = ", ".join(f"`{label}`" for label in metric.labels)
-    assert f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.help} |" in LINES
-
-
-def test_no_metric_is_documented_that_is_not_there() -> None:
-    named = {line.split("`")[1] for line in LINES if line.startswith("| `mailward_")}
-    assert named == NAMES
 
 
 def queries() -> Iterator[str]:

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
 
-.PHONY: setup setup-dev run demo-servers docs-reference test check unit fuzz interleavings fmt test-all lock man install uninstall clean
+.PHONY: setup setup-dev run demo-servers docs docs-reference docs-images test check unit fuzz interleavings fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
 
@@ -54,13 +54,28 @@ fuzz: setup-dev
 interleavings: setup-dev
 	$(BIN)/python -m tests.guard.interleavings $(MINUTES)
 
+fmt: setup-dev
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
+
+# The documentation as a site in build/site, by a tool in an environment of its own.
+docs: build/.docs-ready
+	build/docs-venv/bin/zensical build --strict
+
+build/.docs-ready: $(VENV)/.created requirements/docs.txt
+	@mkdir -p build
+	@$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
 # The tables in docs/reference, from the code.
 docs-reference: setup-dev
 	$(BIN)/python -m tests.docs.tables
 
-fmt: setup-dev
-	$(BIN)/ruff check --fix-only -q .
-	$(BIN)/ruff format .
+# The pictures in docs/images: a daemon is attacked on loopback (Debian, as root).
+docs-images: setup-dev
+	@sh tests/real/install.sh demo
+	$(BIN)/python examples/screenshots.py docs/images
 
 # Every Python 3.11 to 3.13 that is found, each in an environment of its own.
 test-all:
@@ -71,7 +86,7 @@ test-all:
 
 # Pin anew: every requirement with the hashes of all its wheels, no addresses.
 lock:
-	@for name in build run dev; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for name in build run dev docs; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
 
 # As root: the command, its man page, completion for shells, and a service for systemd.

@@ -1,0 +1,60 @@
+"""What the pages say of other programs' configuration, looked at by those programs themselves."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.docs.markdown import DOCS, blocks
+from tests.real.servers import Postfix, program
+
+NGINX_MODULES = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
+
+
+def documented(page: str, title: str) -> str:
+    """What *page* says of the file *title*."""
+    (text,) = [b.text for b in blocks((DOCS / page).read_text()) if b.title == title]
+    return text
+
+
+def looked_at(*command: str | Path) -> str:
+    """All that *command* says of the configuration; it has no objection."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_dovecot_understands_its_page(folder: Path) -> None:
+    file = folder / "dovecot.conf"
+    page = documented("dovecot.md", "/etc/dovecot/conf.d/99-mailward.conf")
+    file.write_text(f"protocols = imap sieve\nssl = no\n{page}")
+    told = looked_at(program("doveconf"), "-n", "-c", file)
+    assert "haproxy_trusted_networks = 127.0.0.1/32" in told
+    assert told.count("haproxy = yes") == 2
+    assert "Warning" not in told
+
+
+def test_postfix_understands_its_page(folder: Path) -> None:
+    services = documented("postfix.md", "/etc/postfix/master.cf")
+    postfix = Postfix(folder, folder / "sasl", more_services=services)
+    etc = postfix.folder / "etc"
+    told = looked_at(program("postconf"), "-c", etc, "-P")
+    for name, value in (("10587", "yes"), ("10025", "no")):
+        assert f"127.0.0.1:{name}/inet/smtpd_sasl_auth_enable = {value}" in told
+        assert f"127.0.0.1:{name}/inet/smtpd_upstream_proxy_protocol = haproxy" in told
+    assert "warning" not in looked_at(program("postconf"), "-c", etc, "-n")
+
+
+def test_haproxy_understands_its_page(folder: Path) -> None:
+    file = folder / "haproxy.cfg"
+    file.write_text(documented("haproxy-nginx.md", "/etc/haproxy/haproxy.cfg"))
+    assert "WARNING" not in looked_at(program("haproxy"), "-c", "-f", file)
+
+
+def test_nginx_understands_its_pages(folder: Path) -> None:
+    file = folder / "nginx.conf"
+    passing = documented("haproxy-nginx.md", "/etc/nginx/nginx.conf")
+    site = documented("haproxy-nginx.md", "/etc/nginx/sites-enabled/jmap")
+    head = f"{NGINX_MODULES}pid {folder}/pid;\nevents {{}}\n"
+    file.write_text(f"{head}{passing}http {{\naccess_log off;\n{site}}}\n")
+    assert "successful" in looked_at(program("nginx"), "-t", "-e", "stderr", "-c", file)

@@ -61,6 +61,7 @@ fmt: setup-dev
 # The documentation as a site in build/site, by a tool in an environment of its own.
 docs: build/.docs-ready
 	build/docs-venv/bin/zensical build --strict
+	@! grep -rE --include='*.html' '<(script|link|img)[^>]*(src|href)="https?://' build/site # the privacy of readers
 
 build/.docs-ready: $(VENV)/.created requirements/docs.txt
 	@mkdir -p build

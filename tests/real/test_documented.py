@@ -54,7 +54,7 @@ def test_haproxy_understands_its_page(folder: Path) -> None:
 def test_nginx_understands_its_pages(folder: Path) -> None:
     file = folder / "nginx.conf"
     passing = documented("haproxy-nginx.md", "/etc/nginx/nginx.conf")
-    site = documented("haproxy-nginx.md", "/etc/nginx/sites-enabled/jmap")
+    site = documented("haproxy-nginx.md", "/etc/nginx/snippets/jmap.conf")
     head = f"{NGINX_MODULES}pid {folder}/pid;\nevents {{}}\n"
-    file.write_text(f"{head}{passing}http {{\naccess_log off;\n{site}}}\n")
+    file.write_text(f"{head}{passing}http {{\nserver {{\naccess_log off;\n{site}}}\n}}\n")
     assert "successful" in looked_at(program("nginx"), "-t", "-e", "stderr", "-c", file)

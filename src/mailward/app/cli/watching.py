@@ -137,7 +137,7 @@ def _top_lines(answer: Json) -> Iterator[str]:
     for name, others, field, nothing in tables:
         if answer[field]:
             head = (name, "FAILURES", "BANNED", "LAST", "SERVICES", others)
-            yield from table(head, [_busy_cells(row) for row in answer[field]], (5, 4))
+            yield from table(head, [_busy_cells(row) for row in answer[field]], (4, 5))
         else:
             yield nothing
         yield ""

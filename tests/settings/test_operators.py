@@ -23,7 +23,12 @@ def test_a_manage_listener_and_its_operator_are_read() -> None:
     configuration = configured(ADMIN + LISTENER)
     assert configuration.listeners == ()
     assert configuration.managers == (
-        ManageListener("far", (Bind("127.0.0.1", 8443),), allow_plaintext=False),
+        ManageListener(
+            "far",
+            (Bind("127.0.0.1", 8443),),
+            allow_plaintext=False,
+            client_header="x-forwarded-for",
+        ),
     )
     assert configuration.operator == Operator("admin", HASH)
     assert HASH not in repr(configuration)
@@ -39,6 +44,8 @@ def test_a_manage_listener_has_no_backend_and_needs_a_bind() -> None:
     more = 'backend = "b"\n[backend.b]\naddress = "127.0.0.1:1"\n'
     (fault,) = faults(ADMIN + LISTENER + more)
     assert fault.endswith("a manage listener has no backend; leave it out")
+    (fault,) = faults(ADMIN + LISTENER + 'paths = { "/api" }\n')
+    assert fault.endswith('has no use here: it is for a listener with protocol = "jmap"')
     (fault,) = faults(ADMIN + LISTENER.replace('"127.0.0.1:8443"', ""))
     assert "is not whole: it needs bind" in fault
 

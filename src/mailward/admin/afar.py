@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler, Middleware
 from mailward.admin.forms import max_octets, problem
 from mailward.admin.gate import Busy, Gate, LockedOut, Offered, ShutOut, Welcome, Wrong
 from mailward.rules.model import Address, Ban, Instant
+from mailward.wire.http.head import Fields, HttpError
 from mailward.wire.secret import Secret
 
 CHALLENGE = 'Basic realm="mailward", charset="UTF-8"'  # RFC 7617 section 2.1
@@ -32,17 +33,39 @@ _LATER_SECONDS = 3_600  # when to ask again, where a ban has no end
 _BUSY_SECONDS = 5
 
 
-class Visitor(Protocol):
-    """A connection, as its door sees it. *address* is folded, and its own if *is_direct*."""
-
-    @property
-    def listener(self) -> str: ...
+class Asker(Protocol):
+    """Who a request comes from. *address* is folded, and the connection's own if *is_direct*."""
 
     @property
     def address(self) -> Address: ...
 
     @property
     def is_direct(self) -> bool: ...
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the password has crossed no network unencrypted, or may."""
+        ...
+
+    @property
+    def is_behind_proxy(self) -> bool:
+        """A proxy brings it, and takes a connection that just ends for a dead server."""
+        ...
+
+
+class Visitor(Protocol):
+    """A connection, as its door sees it."""
+
+    @property
+    def listener(self) -> str: ...
+
+    def who(self, fields: Fields) -> Asker:
+        """Who a request with *fields* comes from.
+
+        Raises:
+            HttpError: a trusted proxy says so, but nobody can read it.
+        """
+        ...
 
     def logged_in(self) -> None:
         """It has shown who it is. Telling twice is harmless."""
@@ -107,8 +130,9 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
         conversation = _conversation(request)
         conversation.asked()
         visitor = conversation.visitor
+        asker = _asker(request, visitor)
         answer = await gate.ask(
-            offered(request), visitor.address, visitor.listener, is_direct=visitor.is_direct
+            offered(request), asker.address, visitor.listener, is_direct=asker.is_direct
         )
         match answer:
             case Welcome():
@@ -129,6 +153,8 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
                     HTTPStatus.SERVICE_UNAVAILABLE, "too many ask at once: try again later"
                 )
                 refusal.headers["Retry-After"] = str(_BUSY_SECONDS)
+            case ShutOut() if asker.is_behind_proxy:
+                refusal = problem(HTTPStatus.FORBIDDEN, "this address is banned")
             case ShutOut():
                 refusal = web.Response()
                 if request.transport is not None:
@@ -176,6 +202,20 @@ def offered(request: web.Request) -> Offered | None:
     except (binascii.Error, ValueError):
         return None
     return Offered(user, Secret(password)) if colon else None
+
+
+def _asker(request: web.Request, visitor: Visitor) -> Asker:
+    """Who makes *request*: whoever connects, or whom a trusted proxy names."""
+    fields = Fields(tuple((name.decode("latin-1"), value) for name, value in request.raw_headers))
+    try:
+        asker = visitor.who(fields)
+    except HttpError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
+    if asker.is_behind_proxy and not asker.is_secure:
+        raise web.HTTPForbidden(
+            text="passwords need TLS here: use https, and let the proxy say so in X-Forwarded-Proto"
+        )
+    return asker
 
 
 def _conversation(request: web.Request) -> Conversation:

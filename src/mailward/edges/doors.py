@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Backend, PassageBackend
+from mailward.edges.asker import Terms
 from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import B, Entrance, House
 from mailward.edges.jmap.proofs import Proofs
@@ -258,8 +259,6 @@ class Doors:
             backend,
             configuration.doors,
             self._proofs,
-            settings.allow_plaintext,
-            settings.client_header,
             settings.paths,
         )
         return VisitReception(
@@ -268,6 +267,7 @@ class Doors:
             settings.protocol.value,
             speak_jmap(self._house, entrance),
             configuration.doors,
+            Terms(settings.client_header, settings.allow_plaintext),
             settings.tls,
             self.keyring,
             settings.proxy_protocol,
@@ -284,6 +284,7 @@ class Doors:
             Management.MANAGE.value,
             self.speak,
             configuration.doors,
+            Terms(settings.client_header, settings.allow_plaintext),
             settings.tls,
             self.keyring,
             settings.proxy_protocol,

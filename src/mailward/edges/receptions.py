@@ -9,6 +9,7 @@ from typing import Generic
 
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Backend, PassageBackend
+from mailward.edges.asker import Terms
 from mailward.edges.caller import Caller
 from mailward.edges.house import B, Entrance, House
 from mailward.edges.passage import Passage
@@ -89,6 +90,7 @@ class VisitReception:
     service: str
     speak: Speak
     limits: DoorLimits
+    terms: Terms
     tls: DoorTls | None
     keyring: Keyring
     proxy_protocol: bool = False
@@ -112,7 +114,9 @@ class VisitReception:
         return b"" if self.handshake() is not None else self.full
 
     def receive(self, caller: Caller) -> Visit:
-        return Visit(self.house, self.listener, self.service, self.speak, self.limits, caller)
+        return Visit(
+            *(self.house, self.listener, self.service, self.speak, self.limits, self.terms, caller)
+        )
 
 
 Reception = MailReception | PassageReception | VisitReception

@@ -10,10 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from mailward.edges.asker import Asker, Terms, who_asks
 from mailward.edges.caller import Caller
 from mailward.edges.house import House
+from mailward.edges.tls import agreed
 from mailward.guard.journal import Event
 from mailward.settings.configuration import DoorLimits
+from mailward.wire.http.head import Fields
+from mailward.wire.proxyline import TlsFacts
 
 
 class Speaker(Protocol):
@@ -49,9 +53,11 @@ class Visit(asyncio.Protocol):
         service: str,
         speak: Speak,
         limits: DoorLimits,
+        terms: Terms,
         caller: Caller,
     ) -> None:
         self.caller = caller
+        self.own_tls: TlsFacts | None = None
         self.address = caller.address
         self.is_direct = caller.is_direct
         self.subject = house.guard.policy.prefixes.subject(caller.address)
@@ -60,6 +66,7 @@ class Visit(asyncio.Protocol):
         self._house = house
         self._speak = speak
         self._limits = limits
+        self._terms = terms
         self._speaker: Speaker | None = None
         self._is_over = False
         self._hang_up: Callable[[], None]
@@ -69,6 +76,14 @@ class Visit(asyncio.Protocol):
         """It has shown who it is: it may stay, and is in nobody's way. Twice is harmless."""
         self._login_timer.cancel()
         self._house.lobby.logged_in(self)
+
+    def who(self, fields: Fields) -> Asker:
+        """Who a request with *fields* comes from.
+
+        Raises:
+            HttpError: a trusted proxy says so, but nobody can read it.
+        """
+        return who_asks(self._house, self.listener, self._terms, self.caller, self.own_tls, fields)
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -88,6 +103,7 @@ class Visit(asyncio.Protocol):
         if self._is_over:
             self._hang_up()
             return
+        self.own_tls = agreed(transport)
         self._speaker = self._speak(self)
         self._speaker.connection_made(transport)
 

@@ -160,13 +160,17 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class ManageListener:
-    """A door for operators: the management API over TCP."""
+    """A door for operators: the management API over TCP.
+
+    *client_header* is where a trusted peer tells its client.
+    """
 
     name: str
     binds: tuple[Bind, ...]
     allow_plaintext: bool
     tls: DoorTls | None = None
     proxy_protocol: bool = False
+    client_header: str = NO_HEADER
 
 
 @dataclass(frozen=True, slots=True)

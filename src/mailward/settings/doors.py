@@ -17,6 +17,7 @@ from mailward.settings.configuration import (
     Operator,
     Passage,
     PassageListener,
+    Protocol,
     Upstream,
     Web,
     WebListener,
@@ -78,13 +79,15 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
         proxied = _read_proxied(reading, name)
         told = reading.one(LISTENER_CLIENT_HEADER, name)
         paths = tuple(read.value for read in reading.members(LISTENER_PATHS, name))
-        if protocol is not None and not isinstance(protocol, Web):
-            _refuse_web_keys(reading, name)
+        if protocol is not None:
+            _refuse_web_keys(reading, name, protocol)
         if isinstance(protocol, Management):
             if _is_manager_whole(reading, name):
                 tls = _read_http_tls(reading, name, certificates)
                 allow_plaintext = check_plaintext(reading, name, binds, tls, _PASSWORDS)
-                managers.append(ManageListener(name, addresses, allow_plaintext, tls, proxied))
+                managers.append(
+                    ManageListener(name, addresses, allow_plaintext, tls, proxied, told)
+                )
             continue
         reading.require(_LISTENERS, name, LISTENER_PROTOCOL, LISTENER_BIND, LISTENER_BACKEND)
         if backend is not None and backend.value not in backends:
@@ -148,10 +151,18 @@ def _read_web_tls(
     return tls, check_plaintext(reading, name, () if is_behind else binds, tls, _PASSWORDS)
 
 
-def _refuse_web_keys(reading: Reading, name: str) -> None:
-    for key in (LISTENER_CLIENT_HEADER, LISTENER_PATHS):
-        for given in reading.all(key, name):
-            reading.refuse(given, 'has no use here: it is for a listener with protocol = "jmap"')
+def _refuse_web_keys(
+    reading: Reading, name: str, protocol: Protocol | Passage | Web | Management
+) -> None:
+    """Refuse what is said of requests to a listener that takes none of that kind."""
+    jmap, manage = 'protocol = "jmap"', 'protocol = "manage"'
+    for key, served, where in (
+        (LISTENER_CLIENT_HEADER, (Web, Management), f"{jmap} or {manage}"),
+        (LISTENER_PATHS, (Web,), jmap),
+    ):
+        if not isinstance(protocol, served):
+            for given in reading.all(key, name):
+                reading.refuse(given, f"has no use here: it is for a listener with {where}")
 
 
 def _is_manager_whole(reading: Reading, name: str) -> bool:

@@ -29,7 +29,7 @@ def web_path(text: str) -> str:
 LISTENER_CLIENT_HEADER = Key(
     "server.listener.<id>.client-header",
     f'a header\'s name like "x-real-ip", "forwarded", or "{NO_HEADER}"',
-    "jmap: where trusted networks name their client; no other header is believed, nor anybody else",
+    "jmap, manage: where trusted networks name their client; nothing else is believed",
     client_header,
     "x-forwarded-for",
 )

@@ -16,16 +16,15 @@ from http import HTTPStatus
 from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, read_head
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.port import Client
-from mailward.edges.caller import Caller, Standing
+from mailward.edges.asker import Asker
+from mailward.edges.caller import Standing
 from mailward.edges.findings import Later, ShutOut, Wrong
 from mailward.edges.house import House
 from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswered, Unproven
 from mailward.edges.jmap.proofs import Proofs
 from mailward.edges.jmap.screening import Down, Screening, Welcome
-from mailward.edges.tls import agreed
 from mailward.edges.visit import Speak, Visit
-from mailward.rules.model import Address
-from mailward.settings.configuration import NO_HEADER, DoorLimits
+from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
     DOWN,
@@ -37,11 +36,9 @@ from mailward.wire.http.answers import (
     leads_to,
 )
 from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
-from mailward.wire.http.forwarding import Garbled, Hop, Untold, told_client, told_secure
 from mailward.wire.http.framing import Chunked, Counted, request_framing
 from mailward.wire.http.head import HttpError, RequestHead, read_request
 from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
-from mailward.wire.proxyline import TlsFacts
 
 LINGER_SECONDS = 2.0
 """So long what is still sent is thrown away, so that the answer to it is not lost (RFC 9112
@@ -58,24 +55,12 @@ class JmapEntrance:
     backend: JmapUpstream
     limits: DoorLimits
     proofs: Proofs = field(repr=False)
-    allow_plaintext: bool = False
-    client_header: str = NO_HEADER
     paths: tuple[str, ...] = ()
 
 
 def speak_jmap(house: House, entrance: JmapEntrance) -> Speak:
     """What speaks with each visitor of *entrance*."""
     return partial(JmapSession, house, entrance)
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Whoever one request comes from; by a proxy that is believed it may be another each time."""
-
-    caller: Caller
-    is_secure: bool
-    is_behind_proxy: bool
-    """A proxy for HTTP brings it: a connection that ends without an answer is blamed on us."""
 
 
 class JmapSession(asyncio.StreamReaderProtocol):
@@ -170,7 +155,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
     async def _answer(
         self, head: RequestHead, framing: Counted | Chunked, passing: Passing
     ) -> bool:
-        asker = self._who(head)
+        asker = self._visit.who(head.fields)
         caller, now = asker.caller, self._house.clock()
         if self._house.guard.admit(caller.address, now, is_direct=caller.is_direct) is not None:
             self._house.guard.drops.count(caller.address, self._entrance.service, now)
@@ -268,50 +253,10 @@ class JmapSession(asyncio.StreamReaderProtocol):
 
     # -- who asks ------------------------------------------------------------------------------
 
-    def _who(self, head: RequestHead) -> Asker:
-        """Who *head* comes from.
-
-        Raises:
-            HttpError: a trusted proxy says so, but nobody can read it.
-        """
-        caller, header = self._visit.caller, self._entrance.client_header
-        trusts = self._house.guard.policy.trusts
-        is_secure = (
-            self._entrance.allow_plaintext
-            or caller.is_local
-            or caller.tls is not None
-            or agreed(self._writer.transport) is not None
-        )
-        is_believed = trusts(caller.address) and caller.standing is Standing.DIRECT
-        if header == NO_HEADER or not is_believed:
-            return Asker(caller, is_secure, is_behind_proxy=False)
-        match told_client(head.fields, header, lambda address: trusts(self._fold(address))):
-            case Untold():
-                return Asker(caller, is_secure, is_behind_proxy=True)
-            case Garbled():
-                now = self._house.clock()
-                self._house.complaints.unreadable_field(
-                    self._entrance.listener, caller.address, header, now
-                )
-                raise HttpError("the proxy names no client that can be read")
-            case Hop(address, port, hop_is_secure):
-                has_tls = told_secure(head.fields) if hop_is_secure is None else hop_is_secure
-                told = caller.speaks_for(self._fold(address), port)
-                tls = TlsFacts("", "") if has_tls else None
-                is_welcome = has_tls or self._entrance.allow_plaintext or told.is_local
-                return Asker(
-                    Caller(told.source, told.destination, told.peer, told.standing, tls),
-                    is_welcome,
-                    is_behind_proxy=True,
-                )
-
-    def _fold(self, address: Address) -> Address:
-        return self._house.guard.policy.prefixes.fold(address)
-
     def _client(self, asker: Asker) -> Client:
         """What the backend may learn of *asker*."""
         caller = asker.caller
-        own = None if asker.is_behind_proxy else agreed(self._writer.transport)
+        own = None if asker.is_behind_proxy else self._visit.own_tls
         return Client(caller.source, caller.destination, caller.tls or own)
 
     # -- refusals ------------------------------------------------------------------------------

@@ -272,6 +272,17 @@ async def test_a_redirect_may_spell_the_server_as_it_knows_itself() -> None:
             assert answer.status == (503 if itself == "[::ffff" else 200), itself
 
 
+async def test_a_redirect_of_the_backend_keeps_the_scheme_that_the_client_has() -> None:
+    async def leads_on(asked: Request) -> None:
+        asked.answer("301 Moved", b"", f"Location: http://mail.test{asked.target}x")
+
+    async with open_hall() as hall:
+        hall.server.behaviours["/jmap/api/"] = leads_on
+        answer = await hall.ask()
+        assert answer is not None
+        assert answer.one("location") == "/jmap/api/x"
+
+
 async def test_what_is_about_one_connection_goes_no_further() -> None:
     async def talks(asked: Request) -> None:
         asked.answer(

@@ -25,6 +25,7 @@ if [ "${1:-}" != demo ]; then
   need sieve-connect /usr/bin/sieve-connect
   need haproxy /usr/sbin/haproxy
   need nginx /usr/sbin/nginx
+  need curl /usr/bin/curl
   need debootstrap /usr/sbin/debootstrap
   need systemd /lib/systemd/systemd # as process 1 of a machine made of namespaces
   need iproute2 /usr/sbin/ip /bin/ip

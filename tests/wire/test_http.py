@@ -24,7 +24,7 @@ from mailward.wire.http.framing import (
     response_framing,
 )
 from mailward.wire.http.head import Fields, HttpError, read_request, read_response
-from mailward.wire.http.target import check_path, is_below, prefix_of
+from mailward.wire.http.target import check_path, is_below, prefix_of, without_origin
 from mailward.wire.http.websocket import agrees_to_websocket, asks_for_websocket
 
 
@@ -163,6 +163,26 @@ def test_only_a_prefix_with_something_in_it_is_one() -> None:
     assert is_below("/events", ["/events"])
     assert not is_below("/eventsx", ["/events"])
     assert not is_below("/jmap", ["/jmap/"])
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        (b"http://a/jmap", b"/jmap"),
+        (b"HTTPS://A/jmap?x=http://b/", b"/jmap?x=http://b/"),
+        (b"http://a", b"/"),
+        (b"http://a?x", b"/?x"),
+        (b"/jmap", b"/jmap"),
+        (b"http://a:81/", b"http://a:81/"),
+        (b"http://a@b/", b"http://a@b/"),
+        (b"http://a\\b/", b"http://a\\b/"),
+        (b"http://a//b/", b"http://a//b/"),
+        (b"http://a/\\b/", b"http://a/\\b/"),
+        (b"ftp://a/", b"ftp://a/"),
+    ],
+)
+def test_a_place_at_the_same_host_is_told_by_its_path_alone(location: bytes, told: bytes) -> None:
+    assert without_origin(location, b"a") == told
 
 
 def basic(octets: bytes) -> str:

@@ -35,6 +35,7 @@ from mailward.wire.http.head import (
     write_request,
     write_response,
 )
+from mailward.wire.http.target import without_origin
 from mailward.wire.http.websocket import (
     SWITCHING,
     UPGRADE_FIELDS,
@@ -238,7 +239,10 @@ class Passing:
         """Pass on a response; whether the connection to the backend can be used again."""
         framing = response_framing(response, head.method)
         is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
-        fields = [*response.fields.end_to_end().without(_NOT_TOLD)]
+        fields = [
+            (name, without_origin(value, head.host) if name.lower() == "location" else value)
+            for name, value in response.fields.end_to_end().without(_NOT_TOLD)
+        ]
         if is_chunked:
             fields.append(CHUNKED_FIELD)
         elif not isinstance(framing, Chunked | UntilClose) and response.status != _NO_CONTENT:

@@ -11,6 +11,8 @@ from mailward.wire.http.head import HttpError
 WELL_KNOWN = "/.well-known/jmap"  # RFC 8620 section 2.2
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+# Behind it neither // nor /\, which would name a host again.
+_ABSOLUTE = re.compile(rb"https?://([^/?#\\]*)(/(?![/\\]).*|[?#].*|)", re.IGNORECASE)
 _PLACE = re.compile(r"[{?#]")
 
 
@@ -31,6 +33,22 @@ def check_path(path: str) -> None:
         for segment in re.split(rb"[/\\]", decoded):
             if segment.partition(b";")[0] in {b".", b".."}:
                 raise HttpError("a path must not climb")
+
+
+def without_origin(location: bytes, host: bytes) -> bytes:
+    """*location* as a path where it stays at *host*, by whatever scheme; else as it is.
+
+    A backend does not know the scheme that its clients use: they have TLS, and it has none.
+
+    >>> without_origin(b"http://mail.example.org/jmap?a", b"mail.example.org")
+    b'/jmap?a'
+    >>> without_origin(b"https://elsewhere.example.org/", b"mail.example.org")
+    b'https://elsewhere.example.org/'
+    """
+    found = _ABSOLUTE.fullmatch(location)
+    if found is None or found[1].lower() != host.lower():
+        return location
+    return found[2] if found[2].startswith(b"/") else b"/" + found[2]
 
 
 def is_below(path: str, prefixes: Iterable[str]) -> bool:

@@ -283,6 +283,21 @@ def offer(door: Door, login: str, password: str) -> bytes:
             return b'AUTHENTICATE "PLAIN" "' + plain(login, password) + b'"\r\n'
 
 
+def refusal(door: Door, login: str, password: str) -> bytes:
+    """The words by which *login* is refused there, from an address that never failed."""
+    with Line(door, source="127.0.0.99") as line:
+        line.say(offer(door, login, password))
+        match door.service:
+            case Service.IMAP:
+                mark = b"a NO"
+            case Service.SUBMISSION:
+                mark = b"454"
+            case Service.MANAGESIEVE:
+                mark = b"NO ("
+        line.hear(mark)
+        return mark + line.hear()
+
+
 def hydra(
     door: Door, login: str, words: Sequence[str], *, at_once: int, folder: Path
 ) -> subprocess.CompletedProcess[str]:

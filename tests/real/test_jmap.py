@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.real.attack import Told, guess
+from tests.real.attack import guess
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.cyrus import Cyrus
 from tests.real.daemon import Mailward
@@ -90,39 +90,6 @@ def import_message(door: JmapDoor, account: str, mailbox: str) -> str:
     email = {"blobId": uploaded.json["blobId"], "mailboxIds": {mailbox: True}}
     responses = door.call(["Email/import", {"accountId": account, "emails": {"a": email}}, "0"])
     return str(responses[0][1]["created"]["a"]["id"])
-
-
-def test_two_failures_in_each_of_four_services_ban_the_address_in_all(
-    start: Callable[..., Mailward], door: JmapDoor, cyrus: Cyrus
-) -> None:
-    ward = start('fail2ban = "8/1h"', cyrus.http_port)
-    for number in range(8):
-        assert ward.bans() == {}
-        if number % 4 == 3:
-            assert door.told(f"user{number}", WRONG, ATTACKER) == 401
-        else:
-            line = ward.doors[number % 4]
-            assert guess(line, f"user{number}", WRONG, source=ATTACKER) is Told.WRONG
-    assert list(ward.bans()) == [ATTACKER]
-    assert door.told("alice", ACCOUNTS["alice"], ATTACKER) is None
-    assert door.told("alice", ACCOUNTS["alice"], "127.0.0.67") == 200
-    for line in ward.doors:
-        assert guess(line, "alice", ACCOUNTS["alice"], source=ATTACKER) is Told.DROPPED
-
-
-def test_an_address_that_failed_seven_times_is_served_and_one_login_is_refused_everywhere(
-    start: Callable[..., Mailward], door: JmapDoor, cyrus: Cyrus
-) -> None:
-    ward = start('fail2ban = "8/1h"', cyrus.http_port)
-    for number in range(7):
-        assert door.told(f"user{number}", WRONG, ATTACKER) == 401
-    assert door.told("alice", ACCOUNTS["alice"], ATTACKER) == 200
-    for number in range(8):
-        assert door.told("bob", WRONG, f"127.0.0.{70 + number}") == 401
-    assert list(ward.bans()) == ["bob"]
-    assert door.told("bob", ACCOUNTS["bob"], "127.0.0.99") == 429
-    for line in ward.doors:
-        assert guess(line, "bob", ACCOUNTS["bob"], source="127.0.0.99") is not Told.OK
 
 
 def test_a_kept_connection_is_closed_by_failures_over_imap(

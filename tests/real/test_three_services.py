@@ -7,13 +7,11 @@ from functools import partial
 import pytest
 
 from tests.real.attack import (
-    Door,
-    Line,
     Service,
     Told,
     guess,
     guess_together,
-    offer,
+    refusal,
 )
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
@@ -53,28 +51,13 @@ def test_one_login_from_six_addresses_is_refused_in_each_protocol_s_own_words(
         assert guess(door, "bob", WRONG, source=source) is Told.WRONG
     assert list(ward.bans()) == ["bob"]
     dovecot.forget_guesses()
-    assert {door.service: refusal(door) for door in ward.doors} == {
+    assert {door.service: refusal(door, "bob", ACCOUNTS["bob"]) for door in ward.doors} == {
         Service.IMAP: b"a NO [UNAVAILABLE] Login is not possible now, try again later\r\n",
         Service.SUBMISSION: b"454 4.7.0 Login is not possible now, try again later\r\n",
         Service.MANAGESIEVE: b'NO (TRYLATER) "Login is not possible now, try again later"\r\n',
     }
     assert dovecot.guesses() == []
     assert all(guess(door, "alice", ACCOUNTS["alice"]) is Told.OK for door in ward.doors)
-
-
-def refusal(door: Door) -> bytes:
-    """What bob is told with his true password, from an address that never failed."""
-    with Line(door, source="127.0.0.99") as line:
-        line.say(offer(door, "bob", ACCOUNTS["bob"]))
-        match door.service:
-            case Service.IMAP:
-                mark = b"a NO"
-            case Service.SUBMISSION:
-                mark = b"454"
-            case Service.MANAGESIEVE:
-                mark = b"NO ("
-        line.hear(mark)
-        return mark + line.hear()
 
 
 def test_whoever_tries_all_doors_at_once_gets_no_guess_more(

@@ -23,11 +23,13 @@ from mailward.wire.http.forwarding import Hop, forwarded
 from mailward.wire.http.framing import response_framing
 from mailward.wire.http.head import HttpError, ResponseHead, read_response, write_request
 from mailward.wire.http.target import WELL_KNOWN, prefix_of
+from mailward.wire.http.websocket import SWITCHING
 
 MAX_SESSION_OCTETS = 1_048_576
 """Of a session resource; what is longer proves a login all the same, but tells no paths."""
 MAX_PATHS = 200
 MAX_REDIRECTS = 3
+MAX_INTERIM = 100  # of 100 Continue, 102, 103: more than any server has to say
 _URLS = ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl")  # RFC 8620 section 2
 _WEBSOCKET = "urn:ietf:params:jmap:websocket"  # RFC 8887 section 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -49,16 +51,34 @@ class Wire:
     writer: asyncio.StreamWriter
 
     async def response(self) -> ResponseHead:
-        """The head of the next response.
+        """The head of the next response; those that only say that it will come are passed over.
 
         Raises:
             HttpError: it is none.
             CutOffError: the connection ended.
         """
-        octets = await read_head(self.reader)
-        if octets is None:
-            raise CutOffError
-        return read_response(octets)
+        for _ in range(MAX_INTERIM + 1):
+            octets = await read_head(self.reader)
+            if octets is None:
+                raise CutOffError
+            head = read_response(octets)
+            if head.status >= HTTPStatus.OK or head.status == SWITCHING:
+                return head
+        raise HttpError("too many responses before the response")
+
+    async def is_silent(self) -> bool:
+        """Whether it is still open, and says nothing that nobody has asked for.
+
+        What is left behind a response would be taken for that to the next request.
+        """
+        try:
+            async with asyncio.timeout(0):
+                await self.reader.read(1)
+        except TimeoutError:
+            return not self.writer.is_closing()
+        except OSError:
+            pass
+        return False
 
     def close(self) -> None:
         self.writer.transport.abort()

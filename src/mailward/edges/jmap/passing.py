@@ -45,11 +45,11 @@ from mailward.wire.http.websocket import (
 
 KEPT_SECONDS = 4.0
 """So long a connection to the backend waits for another request: less than backends give it."""
-_FIRST_FINAL = 200
 _UNAUTHORIZED = 401
 _NO_CONTENT = 204
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OURS = frozenset({"authorization", "host"})
+# Written anew; and what makes some backends serve another path than the one that was looked at.
+_LEFT_OUT = frozenset({"authorization", "host", "x-original-url", "x-rewrite-url"})
 _NOT_TOLD = frozenset({"alt-svc"})  # another way in, that no guard stands at
 
 
@@ -129,7 +129,7 @@ class Passing:
             HttpError: its body is not framed as it should be.
             CutOffError: the client went away.
         """
-        wire = self._take_kept(client, proof)
+        wire = await self._take_kept(client, proof)
         # What changes something is never sent twice, so it is not risked on an old connection.
         if wire is not None and head.method in _BODILESS and framing == Counted(0):
             became = await self._exchange(wire, head, framing, proof, client)
@@ -169,7 +169,7 @@ class Passing:
                 await upload.stop()
                 return Unproven()
             if response.status == SWITCHING:
-                return await self._switch(head, response, wire)
+                return await self._switch(head, framing, response, wire)
             stays = bool(head.keeps_alive and head.minor and upload.is_over)
             is_kept = await self._pass_back(head, response, wire, stays=stays)
             await upload.stop()
@@ -190,8 +190,9 @@ class Passing:
         fields = [("Host", head.host)]
         fields += (
             (name, value)
-            for name, value in head.fields.end_to_end().without(_OURS)
-            if not is_forwarding(name)
+            for name, value in head.fields.end_to_end().without(_LEFT_OUT)
+            # An underscore is a hyphen to whatever is written after CGI.
+            if not is_forwarding(name) and "_" not in name
         )
         if proof is not None:
             fields.append(("Authorization", proof.credentials.field()))
@@ -202,7 +203,7 @@ class Passing:
                 fields.append(("Content-Length", b"%d" % octets))
             case Counted():
                 pass
-        if asks_for_websocket(head):
+        if _is_for_websocket(head, framing):
             fields += UPGRADE_FIELDS
         return write_request(
             head.method, head.target, [*fields, *self._backend.introduction(client)]
@@ -223,8 +224,6 @@ class Passing:
                 seconds = self._backend.settings.answer_timeout.total_seconds()
                 upload.when_over(lambda: timer.reschedule(loop.time() + seconds))
                 head = await wire.response()
-                while head.status < _FIRST_FINAL and head.status != SWITCHING:
-                    head = await wire.response()
                 response_framing(head, "GET")  # nothing of it is passed on if it has two
                 return head
         except (HttpError, CutOffError, OSError):  # TimeoutError is an OSError
@@ -256,9 +255,15 @@ class Passing:
         await _pour(body, self._writer, is_chunked=is_chunked)
         return response.keeps_alive and not isinstance(framing, UntilClose)
 
-    async def _switch(self, head: RequestHead, response: ResponseHead, wire: Wire) -> WhatBecame:
+    async def _switch(
+        self,
+        head: RequestHead,
+        framing: Counted | Chunked,
+        response: ResponseHead,
+        wire: Wire,
+    ) -> WhatBecame:
         """From now on it is a WebSocket, if that was asked for and agreed to."""
-        if not asks_for_websocket(head) or not agrees_to_websocket(response, head):
+        if not _is_for_websocket(head, framing) or not agrees_to_websocket(response, head):
             return Unanswered(is_unread=False)
         fields = [*response.fields.end_to_end().without(_NOT_TOLD), *UPGRADE_FIELDS]
         self._writer.write(write_response(response.status, response.reason, fields))
@@ -278,18 +283,23 @@ class Passing:
         until = asyncio.get_running_loop().time() + KEPT_SECONDS
         self._kept = _Kept(wire, client, b"" if proof is None else proof.digest, until)
 
-    def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
+    async def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
         """The connection of the last request, if it was for the same client as the same login."""
         kept, self._kept = self._kept, None
         if kept is None:
             return None
         digest = b"" if proof is None else proof.digest
         is_theirs = kept.client == client and kept.digest == digest
-        is_there = not kept.wire.reader.at_eof() and not kept.wire.writer.is_closing()
-        if is_theirs and is_there and asyncio.get_running_loop().time() < kept.until:
+        is_in_time = asyncio.get_running_loop().time() < kept.until
+        if is_theirs and is_in_time and await kept.wire.is_silent():
             return kept.wire
         kept.wire.close()
         return None
+
+
+def _is_for_websocket(head: RequestHead, framing: Counted | Chunked) -> bool:
+    """Whether a request is for a WebSocket; with a body nobody knows where its frames begin."""
+    return framing == Counted(0) and asks_for_websocket(head)
 
 
 class _Upload:

@@ -148,7 +148,9 @@ class JmapSession(asyncio.StreamReaderProtocol):
         try:
             # Before the first login the visit itself keeps the time.
             async with asyncio.timeout(self._entrance.limits.login_timeout.total_seconds()):
-                return await read_head(self._reader)
+                octets = await read_head(self._reader)
+                # RFC 9112 section 2.2: one empty line may stand before a request.
+                return await read_head(self._reader) if octets == b"\r\n" else octets
         except TimeoutError:
             return None
 

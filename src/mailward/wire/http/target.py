@@ -27,6 +27,10 @@ def check_path(path: str) -> None:
     if _PERCENT.search(path) or "#" in path or "\\" in path:
         raise HttpError("this is no path")
     once = unquote_to_bytes(path)
+    try:
+        once.decode()
+    except UnicodeDecodeError:  # lenient decoders find dots and slashes in what is too long
+        raise HttpError("a path is UTF-8") from None
     for decoded in (once, unquote_to_bytes(once)):  # who decodes twice climbs later
         if _CONTROL.search(decoded):
             raise HttpError("no path holds control characters")

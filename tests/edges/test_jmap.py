@@ -274,13 +274,26 @@ async def test_a_redirect_may_spell_the_server_as_it_knows_itself() -> None:
 
 async def test_a_redirect_of_the_backend_keeps_the_scheme_that_the_client_has() -> None:
     async def leads_on(asked: Request) -> None:
-        asked.answer("301 Moved", b"", f"Location: http://mail.test{asked.target}x")
+        asked.answer("301 Moved", b"", f"Location: {asked.target.partition('?')[2]}")
 
     async with open_hall() as hall:
         hall.server.behaviours["/jmap/api/"] = leads_on
-        answer = await hall.ask()
-        assert answer is not None
-        assert answer.one("location") == "/jmap/api/x"
+        own = hall.upstream.settings.port
+        # By the name that the client has used, or by its own, without a port or with its own.
+        for place in (
+            "mail.test",
+            f"mail.test:{own}",
+            "127.0.0.1",
+            f"127.0.0.1:{own}",
+            "MAIL.test",
+        ):
+            answer = await hall.ask(f"/jmap/api/?http://{place}/jmap/api/x")
+            assert answer is not None
+            assert answer.one("location") == "/jmap/api/x"
+        for place in ("http://mail.test:8443/", "https://elsewhere.test/", "/there", "there"):
+            answer = await hall.ask(f"/jmap/api/?{place}")
+            assert answer is not None
+            assert answer.one("location") == place
 
 
 async def test_what_is_about_one_connection_goes_no_further() -> None:

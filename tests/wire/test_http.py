@@ -182,7 +182,7 @@ def test_only_a_prefix_with_something_in_it_is_one() -> None:
     ],
 )
 def test_a_place_at_the_same_host_is_told_by_its_path_alone(location: bytes, told: bytes) -> None:
-    assert without_origin(location, b"a") == told
+    assert without_origin(location, [b"a"]) == told
 
 
 def basic(octets: bytes) -> str:

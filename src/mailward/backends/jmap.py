@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ from mailward.wire.http.authorization import HttpCredentials
 from mailward.wire.http.forwarding import Hop, forwarded
 from mailward.wire.http.framing import response_framing
 from mailward.wire.http.head import HttpError, ResponseHead, read_response, write_request
-from mailward.wire.http.target import WELL_KNOWN, prefix_of
+from mailward.wire.http.target import WELL_KNOWN, prefix_of, without_origin
 from mailward.wire.http.websocket import SWITCHING
 
 MAX_SESSION_OCTETS = 1_048_576
@@ -32,6 +33,7 @@ MAX_REDIRECTS = 3
 MAX_INTERIM = 100  # of 100 Continue, 102, 103: more than any server has to say
 _URLS = ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl")  # RFC 8620 section 2
 _WEBSOCKET = "urn:ietf:params:jmap:websocket"  # RFC 8887 section 3
+_PORT = re.compile(rb":\d*$")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -142,6 +144,20 @@ class JmapUpstream(MailServer):
         if self.settings.client_address is not ClientAddress.FORWARDED:
             return []
         return forwarded(Hop(*client.source, is_secure=client.tls is not None))
+
+    def place(self, location: bytes, host: bytes) -> bytes:
+        """Where a redirect leads a client who calls the server *host*: a path, where it stays there.
+
+        The server spells itself as it was called, or as it knows itself, and maybe its own port.
+        """
+        called, here = host.lower(), self.settings
+        itself = (f"[{here.host}]" if ":" in here.host else here.host).lower().encode()
+        origins = {called} | {
+            name + port
+            for name in (_PORT.sub(b"", called), itself)
+            for port in (b"", b":%d" % here.port)
+        }
+        return without_origin(location, origins)
 
     # -- inside --------------------------------------------------------------------------------
 

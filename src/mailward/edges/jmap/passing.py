@@ -35,7 +35,6 @@ from mailward.wire.http.head import (
     write_request,
     write_response,
 )
-from mailward.wire.http.target import without_origin
 from mailward.wire.http.websocket import (
     SWITCHING,
     UPGRADE_FIELDS,
@@ -239,7 +238,7 @@ class Passing:
         framing = response_framing(response, head.method)
         is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
         fields = [
-            (name, without_origin(value, head.host) if name.lower() == "location" else value)
+            (name, self._backend.place(value, head.host) if name.lower() == "location" else value)
             for name, value in response.fields.end_to_end().without(_NOT_TOLD)
         ]
         if is_chunked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from mailward.wire.http.head import HttpError
@@ -39,18 +39,18 @@ def check_path(path: str) -> None:
                 raise HttpError("a path must not climb")
 
 
-def without_origin(location: bytes, host: bytes) -> bytes:
-    """*location* as a path where it stays at *host*, by whatever scheme; else as it is.
+def without_origin(location: bytes, origins: Collection[bytes]) -> bytes:
+    """*location* as a path where it stays at one of *origins* (``host`` or ``host:port``).
 
-    A backend does not know the scheme that its clients use: they have TLS, and it has none.
+    A backend does not know by which scheme and port its clients come: they have TLS, it has none.
 
-    >>> without_origin(b"http://mail.example.org/jmap?a", b"mail.example.org")
+    >>> without_origin(b"http://mail.example.org:8080/jmap?a", [b"mail.example.org:8080"])
     b'/jmap?a'
-    >>> without_origin(b"https://elsewhere.example.org/", b"mail.example.org")
+    >>> without_origin(b"https://elsewhere.example.org/", [b"mail.example.org"])
     b'https://elsewhere.example.org/'
     """
     found = _ABSOLUTE.fullmatch(location)
-    if found is None or found[1].lower() != host.lower():
+    if found is None or found[1].lower() not in origins:
         return location
     return found[2] if found[2].startswith(b"/") else b"/" + found[2]
 

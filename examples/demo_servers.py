@@ -1,8 +1,9 @@
 """Runs a throw-away Dovecot and Postfix for examples/loopback.toml, until Ctrl-C.
 
 They listen on loopback only, take their clients' addresses from PROXY headers, and know two
-accounts whose passwords are made up at each start. What is submitted goes nowhere. Needs root,
-because both servers start with it; on Debian they are installed if they are missing.
+accounts whose passwords are made up at each start. What is submitted goes nowhere. Beside them
+stands in for a JMAP server what demo_jmap.py is. Needs root, because both servers start with it; on
+Debian they are installed if they are missing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from examples.demo_jmap import DemoJmap  # noqa: E402 -- needs ROOT
 from tests.real.processes import ServerError, answers, private_folder  # noqa: E402 -- needs ROOT
 from tests.real.servers import Dovecot, Postfix, running  # noqa: E402 -- needs ROOT
 
 IMAP_PORT = 10143
 SUBMISSION_PORT = 10587
 SIEVE_PORT = 24190
+JMAP_PORT = 10080
 
 
 def main() -> int:
@@ -30,7 +33,7 @@ def main() -> int:
     )
     if installed.returncode:
         return 1
-    for port in (IMAP_PORT, SUBMISSION_PORT, SIEVE_PORT):
+    for port in (IMAP_PORT, SUBMISSION_PORT, SIEVE_PORT, JMAP_PORT):
         if answers(port):
             print(f"somebody listens on 127.0.0.1:{port} already; stop that first", file=sys.stderr)
             return 1
@@ -48,17 +51,18 @@ def main() -> int:
 
 
 def serve(accounts: dict[str, str]) -> None:
-    """Run both until KeyboardInterrupt."""
+    """Run all until KeyboardInterrupt."""
     with private_folder() as folder:
         dovecot = Dovecot(folder, accounts, haproxy_port=IMAP_PORT, sieve_haproxy_port=SIEVE_PORT)
         postfix = Postfix(folder, dovecot.sasl_socket, haproxy_port=SUBMISSION_PORT)
-        with running(dovecot, postfix):
+        with running(dovecot, postfix, DemoJmap(accounts, JMAP_PORT)):
             print(f"Dovecot (IMAP) on 127.0.0.1:{IMAP_PORT}")
             print(f"Dovecot (ManageSieve) on 127.0.0.1:{SIEVE_PORT}")
             print(f"Postfix (submission) on 127.0.0.1:{SUBMISSION_PORT}")
+            print(f"a stand-in without mail (JMAP) on 127.0.0.1:{JMAP_PORT}")
             for login, password in accounts.items():
                 print(f"account {login}, password {password}")
-            print("Ctrl-C stops both and deletes all they hold", flush=True)
+            print("Ctrl-C stops them and deletes all they hold", flush=True)
             signal.pause()
 
 

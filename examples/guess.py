@@ -1,7 +1,7 @@
 """Makes guesses at the doors of a mail server of your own, and prints what each was told.
 
     python examples/guess.py --imap 127.0.0.1:1143 --submission 127.0.0.1:1587 \\
-        --managesieve 127.0.0.1:14190 --login alice --times 6
+        --managesieve 127.0.0.1:14190 --jmap 127.0.0.1:1080 --login alice --times 8
 
 Where several doors are given they take turns. Without ``--password`` every guess is wrong.
 """
@@ -9,6 +9,7 @@ Where several doors are given they take turns. Without ``--password`` every gues
 from __future__ import annotations
 
 import argparse
+import http.client
 import imaplib
 import secrets
 import smtplib
@@ -83,6 +84,23 @@ def response(lines: TextIO) -> str:
     return next((line.strip() for line in lines if line.startswith(("OK", "NO", "BYE"))), "")
 
 
+def try_jmap(host: str, port: int, login: str, password: str) -> str:
+    credentials = b64encode(f"{login}:{password}".encode()).decode()
+    client = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    try:
+        client.request(
+            "GET", "/.well-known/jmap", headers={"Authorization": f"Basic {credentials}"}
+        )
+        answer = client.getresponse()
+    except OSError as error:  # the end without an answer is one, too
+        return f"no connection: {error}"
+    except http.client.HTTPException as error:
+        return f"closed: {error}"
+    finally:
+        client.close()
+    return f"{answer.status} {answer.reason}"
+
+
 def text(words: bytes | str) -> str:
     return words.decode(errors="replace") if isinstance(words, bytes) else words
 
@@ -106,6 +124,7 @@ def main() -> int:
     parser.add_argument("--imap", type=place, metavar="HOST:PORT")
     parser.add_argument("--submission", type=place, metavar="HOST:PORT")
     parser.add_argument("--managesieve", type=place, metavar="HOST:PORT")
+    parser.add_argument("--jmap", type=place, metavar="HOST:PORT")
     parser.add_argument("--login", required=True)
     parser.add_argument("--password", help="the right one, to see a login succeed")
     parser.add_argument("--times", type=times, default=1, help=f"1 to {MAX_TIMES}")
@@ -118,8 +137,10 @@ def main() -> int:
         doors.append(("submission", partial(try_submission, *options.submission)))
     if options.managesieve:
         doors.append(("managesieve", partial(try_managesieve, *options.managesieve)))
+    if options.jmap:
+        doors.append(("jmap", partial(try_jmap, *options.jmap)))
     if not doors:
-        parser.error("give --imap, --submission or --managesieve, or several of them")
+        parser.error("give --imap, --submission, --managesieve or --jmap, or several of them")
     for number, (name, attempt) in zip(range(1, options.times + 1), cycle(doors), strict=False):
         password = options.password or f"wrong-{secrets.token_hex(4)}"
         print(f"{number:4} {name:11} {attempt(options.login, password)}", flush=True)

@@ -146,7 +146,7 @@ class JmapUpstream(MailServer):
         return forwarded(Hop(*client.source, is_secure=client.tls is not None))
 
     def place(self, location: bytes, host: bytes) -> bytes:
-        """Where a redirect leads a client who calls the server *host*: a path, where it stays there.
+        """Where a redirect leads whoever calls the server *host*: a path, where it stays there.
 
         The server spells itself as it was called, or as it knows itself, and maybe its own port.
         """

@@ -216,7 +216,7 @@ class Mailward:
         if not self._more and Service.MANAGESIEVE not in self._backends:
             return True
         _, status = self.ask("GET", "/api/status")
-        return all(door["state"] == "ok" for door in json.loads(status)["doors"])
+        return all(door["state"] in {"ok", "open"} for door in json.loads(status)["doors"])
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))

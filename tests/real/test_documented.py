@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
+from mailward.app.clock import SteadyClock
+from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
 from tests.docs.markdown import DOCS, blocks
 from tests.real.servers import Postfix, program
 
@@ -46,9 +49,14 @@ def test_postfix_understands_its_page(folder: Path) -> None:
 
 
 def test_haproxy_understands_its_page(folder: Path) -> None:
-    file = folder / "haproxy.cfg"
-    file.write_text(documented("haproxy-nginx.md", "/etc/haproxy/haproxy.cfg"))
-    assert "WARNING" not in looked_at(program("haproxy"), "-c", "-f", file)
+    make_certificate(folder, datetime.fromtimestamp(SteadyClock()(), UTC))
+    both = folder / "both.pem"
+    both.write_bytes((folder / CERTIFICATE_NAME).read_bytes() + (folder / KEY_NAME).read_bytes())
+    for page in ("haproxy.cfg", "jmap.cfg"):
+        file = folder / page
+        text = documented("haproxy-nginx.md", f"/etc/haproxy/{page}")
+        file.write_text(text.replace("/etc/haproxy/mail.pem", str(both)))
+        assert "WARNING" not in looked_at(program("haproxy"), "-c", "-f", file)
 
 
 def test_nginx_understands_its_pages(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The JMAP door behind nginx and HAProxy, by HTTP and by PROXY headers: the client counts."""
+"""Doors for HTTP behind nginx and HAProxy, by fields and by PROXY headers: the client counts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from mailward.app.clock import SteadyClock
 from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
@@ -30,6 +31,7 @@ from tests.real.proxies import (
 from tests.real.servers import Server, running
 
 ATTACKER, OWNER = "127.0.0.66", "127.0.0.67"
+OPERATOR = "admin", "operator-opensesame"
 CERTIFICATE = f"""
 [certificate.default]
 cert = "{CERTIFICATE_NAME}"
@@ -58,10 +60,10 @@ StartTown = Callable[..., Town]
 
 @pytest.fixture
 def start(mailward: StartMailward, cyrus: Cyrus) -> StartTown:
-    def start(*lines: str, trusted: str = "", limit: str = "3/1h") -> Town:
+    def start(*lines: str, trusted: str = "", limit: str = "3/1h", tables: str = "") -> Town:
         port = free_port()
         trust = f"[server.proxy]\ntrusted-networks = {{ {trusted} }}\n"
-        more = jmap_tables(port, cyrus.http_port, "\n".join(lines)) + CERTIFICATE + trust
+        more = jmap_tables(port, cyrus.http_port, "\n".join(lines)) + CERTIFICATE + trust + tables
         ward = mailward(f'fail2ban = "{limit}"', more=more, running=False)
         make_certificate(ward.data, datetime.fromtimestamp(SteadyClock()(), UTC))
         both = ward.folder / "both.pem"
@@ -201,3 +203,38 @@ def test_tls_that_ended_at_haproxy_is_told_by_its_header(start: StartTown, folde
             assert behind.told(f"user{number}", WRONG, ATTACKER) == 401
         assert list(town.ward.bans()) == [ATTACKER]
         assert behind.told("alice", ACCOUNTS["alice"], OWNER) == 200
+
+
+MANAGE = """
+[server.listener.far]
+protocol = "manage"
+bind = ["127.0.0.1:{port}"]
+[management]
+admin.secret = "{secret}"
+"""
+
+
+@pytest.mark.parametrize("kind", ["nginx", "HAProxy"])
+def test_operators_behind_a_proxy_for_http_are_counted_for_themselves(
+    start: StartTown, folder: Path, kind: str
+) -> None:
+    secret = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(OPERATOR[1])
+    port = free_port()
+    more = MANAGE.format(port=port, secret=secret)
+    town = start(trusted=f'"{HAPROXY_ADDRESS}", "{NGINX_ADDRESS}"', tables=more)
+    program, _, told = NAMED[kind]
+    proxy = HttpProxy(folder, program, port, town.certificate, told)
+    with running(proxy):
+        behind = town.behind(proxy)
+        for number in range(3):
+            forged = {"X-Forwarded-For": "198.51.100.9"}
+            answer = behind.ask("/healthz", f"n{number}", WRONG, None, ATTACKER, **forged)
+            assert answer is not None
+            assert answer.status == 401
+        assert list(town.ward.bans()) == [ATTACKER]
+        shut_out = behind.ask("/healthz", *OPERATOR, source=ATTACKER)
+        assert shut_out is not None
+        assert shut_out.status == 403
+        served = behind.ask("/healthz", *OPERATOR, source=OWNER)
+        assert served is not None
+        assert served.status == 200

@@ -46,7 +46,7 @@ from mailward.rules.model import Reason
 
 MAX_TOP = 100
 DEFAULT_TOP = 10
-_BITE = 1_000  # rows made between two looks at the connections
+_BITE = 200  # rows made between two looks at the connections
 
 
 class Routes:

@@ -26,6 +26,10 @@ class Observed:
     def __iter__(self) -> Iterator[Ban]:
         return iter(self._bans)
 
+    def listed(self) -> list[Ban]:
+        """All of them as a list."""
+        return self._bans.listed()
+
     @property
     def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
         """How many there are of each kind and reason."""

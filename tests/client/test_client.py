@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mailward import AsyncReportClient, ReportClient
+from mailward.client import lines
 from mailward.client.news import GuardError, RefusedError, Seen, UnreachableError
 from tests.admin.afar import RIGHT, open_far_house
 from tests.admin.house import House, open_house
@@ -168,6 +169,34 @@ def saying(path: Path, answers: Sequence[bytes]) -> Iterator[list[bytes]]:
         thread.join(20)
 
 
+@contextmanager
+def always_saying(path: Path, octets: Sequence[bytes], pause: float = 0.0) -> Iterator[None]:
+    """Somebody who answers every request the same, *pause* seconds after each of *octets*."""
+    is_over = threading.Event()
+
+    def answer() -> None:
+        while not is_over.is_set():
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                if not connection.recv(65_536):
+                    continue
+                for some in octets:
+                    connection.sendall(some)
+                    if is_over.wait(pause):
+                        return
+
+    with closing(socket.socket(socket.AF_UNIX)) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        is_over.set()
+        with closing(socket.socket(socket.AF_UNIX)) as last:
+            last.connect(str(path))
+        thread.join(20)
+
+
 def test_what_was_not_answered_is_told_again_with_the_same_id(tmp_path: Path) -> None:
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
     body = b'{"result": "repeated", "banned": []}'
@@ -191,6 +220,86 @@ def test_a_stranger_is_no_traceback(tmp_path: Path, body: bytes) -> None:
         pytest.raises(GuardError),
     ):
         client.failed(HERE)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"banned": null}',
+        b'{"banned": "no"}',
+        b'{"banned": NaN}',
+        b"[" * 100_000,
+        b"1" * 9_999,
+    ],
+)
+def test_an_answer_that_mailward_would_not_give_lets_nobody_in(tmp_path: Path, body: bytes) -> None:
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    asks: list[Callable[[ReportClient], object]] = [
+        lambda client: client.allows(HERE),
+        lambda client: client.failed(HERE),
+        lambda client: list(client.failures([Seen(HERE)])),
+    ]
+    for number, ask in enumerate(asks):
+        path = tmp_path / f"{number}.sock"
+        with (
+            always_saying(path, [said]),
+            ReportClient(path, "vpn") as client,
+            pytest.raises(RefusedError, match="as mailward does"),
+        ):
+            ask(client)
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
+def test_an_answer_that_trickles_holds_nobody_longer_than_one_that_does_not_come(
+    tmp_path: Path, head: bytes
+) -> None:
+    path = tmp_path / "slow.sock"
+    with always_saying(path, [head, *([b" "] * 99)], pause=0.1):
+        client = ReportClient(path, "vpn", seconds=0.4)
+        began = time.monotonic()
+        with closing(client), pytest.raises(UnreachableError):
+            client.allows(HERE)
+        assert time.monotonic() - began < 2
+
+
+def test_an_answer_without_an_end_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "_MAX_ANSWER_OCTETS", 1_000)
+    path = tmp_path / "endless.sock"
+    with always_saying(path, [b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b" " * 1_000]):
+        client = ReportClient(path, "vpn", seconds=0.3)
+        with closing(client), pytest.raises(UnreachableError, match="no end"):
+            client.allows(HERE)
+
+
+def test_reports_that_are_too_large_for_one_request_go_in_several(house: House) -> None:
+    ids = [f"{n:04}" + "\U0001f600" * 196 for n in range(4_000)]  # 12 octets each in JSON
+    with ReportClient(house.socket, "vpn") as client:
+        told = list(client.failures(Seen("192.0.2.1", id=id_) for id_ in ids))
+    assert [one.id for one in told] == ids
+    assert {one.result for one in told} == {"accepted"}
+
+
+FORKING = """
+import os, sys
+from mailward import ReportClient
+client = ReportClient(sys.argv[1], "vpn", seconds=10)
+client.allows(sys.argv[2])  # and the connection is kept
+child = os.fork()
+mine, right = ("192.0.2.1", True) if child == 0 else (sys.argv[2], False)
+is_right = all(client.allows(mine) is right for _ in range(200))
+if child == 0:
+    os._exit(not is_right)
+sys.exit(not is_right or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_after_a_fork_no_process_reads_the_answers_of_the_other(house: House) -> None:
+    house.ask("POST", "/api/bans", {"subject": HERE})
+    program = [sys.executable, "-c", FORKING, str(house.socket), HERE]
+    assert subprocess.run(program, check=False, timeout=60).returncode == 0
 
 
 def test_a_restart_of_the_daemon_is_not_noticed(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from mailward.guard import operations
 from mailward.guard.journal import Entry, Event
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.sweep import Sweep
+from mailward.rules.addresses import Prefixes
 from mailward.rules.judge import Tolerate
 from mailward.rules.limits import parse_limit
-from mailward.rules.model import Attempt, Login, Outcome, Subject, SubjectKind
+from mailward.rules.model import Attempt, Ban, Login, Outcome, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy
 from tests.guard.conftest import Scene, policy
 
@@ -81,6 +82,52 @@ async def test_owners_who_would_have_been_locked_out_are_counted(trial: Scene) -
     await fail(trial, 3)
     assert await trial.try_to_log_in("198.51.100.9", "ada", Outcome.SUCCEEDED) == Tolerate()
     assert trial.guard.observed.attempts == {(Outcome.SUCCEEDED, "imap"): 1}
+
+
+async def test_an_attempt_that_a_ban_by_hand_stops_anyway_is_not_counted_among_them(
+    trial: Scene,
+) -> None:
+    under_way = await trial.ticket("192.0.2.1")
+    await operations.ban(trial.guard, HERE, None, "", trial.now)
+    await trial.guard.settle(under_way, Outcome.FAILED, trial.now)
+    reported = Attempt(ip_address("192.0.2.1"), Login("eve"), "vpn", listener="report")
+    await trial.guard.report(reported, Outcome.FAILED, trial.now, trial.now)
+    assert trial.guard.observed.attempts == {}
+
+
+async def test_bans_of_before_are_counted_among_those_that_stop_nobody(scene: Scene) -> None:
+    for login in ("a", "b", "c"):
+        await scene.try_to_log_in("192.0.2.1", login)
+    assert scene.guard.stops_nobody(SubjectKind.ADDRESS) == 0
+    adopt(scene, replace(TRIAL, prefixes=Prefixes(ipv4_bits=24)))
+    assert scene.guard.stops_nobody(SubjectKind.ADDRESS) == 1
+    await scene.try_to_log_in("192.0.2.1")
+    assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
+    await scene.try_to_log_in("192.0.2.7", "d")
+    assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
+
+
+async def test_an_observed_ban_that_is_over_takes_its_failures_along_though_the_trial_is_over_too() -> (
+    None
+):
+    ends = replace(TRIAL, address_term=timedelta(minutes=10), login_limit=None)
+    scene = Scene(policy=ends)
+    await scene.start()
+    await fail(scene, 3)
+    scene.later(600)
+    adopt(scene, replace(ends, observe=False))
+    await Sweep(scene.guard).once(scene.now)
+    assert is_admitted(scene)
+    await scene.stop()
+
+
+async def test_an_observed_ban_that_is_renewed_again_and_again_takes_no_more_room(
+    trial: Scene,
+) -> None:
+    ban = Ban(ADA, Reason.AUTHENTICATION, trial.now, None, 3)
+    for _ in range(1_000):
+        trial.guard.observed.put(ban)
+    assert list(trial.guard.observed.undescribed(1_000)) == [ban]
 
 
 async def test_a_ban_by_hand_acts_and_so_does_one_of_the_file(trial: Scene) -> None:

@@ -21,6 +21,7 @@ from mailward.admin.wishes import (
     read_period,
 )
 from mailward.guard import operations
+from mailward.guard.bites import in_bites
 from mailward.guard.operations import BITE, AllowedError, Lifted, Why
 from mailward.guard.service import Guard
 from mailward.rules.addresses import subject_network
@@ -117,12 +118,11 @@ class Control:
         until = None if period is None else Instant(now + period.total_seconds())
         bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
         imposed: list[Imposed] = []
-        for start in range(0, len(bans), BITE):
+        async for bite in in_bites(bans):
             imposed += [
                 Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
-                for ban in bans[start : start + BITE]
+                for ban in bite
             ]
-            await asyncio.sleep(0)
         return imposed
 
     async def lift(self, texts: Sequence[str], *, check: bool = False) -> list[Lifted]:
@@ -161,12 +161,18 @@ class Control:
             for text, kind in ((address, SubjectKind.ADDRESS), (login, SubjectKind.LOGIN))
             if text is not None
         ]
-        return [
-            ban
-            for ban in await operations.bans(self.guard, self.clock())
-            if (reason is None or ban.reason is reason)
-            and (not wanted or any(_touches(ban.subject, subject) for subject in wanted))
-        ]
+        bans = await operations.bans(self.guard, self.clock())
+        if reason is None and not wanted:
+            return bans
+        found: list[Ban] = []
+        async for bite in in_bites(bans):
+            found += [
+                ban
+                for ban in bite
+                if (reason is None or ban.reason is reason)
+                and (not wanted or any(_touches(ban.subject, subject) for subject in wanted))
+            ]
+        return found
 
     async def why(self, text: str) -> Why:
         """All there is to say of a subject.
@@ -186,14 +192,14 @@ class Control:
         Raises:
             RefusedError: with a complaint for each that *read* refuses.
         """
-        subjects: list[Subject] = []
+        subjects: dict[Subject, None] = {}
         complaints: list[Complaint] = []
         why = Refusal.WRONG
         for index, text in enumerate(texts):
             if index % BITE == BITE - 1:
                 await asyncio.sleep(0)
             try:
-                subjects.append(read(text))
+                subjects[read(text)] = None
             except SubjectError as error:
                 complaints.append(Complaint(str(error), index))
             except AllowedError as error:
@@ -203,7 +209,7 @@ class Control:
                 why = error.why
                 complaints.append(Complaint(str(error), index))
         if not complaints:
-            return list(dict.fromkeys(subjects))
+            return list(subjects)
         if len(texts) == 1:
             raise RefusedError(why, complaints[0].message)
         raise RefusedError(

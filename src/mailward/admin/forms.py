@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -144,7 +143,8 @@ class Fields:
                 return _instant_from_text(name, value)
             case bool():
                 raise _no_moment(name)
-            case int() | float() if math.isfinite(value) and abs(value) < MAX_SECONDS:
+            # False for infinity, for what is no number, and for integers that no float can hold.
+            case int() | float() if abs(value) < MAX_SECONDS:
                 return Instant(float(value))
             case _:
                 raise _no_moment(name)

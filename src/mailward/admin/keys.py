@@ -31,6 +31,7 @@ from mailward.admin.wishes import (
     done,
 )
 from mailward.guard import operations
+from mailward.guard.bites import in_bites, sorted_in_bites
 from mailward.guard.journal import Event
 from mailward.guard.operations import AllowedError
 from mailward.guard.service import Guard
@@ -256,11 +257,13 @@ class Keys:
             known.key: Listed(known.key, known.value, origin)
             for known, origin in self.loaded.effective()
         }
-        for ban in await operations.bans(self._guard, self._clock()):
-            if self._guard.mirror.on(ban.subject) is ban:  # the file's stand there already
+        # The bans of the file stand there already.
+        async for bite in in_bites(await operations.kept_bans(self._guard, self._clock())):
+            for ban in bite:
                 key = ban_key(ban.subject)
                 keys[key] = Listed(key, ban.note, "store")
-        return [keys[key] for key in sorted(keys) if key.startswith(prefix)]
+        wanted = (known for known in keys.values() if known.key.startswith(prefix))
+        return await sorted_in_bites(wanted, key=lambda known: known.key)
 
     async def reload(self) -> Done:
         """Read everything anew and use it as a whole, or change nothing.

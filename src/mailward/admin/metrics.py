@@ -138,9 +138,8 @@ def _bans(control: Control) -> Iterator[Sample]:
 
 
 def _observed_bans(control: Control) -> Iterator[Sample]:
-    counts = control.guard.observed.counts
     for kind in SubjectKind:
-        yield {"kind": kind.value}, counts[kind, Reason.AUTHENTICATION]
+        yield {"kind": kind.value}, control.guard.stops_nobody(kind)
 
 
 def _ban_changes(control: Control) -> Iterator[Sample]:

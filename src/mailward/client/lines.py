@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import http.client
+import io
+import os
 import socket
 import ssl
 from base64 import b64encode
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_MAX_ANSWER_OCTETS = 100_000_000  # the longest to 10,000 reports has some 50 MB
 _MAX_IDLE = 8  # connections kept for the next request
 
 
@@ -44,6 +52,7 @@ class Lines:
 
     def __init__(self, at: str, credentials: str | None, ca: str | None) -> None:
         self.at = at
+        self._process = os.getpid()
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._headers = {"Content-Type": "application/json"}
         self._is_url = at.startswith(("http://", "https://"))
@@ -75,10 +84,9 @@ class Lines:
         line, is_new = self._line(_left(deadline))
         try:
             self._request(line, method, target, body)
-            if line.sock is not None:
-                line.sock.settimeout(_left(deadline))
+            line.response_class = partial(_answer, deadline)  # type: ignore[assignment] # it makes one
             answer = line.getresponse()
-            said = answer.read()
+            said = _read(answer)
         except (ConnectionError, http.client.BadStatusLine) as error:
             line.close()
             if is_new:
@@ -107,6 +115,10 @@ class Lines:
         )
 
     def _line(self, seconds: float) -> tuple[http.client.HTTPConnection, bool]:
+        if self._process != os.getpid():
+            # Those that were kept are our parent's, too: each would read the other's answers.
+            self.close()
+            self._process = os.getpid()
         try:
             kept = self._idle.pop()
         except IndexError:
@@ -123,6 +135,51 @@ class Lines:
         return http.client.HTTPSConnection(
             self._host, self._port, timeout=seconds, context=self._tls
         )
+
+
+class _Punctual(io.RawIOBase):
+    """What comes out of *connection*, until *deadline*: no trickle makes an answer last longer."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._octets = connection.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: WriteableBuffer) -> int | None:
+        self._connection.settimeout(_left(self._deadline))
+        return self._octets.readinto(into)
+
+    def close(self) -> None:
+        self._octets.close()
+        super().close()
+
+
+class _Source:
+    """What an answer is read from, in the place of the connection itself."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(_Punctual(self._connection, self._deadline))
+
+
+def _answer(
+    deadline: float, connection: socket.socket, *, method: str | None
+) -> http.client.HTTPResponse:
+    source = _Source(connection, deadline)
+    return http.client.HTTPResponse(source, method=method)  # type: ignore[arg-type] # it only makes a file of it
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    said = answer.read(_MAX_ANSWER_OCTETS)
+    if len(said) == _MAX_ANSWER_OCTETS:
+        raise http.client.HTTPException("the answer has no end")
+    return said
 
 
 def _left(deadline: float) -> float:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from itertools import islice
 from os import PathLike, fspath
 from time import monotonic, sleep
-from typing import Any, Self
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
+from mailward.client.answers import all_told, is_banned, told, understood
 from mailward.client.lines import Lines, StaleError
-from mailward.client.news import RefusedError, Seen, Told, UnreachableError
+from mailward.client.news import Seen, Told, UnreachableError
 
 MAX_BATCH = 10_000  # what the daemon takes at once
+_MAX_BATCH_OCTETS = 7_900_000  # the same, with the brackets around them
 _FIRST_PAUSE_SECONDS = 0.05
 
 # After these the same request may well be answered; after any other refusal it never is.
@@ -28,7 +29,14 @@ _PASSING = {
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-Json = Mapping[str, Any]
+_T = TypeVar("_T")
+
+
+class _Report(NamedTuple):
+    """One report as it is sent."""
+
+    id: str
+    octets: bytes
 
 
 class ReportClient:
@@ -39,7 +47,8 @@ class ReportClient:
     is called in the guard's log: 1 to 32 of ``a-z``, ``0-9`` and ``-``.
 
     No call takes longer than *seconds* (one with a list: *batch_seconds* for every 10,000): until
-    then it is repeated with the same id, so nothing counts twice. All threads may share a client.
+    then it is repeated with the same id, so nothing counts twice. All threads may share a client,
+    and so may the processes of a program that forks.
 
     Raises:
         ValueError: *at* or *credentials* cannot be used.
@@ -80,8 +89,8 @@ class ReportClient:
             RefusedError: the guard takes *address* or *login* for none, or the credentials.
         """
         wanted = {"address": address} if login is None else {"address": address, "login": login}
-        answer = self._ask("GET", f"/api/check?{urlencode(wanted)}", None, self._seconds)
-        return not answer["banned"]
+        target = f"/api/check?{urlencode(wanted)}"
+        return not self._ask("GET", target, None, self._seconds, is_banned)
 
     def failed(
         self,
@@ -135,36 +144,44 @@ class ReportClient:
 
     def _tell_one(self, target: str, seen: Seen) -> Told:
         report = self._report(seen)
-        answer = self._ask("POST", target, report, self._seconds)
-        return Told(answer["result"], tuple(answer["banned"]), report["id"])
+        return self._ask(
+            "POST", target, report.octets, self._seconds, lambda answer: told(answer, report.id)
+        )
 
     def _tell_all(self, target: str, seen: Iterable[Seen]) -> Iterator[Told]:
-        left = iter(seen)
-        while reports := [self._report(one) for one in islice(left, MAX_BATCH)]:
-            answer = self._ask("POST", target, {"reports": reports}, self._batch_seconds)
-            for report, row in zip(reports, answer["reports"], strict=True):
-                yield Told(row["result"], tuple(row["banned"]), report["id"], row["why"])
+        for reports in _parts(map(self._report, seen)):
+            body = b'{"reports": [%s]}' % b", ".join(report.octets for report in reports)
+            ids = [report.id for report in reports]
+            yield from self._ask("POST", target, body, self._batch_seconds, _reader(ids))
 
-    def _report(self, seen: Seen) -> Json:
+    def _report(self, seen: Seen) -> _Report:
         if seen.at is not None and seen.at.tzinfo is None:
             raise ValueError(f"{seen.at} does not say of which zone it is")
+        id_ = uuid4().hex if seen.id is None else seen.id
         report = {
             "address": seen.address,
             "login": seen.login,
             "service": self._service if seen.service is None else seen.service,
             "time": None if seen.at is None else seen.at.isoformat(),
-            "id": uuid4().hex if seen.id is None else seen.id,
+            "id": id_,
         }
-        return {name: value for name, value in report.items() if value is not None}
+        said = {name: value for name, value in report.items() if value is not None}
+        return _Report(id_, json.dumps(said).encode())
 
-    def _ask(self, method: str, target: str, body: Json | None, seconds: float) -> Json:
-        octets = None if body is None else json.dumps(body).encode()
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        octets: bytes | None,
+        seconds: float,
+        read: Callable[[object], _T],
+    ) -> _T:
         deadline, pause = monotonic() + seconds, _FIRST_PAUSE_SECONDS
         while True:
             try:
                 status, said = self._lines.ask(method, target, octets, deadline)
                 if status not in _PASSING:
-                    return self._understood(status, said)
+                    return understood(self._lines.at, status, said, read)
                 why = HTTPStatus(status).phrase
             except StaleError:
                 continue
@@ -177,12 +194,21 @@ class ReportClient:
             sleep(pause)
             pause *= 2
 
-    def _understood(self, status: int, said: bytes) -> Json:
-        try:
-            answer = json.loads(said)
-            if status == HTTPStatus.OK and isinstance(answer, dict):
-                return answer
-            detail = answer["detail"]
-        except (ValueError, LookupError, TypeError):
-            detail = "it does not answer as mailward does"
-        raise RefusedError(f"{self._lines.at}: {detail} ({status})")
+
+def _reader(ids: Sequence[str]) -> Callable[[object], Sequence[Told]]:
+    return lambda answer: all_told(answer, ids)
+
+
+def _parts(reports: Iterable[_Report]) -> Iterator[Sequence[_Report]]:
+    """As many at once as the daemon takes."""
+    part: list[_Report] = []
+    octets = 0
+    for report in reports:
+        size = len(report.octets) + len(", ")
+        if part and (len(part) >= MAX_BATCH or octets + size > _MAX_BATCH_OCTETS):
+            yield part
+            part, octets = [], 0
+        part.append(report)
+        octets += size
+    if part:
+        yield part

@@ -131,9 +131,11 @@ class Journal:
             observed=observed or None,
         )
 
-    def many_bans(self, event: Event, count: int, now: Instant) -> None:
+    def many_bans(
+        self, event: Event, count: int, now: Instant, reason: Reason = Reason.MANUAL
+    ) -> None:
         """Record in one line what happened by hand to *count* bans: no list floods the log."""
-        self.write(event, now, reason=Reason.MANUAL.value, count=count)
+        self.write(event, now, reason=reason.value, count=count)
         self.counts[event, ""] += count - 1
 
     def _write_attempt(

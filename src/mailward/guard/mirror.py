@@ -40,6 +40,8 @@ class Mirror:
         self._fixed = BanTable()
         self._ends = Ends(self.on)
         self.changes: Feed[BanChange] = Feed()
+        self.gone = 0
+        """How often a ban was taken away: while it stays the same none was."""
         for ban in bans:
             self._take(ban)
         self.fix(fixed)
@@ -64,9 +66,13 @@ class Mirror:
         """Whether there is a ban on exactly *subject*, expired or not."""
         return self._kept.on(subject) is not None or self.is_fixed(subject)
 
+    def listed(self) -> list[Ban]:
+        """All of them as a list, those of the file first."""
+        return [*self._fixed.listed(), *self._kept.listed()]
+
     def kept(self) -> Iterator[Ban]:
         """The bans of the store, expired ones included."""
-        return iter(self._kept)
+        return iter(self._kept.listed())
 
     def on(self, subject: Subject) -> Ban | None:
         """The store's ban on exactly *subject*, expired or not."""
@@ -98,6 +104,7 @@ class Mirror:
             if self._fixed.on(ban.subject) is None:
                 self.changes.publish(BanInForce(ban))
         self._fixed = table
+        self.gone += 1
 
     def put(self, ban: Ban, now: Instant) -> None:
         """Bring *ban* into force here and on its way to the store."""
@@ -114,6 +121,7 @@ class Mirror:
         """Take the store's ban on exactly *subject* away and return it."""
         ban = self._kept.remove(subject)
         if ban is not None:
+            self.gone += 1
             self._writer.note(BanRemoved(subject), now)
             self.changes.publish(BanGone(ban))
         return ban

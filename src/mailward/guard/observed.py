@@ -5,7 +5,7 @@ They live in memory alone: what they say is judged anew from the failures, which
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from mailward.guard.ends import Ends
@@ -25,6 +25,10 @@ class Observed:
 
     def __iter__(self) -> Iterator[Ban]:
         return iter(self._bans)
+
+    def listed(self) -> list[Ban]:
+        """All of them as a list."""
+        return self._bans.listed()
 
     @property
     def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
@@ -51,7 +55,8 @@ class Observed:
         """*ban* would have fallen."""
         self._bans.put(ban)
         self._ends.note(ban)
-        self._undescribed.append(ban.subject)
+        if not ban.counterparts:  # one that was renewed knows it already
+            self._undescribed[ban.subject] = None
 
     def describe(self, ban: Ban) -> None:
         """Put *ban*, which only knows more about itself than before."""
@@ -60,7 +65,7 @@ class Observed:
     def undescribed(self, at_most: int) -> Iterator[Ban]:
         """Bans that do not know yet where their failures came from, each once."""
         for _ in range(min(at_most, len(self._undescribed))):
-            ban = self.on(self._undescribed.popleft())
+            ban = self.on(self._undescribed.popitem(last=False)[0])
             if ban is not None:
                 yield ban
 
@@ -78,4 +83,5 @@ class Observed:
     def _forget(self) -> None:
         self._bans = BanTable()
         self._ends = Ends(self.on)
-        self._undescribed: deque[Subject] = deque()
+        # OrderedDict, as they leave at the front: a plain dict would search past all that left.
+        self._undescribed: OrderedDict[Subject, None] = OrderedDict()

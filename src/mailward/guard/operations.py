@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mailward.guard.bites import in_bites
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
 from mailward.rules.addresses import network_name, subject_network
@@ -100,14 +101,10 @@ async def ban_all(
     """
     asked: list[Ban] = []
     in_force: list[Ban] = []
-    for start in range(0, len(subjects), BITE):
-        bite = [
-            Ban(subject, Reason.MANUAL, now, until, note=note)
-            for subject in subjects[start : start + BITE]
-        ]
-        asked += bite
-        in_force += [guard.impose(ban, now) for ban in bite]
-        await asyncio.sleep(0)
+    async for bite in in_bites(subjects, BITE):
+        wanted = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in bite]
+        asked += wanted
+        in_force += [guard.impose(ban, now) for ban in wanted]
     await guard.writer.written()
     added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
     if len(added) > MANY:
@@ -134,11 +131,8 @@ async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
 async def lift_each(guard: Guard, subjects: Sequence[Subject], now: Instant) -> list[Lifted]:
     """The same for each of a list of any length."""
     released: list[tuple[Subject, list[Ban], bool]] = []
-    for start in range(0, len(subjects), BITE):
-        released += _lift_together(
-            guard, subjects[start : start + BITE], now, is_told=len(subjects) <= MANY
-        )
-        await asyncio.sleep(0)
+    async for bite in in_bites(subjects, BITE):
+        released += _lift_together(guard, bite, now, is_told=len(subjects) <= MANY)
     await guard.writer.written()
     if len(subjects) > MANY and (count := sum(len(bans) for _, bans, _ in released)):
         guard.journal.many_bans(Event.BAN_LIFTED, count, now)
@@ -170,11 +164,16 @@ def _lift_together(
 
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
     """Lift every ban of the store that has *reason*; return how many."""
-    known = (*guard.mirror.kept(), *guard.observed)
-    subjects = [ban.subject for ban in known if ban.reason is reason and ban.covers(now)]
-    guard.release(subjects, now)
+    subjects: list[Subject] = []
+    async for some in in_bites([*guard.mirror.kept(), *guard.observed]):
+        subjects += [ban.subject for ban in some if ban.reason is reason and ban.covers(now)]
+    count = 0
+    async for bite in in_bites(subjects, BITE):
+        count += len(guard.release(bite, now, is_told=len(subjects) <= MANY))
     await guard.writer.written()
-    return len(subjects)
+    if len(subjects) > MANY:
+        guard.journal.many_bans(Event.BAN_LIFTED, count, now, reason)
+    return count
 
 
 async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
@@ -206,10 +205,29 @@ async def bans(guard: Guard, now: Instant) -> list[Ban]:
 
     Behind them come those that are only observed.
     """
-    # What falls while the disk is waited for would not be on it yet.
-    known = [(book, ban) for book in (guard.mirror, guard.observed) for ban in book]
+    found = await _in_force(guard, guard.mirror.listed(), now)
+    async for bite in in_bites(guard.observed.listed()):
+        found += [ban for ban in bite if ban.covers(now)]
+    return found
+
+
+async def kept_bans(guard: Guard, now: Instant) -> list[Ban]:
+    """Those of the store alone, each on disk."""
+    return await _in_force(guard, list(guard.mirror.kept()), now)
+
+
+async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ban]:
+    """Those of *known* that still are when all of them are on disk."""
+    # What falls while the disk is waited for is not among them: it would not be on it yet.
+    mirror, gone = guard.mirror, guard.mirror.gone
     await guard.writer.written()
-    return [ban for book, ban in known if ban.covers(now) and book.has(ban.subject)]
+    found: list[Ban] = []
+    async for bite in in_bites(known):
+        if mirror.gone == gone:  # as ever: to look each up takes ten times as long
+            found += [ban for ban in bite if ban.covers(now)]
+        else:
+            found += [ban for ban in bite if ban.covers(now) and mirror.has(ban.subject)]
+    return found
 
 
 def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:

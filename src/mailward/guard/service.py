@@ -192,7 +192,7 @@ class Guard:
 
     def adopt(self, policy: Policy, now: Instant) -> None:
         """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
-        for ban in self.mirror.ended(now):
+        for ban in (*self.mirror.ended(now), *self.observed.ended(now)):
             self.end(ban.subject, now)  # by the rules it ended under
         if not policy.is_same_trial(self.policy):
             self.observed.forget()
@@ -217,6 +217,13 @@ class Guard:
                     self.mirror.put(ban, now)
                     self.journal.ban(Event.BAN_ADDED, ban, now)
                 return ban
+
+    def stops_nobody(self, kind: SubjectKind) -> int:
+        """How many bans on subjects of *kind* only are observed, those of before included."""
+        if not self.policy.observes(kind):
+            return 0
+        key = kind, Reason.AUTHENTICATION
+        return self.observed.counts[key] + self.mirror.counts[key]
 
     def advance_all(self, now: Instant) -> None:
         """Serve every line: failures that left the window have made places."""
@@ -277,7 +284,7 @@ class Guard:
 
     def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
         subjects = self.policy.subjects(attempt)
-        observed = self.policy.observe and self._would_refuse(subjects, now)
+        observed = self.policy.observe and self._would_refuse(attempt, subjects, now)
         self.journal.attempt(outcome, attempt, now, observed=observed)
         if observed:
             self.observed.attempts[outcome, attempt.service] += 1
@@ -344,9 +351,15 @@ class Guard:
                 self.observed.put(ban)
                 self.journal.ban(Event.BAN_ADDED, ban, now, observed=True)
 
-    def _would_refuse(self, subjects: tuple[Subject, ...], now: Instant) -> bool:
-        """Whether an attempt of *subjects* came so far only because bans are just observed."""
-        books = (self.mirror, self.observed)
+    def _would_refuse(self, attempt: Attempt, subjects: tuple[Subject, ...], now: Instant) -> bool:
+        """Whether *attempt* of *subjects* came so far only because bans are just observed."""
+        if self._ban_on(attempt, now) is not None:
+            return False  # by hand: it was reported, or under way when that ban fell
+        address, books = attempt.address, (self.mirror, self.observed)
+        is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
+        # A ban of before may be on another prefix than the one that is counted now.
+        if not is_exempt and self.mirror.covering_address(address, now) is not None:
+            return True
         return any(book.covering(subject, now) for book in books for subject in subjects)
 
     def _after(self, ban: Ban, now: Instant) -> Ban | None:

@@ -15,6 +15,7 @@ SWEEP_SECONDS = 1.0
 _BITE = 500  # steps between two looks at the connections
 _BITES = 40
 _MAX_PRUNED = 20_000
+_DESCRIBED = 200  # observed bans that learn at once where their failures came from
 
 
 class Sweep:
@@ -30,8 +31,9 @@ class Sweep:
         """End what is over at *now*, and judge what a new policy has to say of old tallies."""
         await self._end_bans(now)
         await self._judge_anew(now)
-        for ban in self._guard.observed.undescribed(_BITES):
-            await self._guard.history.describe(ban, now)
+        async with asyncio.TaskGroup() as tasks:  # together: they wait for one commit
+            for ban in self._guard.observed.undescribed(_DESCRIBED):
+                tasks.create_task(self._guard.history.describe(ban, now))
         self._forget_idle(now)
         self._guard.advance_all(now)
         self._guard.drops.report(now)

@@ -1,0 +1,68 @@
+"""Whatever is done to a long list, everybody else has his turn meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+import pytest
+
+from mailward.guard import operations
+from mailward.guard.bites import BITE, sorted_in_bites
+from mailward.guard.journal import Event
+from mailward.rules.model import Reason, Subject, SubjectKind
+from tests.guard.conftest import Scene
+
+T = TypeVar("T")
+MANY = 5_000
+LIST = [Subject(SubjectKind.ADDRESS, f"10.0.{n >> 8}.{n & 255}") for n in range(MANY)]
+
+
+async def turns_during(work: Awaitable[T]) -> tuple[T, int]:
+    """What comes of *work*, and how often another task had its turn meanwhile."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.get_running_loop().create_task(count())
+    result = await work
+    counting.cancel()
+    with suppress(asyncio.CancelledError):
+        await counting
+    return result, turns
+
+
+async def test_bans_are_listed_and_lifted_in_turn_with_everybody_else(scene: Scene) -> None:
+    await operations.ban_all(scene.guard, LIST, None, "", scene.now)
+    for listing in (operations.bans, operations.kept_bans):
+        found, turns = await turns_during(listing(scene.guard, scene.now))
+        assert len(found) == MANY
+        assert turns >= MANY // BITE
+    with scene.guard.journal.entries.follow() as follower:
+        count, turns = await turns_during(
+            operations.lift_all(scene.guard, Reason.MANUAL, scene.now)
+        )
+        (entry,) = await anext(aiter(follower.batches()))
+    assert count == MANY
+    assert turns >= MANY // operations.BITE
+    assert (entry.event, entry.fields) == (Event.BAN_LIFTED, {"reason": "manual", "count": MANY})
+
+
+async def test_what_is_lifted_while_the_list_is_made_is_not_in_it(scene: Scene) -> None:
+    await operations.ban_all(scene.guard, LIST[:3], None, "", scene.now)
+    listing = asyncio.get_running_loop().create_task(operations.bans(scene.guard, scene.now))
+    await asyncio.sleep(0)
+    await operations.lift(scene.guard, LIST[1], scene.now)
+    assert [ban.subject for ban in await listing] == [LIST[0], LIST[2]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 10 * BITE, 25 * BITE + 1])
+async def test_a_list_sorted_in_bites_is_sorted(count: int) -> None:
+    names = [str(n * 7_919 % 10_007) for n in range(count)]
+    assert await sorted_in_bites(names, key=str) == sorted(names)

@@ -15,6 +15,7 @@ from mailward.admin.control import Control
 from mailward.admin.exposition import Kind, Sample, exposed
 from mailward.admin.overview import OUTCOMES
 from mailward.guard.journal import Event
+from mailward.guard.operations import stopping_nobody
 from mailward.rules.model import Outcome, Reason, SubjectKind
 from mailward.settings.configuration import Management, Passage, Protocol, Web
 
@@ -139,7 +140,7 @@ def _bans(control: Control) -> Iterator[Sample]:
 
 def _observed_bans(control: Control) -> Iterator[Sample]:
     for kind in SubjectKind:
-        yield {"kind": kind.value}, control.guard.stops_nobody(kind)
+        yield {"kind": kind.value}, stopping_nobody(control.guard, kind)
 
 
 def _ban_changes(control: Control) -> Iterator[Sample]:

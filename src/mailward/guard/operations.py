@@ -250,6 +250,14 @@ def is_fixed(guard: Guard, ban: Ban) -> bool:
     )
 
 
+def stopping_nobody(guard: Guard, kind: SubjectKind) -> int:
+    """How many bans on subjects of *kind* only are observed, those of before included."""
+    if not guard.policy.observes(kind):
+        return 0
+    key = kind, Reason.AUTHENTICATION
+    return guard.observed.counts[key] + guard.mirror.counts[key]
+
+
 def counted_as(guard: Guard, subject: Subject) -> Subject:
     """The subject that failures of *subject* are counted for."""
     if subject.kind is SubjectKind.ADDRESS:

@@ -1,9 +1,10 @@
 /* Connects, waits until the other side closes, and connects again.
  * flood PORT SOURCE COUNT SECONDS AT_ONCE: up to COUNT connections from SOURCE to 127.0.0.1:PORT,
- * AT_ONCE of them at the same time, for SECONDS at most. Prints how many were closed by the other
- * side, and the seconds that it took. */
+ * AT_ONCE of them at the same time, for SECONDS at most or until SIGTERM. Prints how many were
+ * closed by the other side, and the seconds that it took. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -15,6 +16,12 @@ enum { MOST_AT_ONCE = 1000 };
 
 static struct sockaddr_in there, here;
 static int waiting;
+static volatile sig_atomic_t is_over;
+
+static void stop(int number) {
+    (void)number;
+    is_over = 1;
+}
 
 static double now(void) {
     struct timespec time;
@@ -50,7 +57,8 @@ int main(int count, char **words) {
     int at_once = atoi(words[5]);
     if (at_once > MOST_AT_ONCE) at_once = MOST_AT_ONCE;
     waiting = epoll_create1(0);
-    while (closed < wanted && now() < end && failed < wanted) {
+    signal(SIGTERM, stop);
+    while (!is_over && closed < wanted && now() < end && failed < wanted) {
         while (open < at_once && started < wanted) {
             if (!start()) {
                 failed++;

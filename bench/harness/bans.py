@@ -61,16 +61,15 @@ def address_bans(count: int, since: Instant) -> Iterator[Ban]:
 def networks(count: int) -> Iterator[Network]:
     """*count* networks of eight lengths of IPv4 and four of IPv6, in turn."""
     for number in range(count):
-        turn = number // 2
+        lengths = _V6_LENGTHS if number % 2 else _V4_LENGTHS
+        turn, which = divmod(number // 2, len(lengths))
+        bits = lengths[which]
         if number % 2:
-            bits = _V6_LENGTHS[turn % len(_V6_LENGTHS)]
             start = int(IPv6Address("2a00::")) + (turn << (128 - bits))
-            yield IPv6Network((start, bits), strict=False)
+            yield IPv6Network((start, bits))
         else:
-            bits = _V4_LENGTHS[turn % len(_V4_LENGTHS)]
-            space = 1 << (bits - 1)  # the upper half: none of the addresses above
-            start = (space + turn * 7 % space) << (32 - bits)
-            yield IPv4Network((start, bits), strict=False)
+            half = 1 << (bits - 1)  # the upper half: none of the addresses above
+            yield IPv4Network(((half + turn * 7 % half) << (32 - bits), bits))
 
 
 def put_bans(database: Path, count: int) -> None:

@@ -36,7 +36,8 @@ class Daemon:
     def launch(self) -> Child:
         """Start the process and do not wait for anything."""
         self._child = Child(
-            [PROGRAM, "serve", "--config", self._file, "--data", self.data],
+            # Its log goes to a file at once: who reads a pipe slowly would hold its loop up.
+            ["/bin/sh", "-c", 'exec "$@" 2>>log', "sh", PROGRAM, "serve", *self._where],
             output=self._folder / "log",
             folder=self._folder,
         )
@@ -59,6 +60,10 @@ class Daemon:
             ),
             "every backend is known",
         )
+
+    @property
+    def _where(self) -> tuple[str | Path, ...]:
+        return ("--config", self._file, "--data", self.data)
 
     @property
     def child(self) -> Child:

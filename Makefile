@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None
 
-.PHONY: setup setup-dev run demo-servers docs docs-reference docs-images test check unit fuzz interleavings fmt test-all lock man install uninstall clean
+.PHONY: setup setup-dev run demo-servers docs docs-reference docs-images test check unit fuzz interleavings bench bench-quick bench-setup fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
 
@@ -53,6 +53,16 @@ fuzz: setup-dev
 
 interleavings: setup-dev
 	$(BIN)/python -m tests.guard.interleavings $(MINUTES)
+
+# Everything that is promised about speed and memory, beside its peers; see bench/README.md.
+bench: setup-dev bench-setup
+	$(BIN)/python -m bench.run
+
+bench-quick: setup-dev bench-setup
+	$(BIN)/python -m bench.run --quick
+
+bench-setup:
+	@sh bench/install.sh
 
 fmt: setup-dev
 	$(BIN)/ruff check --fix-only -q .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 from mailward.edges.relay import Relay
 
@@ -44,3 +46,17 @@ async def test_a_client_that_is_full_when_the_pump_begins_holds_the_backend_back
     assert isinstance(client.protocol, asyncio.Protocol)
     client.protocol.resume_writing()
     assert backend.done == ["resume"]
+
+
+async def test_a_session_that_has_ended_is_kept_by_nobody() -> None:
+    client, backend = Wire(), Wire()
+    relay = Relay(client, backend, None, lambda _: None, lambda: None)
+    relay.start(b"", b"", client_is_full=False)
+    kept = weakref.ref(relay)
+    del relay
+    for wire in (client, backend):
+        assert isinstance(wire.protocol, asyncio.Protocol)
+        wire.protocol.connection_lost(None)
+        wire.protocol = None
+    gc.collect()
+    assert kept() is None

@@ -215,7 +215,9 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         if last_words:
             self._transport.write(last_words)
         self._transport.close()
-        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
+        # It goes when the connection does: else it would keep all of it in memory until its time.
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._transport.abort)
         self._house.lobby.logged_in(self)
         self._let_go()
 

@@ -29,6 +29,7 @@ class Relay:
         self._ended = ended
         self._open = 2
         self._ended_writing = 0
+        self._flushing: asyncio.TimerHandle | None = None
         self._client = _Side(self, client, backend)
         self._backend = _Side(self, backend, client)
         if watch is not None:
@@ -63,7 +64,9 @@ class Relay:
         for transport in self._transports:
             if not transport.is_closing():
                 transport.close()
-        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.abort)
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            self._flushing = loop.call_later(FLUSH_SECONDS, self.abort)
 
     def abort(self) -> None:
         """End both sides at once."""
@@ -86,8 +89,10 @@ class Relay:
         self._open -= 1
         if self._open:
             self.close()
-        else:
-            self._ended()
+            return
+        if self._flushing is not None:
+            self._flushing.cancel()  # else it would keep all of an ended session in memory
+        self._ended()
 
 
 class _Side(asyncio.Protocol):

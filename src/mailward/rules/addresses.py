@@ -12,7 +12,6 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from itertools import chain
 from typing import Generic, TypeVar
 
 from mailward.rules.model import Address, Network, Subject, SubjectKind
@@ -232,14 +231,6 @@ class NetworkTable(Generic[V]):
         for lengths in (self._v4, self._v6):
             for table in lengths.values():
                 yield from table.values()
-
-    def listed(self) -> list[V]:
-        """The same as a list, which is quick."""
-        return list(
-            chain.from_iterable(
-                table.values() for lengths in (self._v4, self._v6) for table in lengths.values()
-            )
-        )
 
     def _lengths(self, network: Network) -> dict[int, dict[int, V]]:
         return self._v4 if isinstance(network, IPv4Network) else self._v6

@@ -16,50 +16,44 @@ class BanTable:
     reason, and include them.
     """
 
-    __slots__ = ("_named", "_networks", "counts")
+    __slots__ = ("_by_subject", "_networks", "counts")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[SubjectKind, Reason]] = Counter()
+        # Who looks for the ban on a subject need not read its name as a network first.
+        self._by_subject: dict[Subject, Ban] = {}
         self._networks: NetworkTable[Ban] = NetworkTable()
-        self._named: dict[Subject, Ban] = {}
 
     def __len__(self) -> int:
-        return len(self._networks) + len(self._named)
+        return len(self._by_subject)
 
     def __iter__(self) -> Iterator[Ban]:
-        yield from self._networks.values()
-        yield from self._named.values()
+        yield from self._by_subject.values()
 
     def listed(self) -> list[Ban]:
         """All of them as a list, which is quick."""
-        return [*self._networks.listed(), *self._named.values()]
+        return list(self._by_subject.values())
 
     def put(self, ban: Ban) -> None:
         """Add *ban*, in the place of one on the same subject."""
+        known = self._by_subject.get(ban.subject)
+        self._by_subject[ban.subject] = ban
         if ban.subject.kind is SubjectKind.ADDRESS:
-            network = subject_network(ban.subject)
-            known = self._networks.get(network)
-            self._networks.put(network, ban)
-        else:
-            known = self._named.get(ban.subject)
-            self._named[ban.subject] = ban
+            self._networks.put(subject_network(ban.subject), ban)
         self.counts[ban.subject.kind, ban.reason] += 1
         self._discount(known)
 
     def remove(self, subject: Subject) -> Ban | None:
         """Take the ban on exactly *subject* out and return it."""
-        if subject.kind is SubjectKind.ADDRESS:
-            ban = self._networks.remove(subject_network(subject))
-        else:
-            ban = self._named.pop(subject, None)
+        ban = self._by_subject.pop(subject, None)
+        if ban is not None and subject.kind is SubjectKind.ADDRESS:
+            self._networks.remove(subject_network(subject))
         self._discount(ban)
         return ban
 
     def on(self, subject: Subject) -> Ban | None:
         """The ban on exactly *subject*, expired or not."""
-        if subject.kind is SubjectKind.ADDRESS:
-            return self._networks.get(subject_network(subject))
-        return self._named.get(subject)
+        return self._by_subject.get(subject)
 
     def covering_address(
         self, address: Address, now: Instant, *, by_hand: bool = False
@@ -82,7 +76,7 @@ class BanTable:
         """A ban in force that covers *subject*, also one on a wider network."""
         if subject.kind is SubjectKind.ADDRESS:
             return self.covering_network(subject_network(subject), now, by_hand=by_hand)
-        ban = self._named.get(subject)
+        ban = self._by_subject.get(subject)
         if ban is None or not ban.covers(now):
             return None
         return ban if ban.reason is Reason.MANUAL or not by_hand else None

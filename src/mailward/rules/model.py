@@ -40,6 +40,10 @@ class Subject:
     kind: SubjectKind
     name: str
 
+    def __hash__(self) -> int:
+        # The name alone: a kind's own hash is slow, and each look-up of a failure pays for it.
+        return hash(self.name)
+
     @property
     def key(self) -> str:
         """Storage key. The kind comes first, so a login called ``192.0.2.1`` is no address.

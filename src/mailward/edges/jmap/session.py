@@ -158,6 +158,9 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self, head: RequestHead, framing: Counted | Chunked, passing: Passing
     ) -> bool:
         asker = self._visit.who(head.fields)
+        if asker.is_behind_proxy:
+            # Its connections bring many clients: none is cut off for what others have not proven.
+            self._visit.logged_in()
         caller, now = asker.caller, self._house.clock()
         if self._house.guard.admit(caller.address, now, is_direct=caller.is_direct) is not None:
             self._house.guard.drops.count(caller.address, self._entrance.service, now)

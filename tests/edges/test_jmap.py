@@ -7,12 +7,9 @@ import gc
 import json
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
-
-import pytest
 
 from mailward.guard import operations
 from mailward.rules.model import Instant, Subject, SubjectKind
@@ -466,15 +463,6 @@ async def test_a_client_that_leaves_while_it_is_proven_starts_nothing() -> None:
         assert len(hall.server.requests) == 1
 
 
-@pytest.fixture
-def nothing_is_collected() -> Iterator[None]:
-    """What is left behind is still there when it is looked for."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("nothing_is_collected")
 async def test_a_connection_that_is_reset_leaves_no_error_behind_that_is_reported_later() -> None:
     async with open_hall() as hall:
         for octets in (b"", b"GET", request("/jmap/upload/", RIGHT, "Content-Length: 9")):

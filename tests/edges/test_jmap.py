@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import struct
@@ -257,6 +258,37 @@ async def test_a_redirect_to_another_server_proves_nothing() -> None:
             assert hall.server.guesses == asked
 
 
+async def test_a_server_that_shows_the_same_to_whoever_asks_proves_nobody() -> None:
+    async def shows_all(asked: Request) -> None:
+        asked.answer("200 OK", b"{}")
+
+    async def leads_to_a_login(asked: Request) -> None:
+        asked.answer("302 Found", b"", "Location: /login")
+
+    async with open_hall(is_known=False) as hall:
+        hall.server.behaviours |= {"/.well-known/jmap": leads_to_a_login, "/login": shows_all}
+        probing = asyncio.ensure_future(hall.upstream.keep_probing())  # noqa: TID251 -- the daemon's own
+        await until(lambda: "shows /login to whoever asks" in hall.upstream.state)
+        probing.cancel()
+        for offered in (RIGHT, WRONG):
+            answer = await hall.ask("/.well-known/jmap", offered)
+            assert answer is not None
+            assert answer.status == 503
+        assert hall.guard.admit(ip_address("127.0.0.1"), NOON) is None
+
+
+async def test_a_page_for_people_proves_nobody() -> None:
+    async def catches_all(asked: Request) -> None:
+        asked.answer("200 OK", b"<html>", "Content-Type: text/html; charset=utf-8")
+
+    async with open_hall() as hall:
+        hall.server.behaviours["/jmap/session"] = catches_all
+        answer = await hall.ask()
+        assert answer is not None
+        assert answer.status == 503
+        assert "something else than a session resource" in hall.upstream.state
+
+
 async def test_a_redirect_may_spell_the_server_as_it_knows_itself() -> None:
     # nginx names the host as it was asked for, and its own port.
     for itself in ("mail.test:8080", "MAIL.test", "127.0.0.1:9", "[::ffff"):
@@ -429,6 +461,26 @@ async def test_a_client_that_leaves_while_it_is_proven_starts_nothing() -> None:
         released.set()
         await until(lambda: hall.guard.reservations.under_way == 0)
         assert len(hall.server.requests) == 1
+
+
+async def test_a_connection_that_is_reset_leaves_no_error_behind_that_is_reported_later() -> None:
+    async with open_hall() as hall:
+        for octets in (b"", b"GET", request("/jmap/upload/", RIGHT, "Content-Length: 9")):
+            _, writer = await hall.connect()
+            writer.write(octets)
+            await until(lambda: hall.lobby.present == 1)
+            line = writer.get_extra_info("socket")
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            await until(lambda: hall.lobby.present == 0)
+    here = asyncio.get_running_loop()
+    left = [
+        kept.exception()
+        for kept in gc.get_objects()
+        if isinstance(kept, asyncio.Future) and kept.get_loop() is here
+        if kept.done() and not kept.cancelled()
+    ]
+    assert set(left) == {None}
 
 
 async def test_one_connection_too_many_of_an_address_is_told_so() -> None:

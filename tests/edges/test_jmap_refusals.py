@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from tests.edges.house import policy
+from tests.edges.house import limits, policy
 from tests.edges.proxies import trusted
-from tests.edges.web import RIGHT, WRONG, basic, open_hall, request
+from tests.edges.web import RIGHT, WRONG, Request, basic, open_hall, request
 
 both_loops = True
 
@@ -42,6 +43,21 @@ async def test_a_trusted_proxy_names_its_clients_and_is_never_counted_itself() -
         itself = await hall.ask("/jmap/api/", basic("bob", "right"))
         assert itself is not None
         assert itself.status == 200
+
+
+async def test_a_connection_of_a_proxy_is_never_cut_off_in_the_middle_of_a_request() -> None:
+    async def hesitates(asked: Request) -> None:
+        await asyncio.sleep(0.3)
+        asked.answer("401 No", b"")
+
+    rules = policy("100/1h", trusted=trusted("127.0.0.1"))
+    async with open_hall(rules, limits(login_timeout=100)) as hall:
+        hall.server.behaviours["/jmap/session"] = hesitates
+        told = ("X-Forwarded-For: 198.51.100.1", "X-Forwarded-Proto: https")
+        brought = await hall.ask("/jmap/api/", WRONG, *told)
+        assert brought is not None
+        assert brought.status == 401
+        assert await hall.ask("/jmap/api/", WRONG, source="127.0.0.2") is None  # it came by itself
 
 
 async def test_nobody_else_is_believed_who_its_client_is() -> None:

@@ -71,6 +71,8 @@ TWO_READINGS = [
     head(first="GET http://b/ HTTP/1.1"),
     head(first="GET ftp://a/ HTTP/1.1"),
     head(first="GET http://a HTTP/1.1"),
+    head(first="GET a:443 HTTP/1.1"),
+    head(first="GET http:///a HTTP/1.1"),
 ]
 
 

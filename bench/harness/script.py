@@ -7,18 +7,19 @@ import gc
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bench.harness.figures import Line, to_json
+from bench.harness.figures import Line, to_json, unmeasured
 from bench.harness.machine import circumstances
-from bench.table import lines_table
+from bench.table import ROWS, lines_table
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 QUICK_SIZES, FULL_SIZES = (1,), (1, 10, 100)
-QUICK_RUNS, FULL_RUNS = 3, 5
+QUICK_RUNS, FULL_RUNS = 2, 5
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -48,23 +49,39 @@ def side_by_side(
 
 
 def run(name: str, about: str, measure: Callable[[Extent], Iterator[Line]]) -> int:
-    """Measure what the command line asks for, print it, keep it in a file. Always 0 if it ran."""
+    """Measure what the command line asks for, print it, keep it in a file.
+
+    What is known is kept after each line; what fails, or is interrupted, has a line that says so.
+    """
     extent, folder = _arguments(name, about)
-    began = time.monotonic()
-    lines: list[Line] = []
-    for line in measure(extent):
-        lines.append(line)
-        print(f"  {line.work}: done after {time.monotonic() - began:.0f} s", file=sys.stderr)
-    kept = circumstances() | {
-        "script": name,
-        "quick": extent.quick,
-        "seconds": round(time.monotonic() - began, 1),
-        "lines": [to_json(line) for line in lines],
-    }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    began = time.monotonic()
+    where = circumstances()
+    lines: list[Line] = []
+
+    def keep(line: Line) -> None:
+        lines.append(line)
+        seconds = round(time.monotonic() - began, 1)
+        print(f"  {line.work}: after {seconds} s", file=sys.stderr)
+        kept = where | {
+            "script": name,
+            "quick": extent.quick,
+            "seconds": seconds,
+            "lines": [to_json(known) for known in lines],
+        }
+        (folder / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+    status = 0
+    try:
+        for line in measure(extent):
+            keep(line)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the table tells of it
+        traceback.print_exc()
+        row, what = ROWS[name]
+        keep(unmeasured(row, f"{what}: the rest", f"{type(error).__name__}: {error}"))
+        status = 1
     print(lines_table(lines))
-    return 0
+    return status
 
 
 def _arguments(name: str, about: str) -> tuple[Extent, Path]:
@@ -76,7 +93,7 @@ def _arguments(name: str, about: str) -> tuple[Extent, Path]:
         metavar="TIMES",
         help="multiples of the work; default: 1 10 100, with --quick 1",
     )
-    parser.add_argument("--runs", type=int, help="how often; default: 5, with --quick 3")
+    parser.add_argument("--runs", type=int, help="how often; default: 5, with --quick 2")
     parser.add_argument("--quick", action="store_true", help="small, for a first look")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the raw figures")
     given = parser.parse_args()

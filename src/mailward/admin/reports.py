@@ -29,7 +29,7 @@ from mailward.rules.policy import Policy
 
 MAX_REPORTS = 10_000
 MAX_ID_CHARACTERS = 200
-_BITE = 200  # items read, or rows made, between two looks at the connections
+_BITE = 50  # items read, or rows made, between two looks at the connections
 _SERVICE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _TOO_OLD = "the report is older than the period of the limit"
 

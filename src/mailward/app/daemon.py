@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import os
 import resource
@@ -99,6 +100,7 @@ async def _run(
     clock: Clock,
 ) -> int:
     name = None if path is None else str(path)
+    gc.disable()  # while a store is read there is nothing to collect, and much to look through
     store = choose_store(configuration.store, data)
     try:
         contents = await store.load()
@@ -129,6 +131,8 @@ async def _run(
                 program.warnings,
                 program.crowd,
             )
+            del contents
+            _leave_in_peace()
             far = await _speak_with_operators(program, control)
             try:
                 program.start(program.doors.prepare(configuration))
@@ -141,6 +145,16 @@ async def _run(
     except* _StopError:
         pass
     return 0
+
+
+def _leave_in_peace() -> None:
+    """Keep the garbage collector away from all that was loaded.
+
+    It would look through a million bans again and again, and the loop would stand still meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 async def _speak_with_operators(program: Program, control: Control) -> web.AppRunner:

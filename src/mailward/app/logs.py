@@ -89,6 +89,9 @@ def set_up_logs(settings: LogSettings) -> None:
             out.setFormatter(TextLines())
         case LogFormat.JSON:
             out.setFormatter(JsonLines())
+    # No line tells of these, and finding them out takes as long as writing it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 -- as logging's manual has it
     root = logging.getLogger()
     root.handlers = [out]
     root.setLevel(logging.WARNING)

@@ -26,7 +26,7 @@ from mailward.settings.configuration import Bind
 from mailward.wire.proxyreader import Checked, HeaderRead, Proxied, Unreadable
 
 BACKLOG = 4_096
-ACCEPTS_PER_TURN = 64  # then the sessions have their turn
+ACCEPTS_PER_TURN = 16  # then the sessions have their turn: a login takes many of them
 REST_SECONDS = 0.2  # when descriptors have run out
 COMPLAINT_SECONDS = 60.0  # between two lines about that
 

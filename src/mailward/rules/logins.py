@@ -76,7 +76,9 @@ class Naming:
             return None
         name = self._with_domain(name)
         octets = name.encode("utf-8", "surrogatepass")
-        if len(octets) > MAX_NAME_OCTETS or any(_is_control(char) for char in name):
+        # Nearly every name is printable, and then none of its characters is a control.
+        has_control = not name.isprintable() and any(map(_is_control, name))
+        if len(octets) > MAX_NAME_OCTETS or has_control:
             return _digest(octets)
         return Login(name)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -349,10 +349,16 @@ def _load_bans(database: sqlite3.Connection) -> Iterator[Ban]:
             since=Instant(since),
             until=None if until is None else Instant(until),
             failures=failures,
-            services=tuple(json.loads(services)),
+            services=_services(services),
             counterparts=tuple(json.loads(counterparts)),
             note=note,
         )
+
+
+@lru_cache
+def _services(text: str) -> tuple[str, ...]:
+    """Read once, and shared: there are few services, and maybe a million bans."""
+    return tuple(json.loads(text))
 
 
 def _failures(database: sqlite3.Connection, subject: Subject, at_most: int) -> Sequence[Failure]:

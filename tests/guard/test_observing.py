@@ -107,9 +107,7 @@ async def test_bans_of_before_are_counted_among_those_that_stop_nobody(scene: Sc
     assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
 
 
-async def test_an_observed_ban_that_is_over_takes_its_failures_along_though_the_trial_is_over_too() -> (
-    None
-):
+async def test_an_observed_ban_that_is_over_takes_its_failures_along_in_the_last_moment() -> None:
     ends = replace(TRIAL, address_term=timedelta(minutes=10), login_limit=None)
     scene = Scene(policy=ends)
     await scene.start()

@@ -324,7 +324,7 @@ class Guard:
             self.writer.note(TallyCleared(Subject(kind, name)), now)
 
     def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
-        """What a policy that may be new says of old failures; an allowed address has none."""
+        """What a new policy says of old failures; an allowed address has none."""
         return Tolerate() if self.policy.allows_all_of(subject) else self._judge((subject,), now)
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
@@ -355,12 +355,12 @@ class Guard:
         """Whether *attempt* of *subjects* came so far only because bans are just observed."""
         if self._ban_on(attempt, now) is not None:
             return False  # by hand: it was reported, or under way when that ban fell
-        address, books = attempt.address, (self.mirror, self.observed)
-        is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
-        # A ban of before may be on another prefix than the one that is counted now.
-        if not is_exempt and self.mirror.covering_address(address, now) is not None:
+        books, address = (self.mirror, self.observed), attempt.address
+        if any(book.covering(subject, now) for book in books for subject in subjects):
             return True
-        return any(book.covering(subject, now) for book in books for subject in subjects)
+        # A ban of before may be on another prefix than the one that is counted now.
+        is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
+        return not is_exempt and self.mirror.covering_address(address, now) is not None
 
     def _after(self, ban: Ban, now: Instant) -> Ban | None:
         """What comes after *ban*, which is over: another one, or nothing."""

@@ -98,9 +98,9 @@ async def test_an_attempt_that_a_ban_by_hand_stops_anyway_is_not_counted_among_t
 async def test_bans_of_before_are_counted_among_those_that_stop_nobody(scene: Scene) -> None:
     for login in ("a", "b", "c"):
         await scene.try_to_log_in("192.0.2.1", login)
-    assert scene.guard.stops_nobody(SubjectKind.ADDRESS) == 0
+    assert operations.stops_nobody(scene.guard, SubjectKind.ADDRESS) == 0
     adopt(scene, replace(TRIAL, prefixes=Prefixes(ipv4_bits=24)))
-    assert scene.guard.stops_nobody(SubjectKind.ADDRESS) == 1
+    assert operations.stops_nobody(scene.guard, SubjectKind.ADDRESS) == 1
     await scene.try_to_log_in("192.0.2.1")
     assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
     await scene.try_to_log_in("192.0.2.7", "d")

@@ -230,6 +230,14 @@ async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ba
     return found
 
 
+def stops_nobody(guard: Guard, kind: SubjectKind) -> int:
+    """How many bans on subjects of *kind* only are observed, those of before included."""
+    if not guard.policy.observes(kind):
+        return 0
+    key = kind, Reason.AUTHENTICATION
+    return guard.observed.counts[key] + guard.mirror.counts[key]
+
+
 def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:
     """A ban that covers the whole of *subject*; one that only is observed if no other does."""
     by_hand = guard.policy.observes(subject.kind)

@@ -218,13 +218,6 @@ class Guard:
                     self.journal.ban(Event.BAN_ADDED, ban, now)
                 return ban
 
-    def stops_nobody(self, kind: SubjectKind) -> int:
-        """How many bans on subjects of *kind* only are observed, those of before included."""
-        if not self.policy.observes(kind):
-            return 0
-        key = kind, Reason.AUTHENTICATION
-        return self.observed.counts[key] + self.mirror.counts[key]
-
     def advance_all(self, now: Instant) -> None:
         """Serve every line: failures that left the window have made places."""
         self._advance(self.reservations.lines(), now)
@@ -287,7 +280,7 @@ class Guard:
         observed = self.policy.observe and self._would_refuse(attempt, subjects, now)
         self.journal.attempt(outcome, attempt, now, observed=observed)
         if observed:
-            self.observed.attempts[outcome, attempt.service] += 1
+            self.observed.attempts[outcome, self.journal.counted_as(attempt)] += 1
         match outcome:
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()

@@ -132,10 +132,10 @@ class Guard:
 
     # -- bans ----------------------------------------------------------------------------------
 
-    def impose(self, ban: Ban, now: Instant) -> Ban:
+    def impose(self, ban: Ban, now: Instant, *, is_noted: bool = True) -> Ban:
         """Bring a manual ban into force; of two on one subject the one that ends later stays.
 
-        It is on its way to the store: wait for ``writer.written`` before it is shown.
+        It is on its way to the store (else the caller notes it): wait for ``writer.written``.
         """
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
@@ -143,7 +143,7 @@ class Guard:
             return known
         if self.policy.observe:
             self.observed.remove(ban.subject)
-        self.mirror.put(ban, now)
+        self.mirror.put(ban, now, is_noted=is_noted)
         self._advance(self.reservations.lines(), now)
         return ban
 

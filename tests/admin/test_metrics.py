@@ -9,6 +9,7 @@ import pytest
 
 from mailward.admin.exposition import Kind
 from mailward.admin.metrics import METRICS
+from mailward.guard.journal import MAX_REPORTERS, OTHERS
 from tests.admin.house import House
 
 DOOR = {
@@ -59,6 +60,26 @@ def test_what_others_report_is_one_service_however_they_call_themselves(house: H
     samples = scraped(house)
     assert samples['mailward_attempts_total{service="external",outcome="failed"}'] == 3
     assert not any("webmail" in key for key in samples)
+
+
+def test_a_reporter_that_calls_itself_as_a_door_is_called_is_none(house: House) -> None:
+    house.doors = [DOOR | {"listener": "a", "protocol": "imap"}]
+    house.fail("203.0.113.9", "ada", "imap")
+    fields = {"address": "203.0.113.9", "service": "imap"}
+    assert house.ask("POST", "/api/failures", fields).status == 200
+    samples = scraped(house)
+    assert samples['mailward_attempts_total{service="external",outcome="failed"}'] == 1
+    assert samples['mailward_attempts_total{service="imap",outcome="failed"}'] == 1
+
+
+def test_whoever_makes_up_names_of_services_fills_no_memory(house: House) -> None:
+    reports = [{"address": f"198.51.7.{n % 250}", "service": f"s{n}"} for n in range(300)]
+    assert house.ask("POST", "/api/failures", {"reports": reports}).body["accepted"] == 300
+    services = house.ask("GET", "/api/status").body["services"]
+    assert len(services) == MAX_REPORTERS + 1
+    assert services[OTHERS]["failed"] == 300 - MAX_REPORTERS
+    samples = scraped(house)
+    assert samples['mailward_attempts_total{service="external",outcome="failed"}'] == 300
 
 
 def test_bans_are_told_by_kind_and_reason_and_lifting_takes_them_out(house: House) -> None:

@@ -191,7 +191,13 @@ class Duel:
     async def reload(self, rules: Rules) -> None:
         self.guard.adopt(policy_of(rules), self.now)
         self._take_permitted_bans()  # by the old rules still
+        if not rules.is_same_trial(self.oracle.rules):
+            self.oracle.observed.clear()
+            self.oracle.over.clear()
+            for seen in self._may_be_stored:
+                seen.observed.clear()
         self.oracle.rules = rules
+        self.oracle.renewable.clear()
         self.oracle.let_go()
         for seen in self._may_be_stored:
             seen.rules = rules
@@ -211,6 +217,11 @@ class Duel:
             await self.sweep()
             await self.guard.writer.written()
         candidates = self._may_be_stored if crash else self._may_be_stored[-1:]
+        for name, failures in self.oracle.taken_along.items():
+            ban = self.guard.observed.on(subject_of(name))
+            if ban is not None and not ban.covers(self.now):  # nobody has looked at its end
+                for candidate in candidates:
+                    candidate.kept.once_out.setdefault(name, []).extend(failures)
         await self.stop(crash=crash)
         self._store = self._make_store()
         found = await self._stored(self._store)
@@ -225,7 +236,17 @@ class Duel:
         self._may_be_stored = [self.oracle.as_of_now()]
         self.oracle.set_back(self.now - back)
         self._may_be_stored[0].now = self.oracle.now
+        self.oracle.observed.clear()
         await self.start()
+        self.oracle.over.clear()
+        self.oracle.renewable = {
+            name_of(ban.subject)
+            for ban in self.guard.mirror.kept()
+            if self.oracle.rules.observe
+            and not ban.covers(self.now)
+            and ban.reason is Reason.AUTHENTICATION
+            and self.oracle.rules.terms[ban.subject.kind.value] == WHILE_FULL
+        }
         if back:
             self._resolve()
         self._unjudged, self._is_stale = True, False
@@ -237,7 +258,7 @@ class Duel:
         await self.agree()
         if self._unjudged:
             at_limit = [name for name in self._names() if self.oracle.has_to_be_banned(name)]
-            assert all(map(self.oracle.is_covered, at_limit)), at_limit
+            assert all(map(self.oracle.is_known, at_limit)), at_limit
         self._unjudged = False
 
     async def clock(self, seconds: float) -> None:
@@ -267,6 +288,7 @@ class Duel:
         for _ in range(3):
             await asyncio.sleep(0)
         assert self._take_permitted_bans() == []
+        self._agree_on_what_is_observed()
         self._take_evictions()
         self._take_served(at_once=at_once)
         bans = {
@@ -290,8 +312,8 @@ class Duel:
         subject = subject_of(name)
         assert self.guard.reservations.held(subject) == self.oracle.under_way(name)
         limit = self.guard.policy.limit(subject.kind)
-        ended = self.guard.mirror.on(subject)
-        if limit is None or (ended is not None and not ended.covers(self.now)):
+        known = (self.guard.mirror.on(subject), self.guard.observed.on(subject))
+        if limit is None or any(ban and not ban.covers(self.now) for ban in known):
             return  # what a ban that is over takes with it goes when somebody looks
         tally = self.guard.tallies[subject.kind]
         assert tally.count(subject.name, limit, self.now) == len(self.oracle.window(name)), name
@@ -305,15 +327,32 @@ class Duel:
             if name in known or not ban.covers(self.now):
                 continue
             if self._is_permitted(ban):
-                self.oracle.fall(name)
+                self.oracle.kept.bans[name] = Blocked(ban.until, by_hand=False)
             else:
                 unexplained.append(ban)
+        over = {name: self.guard.mirror.on(subject_of(name)) for name in self.oracle.renewable}
+        self.oracle.renewable = {n for n, ban in over.items() if ban and not ban.covers(self.now)}
         return unexplained
+
+    def _agree_on_what_is_observed(self) -> None:
+        """A ban that would fall may be noticed late; one that is noticed has to be one."""
+        found = {name_of(b.subject): b.until for b in self.guard.observed if b.covers(self.now)}
+        for name, until in found.items():
+            if name not in self.oracle.would_be():
+                assert self.oracle.rules.observe
+                assert self.oracle.has_to_be_banned(name), name
+                assert until == self.oracle.may_be_banned_until(name)
+                self.oracle.observed[name] = Blocked(until, by_hand=False)
+        assert found == {name: ban.until for name, ban in self.oracle.would_be().items()}
+        over = {name: self.guard.observed.on(subject_of(name)) for name in self.oracle.over}
+        self.oracle.over = {n for n, ban in over.items() if ban and not ban.covers(self.now)}
 
     def _is_permitted(self, ban: Ban) -> bool:
         """Whether *ban* is what follows from an old tally by the rules of now."""
         name = name_of(ban.subject)
         due = self.oracle.has_to_be_banned(name)
+        if self.oracle.rules.observe and name not in self.oracle.renewable:
+            return False  # a trial leaves nothing behind
         return due and ban.until == self.oracle.may_be_banned_until(name)
 
     def _fall(self, attempt: Try, outcome: Outcome, at: float) -> Fall:

@@ -13,6 +13,7 @@ import random
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import repeat
 from time import monotonic
 
@@ -48,6 +49,7 @@ def some_rules(dice: random.Random) -> Rules:
         allowed=some(NETWORKS),
         blocked=some(NETWORKS),
         room=dice.choice((1_000_000, 1_000_000, SMALL_ROOM)),
+        observe=dice.random() < 0.2,
     )
 
 
@@ -85,6 +87,7 @@ def some_step(dice: random.Random, duel: Duel) -> Callable[[], Awaitable[None]]:
         (3, lambda: duel.ban(some_name(dice), dice.choice((None, 2.0, 15.0)))),
         (3, lambda: duel.lift(some_name(dice))),
         (3, lambda: duel.reload(some_rules(dice))),
+        (2, lambda: duel.reload(replace(duel.oracle.rules, observe=dice.random() < 0.6))),
         (2, lambda: duel.restart(crash=dice.random() < 0.6, back=dice.choice((0.0, 0.0, 2.0)))),
         (6, duel.sweep),
         (14, lambda: duel.clock(some_seconds(dice, duel))),

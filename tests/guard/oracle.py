@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from ipaddress import ip_address, ip_network
 
@@ -33,6 +33,13 @@ class Rules:
     allowed: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     room: int = 1_000_000
+    observe: bool = False
+
+    def is_same_trial(self, other: Rules) -> bool:
+        """Whether what was observed under *other* still holds."""
+        return self.observe and self == replace(
+            other, allowed=self.allowed, blocked=self.blocked, room=self.room
+        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,14 @@ class Oracle:
     kept: Kept = field(default_factory=Kept)
     guesses: list[Try] = field(default_factory=list)
     """Those that were passed on and not answered yet."""
+    observed: dict[Name, Blocked] = field(default_factory=dict)
+    """Bans that would have fallen; they stop nobody and outlive no restart."""
+    renewable: set[Name] = field(default_factory=set)
+    """In a trial: whose ban of before is over, but may last longer as its window is full."""
+    over: set[Name] = field(default_factory=set)
+    """The same of those that are observed."""
+    taken_along: dict[Name, list[float]] = field(default_factory=dict)
+    """The failures that the last observed ban took along at its end; a restart may come before."""
 
     # -- who is who ----------------------------------------------------------------------------
 
@@ -101,17 +116,32 @@ class Oracle:
     def in_force(self) -> dict[Name, Blocked]:
         return {name: ban for name, ban in self.kept.bans.items() if ban.holds(self.now)}
 
-    def covers_network(self, network: str) -> bool:
-        banned = [name for kind, name in self.in_force() if kind == ADDRESS]
+    def acting(self) -> dict[Name, Blocked]:
+        """Those that stop somebody: in a trial what was done by hand, and nothing else."""
+        bans = self.in_force()
+        return {n: ban for n, ban in bans.items() if ban.by_hand or not self.rules.observe}
+
+    def would_be(self) -> dict[Name, Blocked]:
+        return {name: ban for name, ban in self.observed.items() if ban.holds(self.now)}
+
+    def covers_network(self, network: str, bans: Iterable[Name] | None = None) -> bool:
+        known = self.in_force() if bans is None else bans
+        banned = [name for kind, name in known if kind == ADDRESS]
         return any(is_inside(network, text) for text in (*banned, *self.rules.blocked))
+
+    def is_known(self, name: Name) -> bool:
+        """Whether there is a ban on *name* or around it, be it one that only is observed."""
+        if name[0] == ADDRESS:
+            return self.covers_network(name[1], [*self.in_force(), *self.would_be()])
+        return name in self.in_force() or name in self.would_be()
 
     def shuts_out(self, address: str) -> bool:
         """Whether a connection from *address* is dropped."""
-        return self.covers_network(address) and not self.is_allowed(address)
+        return self.covers_network(address, self.acting()) and not self.is_allowed(address)
 
     def refuses(self, attempt: Try) -> bool:
         """Whether *attempt* may not be passed on, as far as bans go."""
-        return self.shuts_out(attempt.address) or (LOGIN, attempt.login) in self.in_force()
+        return self.shuts_out(attempt.address) or (LOGIN, attempt.login) in self.acting()
 
     def is_covered(self, name: Name) -> bool:
         if name[0] == ADDRESS:
@@ -143,7 +173,8 @@ class Oracle:
         """Whether failures and guesses under way, *without* so many of these, reach the limit."""
         limit = self.rules.limits[name[0]]
         held = self.under_way(name) - without
-        return limit is not None and len(self.window(name)) + held >= limit[0]
+        is_full = limit is not None and len(self.window(name)) + held >= limit[0]
+        return is_full and not self.rules.observe
 
     def may_be_banned_until(self, name: Name) -> float | None:
         """The end of a ban that falls now on a subject that is at its limit."""
@@ -164,6 +195,7 @@ class Oracle:
         at = min(at, self.now)
         names = self.subjects(attempt)
         for name in names:
+            self.renew(name)
             limit = self.rules.limits[name[0]]
             if limit is not None and self.now - at < limit[1]:
                 self.kept.failures.setdefault(name, []).append(at)
@@ -175,8 +207,20 @@ class Oracle:
         periods = [limit[1] for limit in self.rules.limits.values() if limit]
         return bool(periods) and all(self.now - min(at, self.now) >= p for p in periods)
 
+    def renew(self, name: Name) -> None:
+        """A ban of before a trial, and one that is observed, last while their window is full."""
+        books = (self.kept.bans, self.renewable), (self.observed, self.over)
+        for bans, over in books:
+            if name in over and self.is_at_limit(name):
+                bans[name] = Blocked(self.may_be_banned_until(name), by_hand=False)
+            over.discard(name)
+
     def fall(self, name: Name) -> bool:
         until = self.may_be_banned_until(name)
+        if self.rules.observe:
+            if not self.is_known(name):
+                self.observed[name] = Blocked(until, by_hand=False)
+            return False
         known = self.in_force().get(name)
         if known and (known.until is None or (until is not None and until <= known.until)):
             return False
@@ -185,10 +229,12 @@ class Oracle:
 
     def ban(self, name: Name, until: float | None) -> None:
         """By hand: of two bans on one subject the one that ends later stays."""
-        known = self.in_force().get(name)
+        known = self.acting().get(name)
         if known and until is not None and (known.until is None or known.until > until):
             return
         self.kept.bans[name] = Blocked(until, by_hand=True)
+        self.observed.pop(name, None)
+        self.over.discard(name)
 
     def lift(self, name: Name) -> None:
         """Lift what stands on *name*, and the automatic bans around an address."""
@@ -203,8 +249,12 @@ class Oracle:
                 for other, ban in self.in_force().items()
                 if other[0] == ADDRESS and not ban.by_hand and is_inside(name[1], other[1])
             ]
+            targets += [n for n in self.would_be() if n[0] == ADDRESS and is_inside(name[1], n[1])]
         for target in targets:
             self.kept.bans.pop(target, None)
+            self.observed.pop(target, None)
+            self.over.discard(target)
+            self.renewable.discard(target)
             self.forget(target)
 
     def forget(self, name: Name) -> None:
@@ -226,6 +276,18 @@ class Oracle:
                 continue
             del self.kept.bans[name]
             if ban.by_hand or self.rules.terms[name[0]] != WHILE_FULL:
+                self.evict(name) if is_stored else self.forget(name)
+            elif self.rules.observe:
+                self.renewable.add(name)
+        for name, ban in list(self.observed.items()):
+            if ban.holds(now):
+                continue
+            del self.observed[name]
+            if self.rules.terms[name[0]] == WHILE_FULL:
+                self.over.add(name)
+            else:
+                gone = self.kept.failures.get(name, []), self.kept.once_out.get(name, [])
+                self.taken_along[name] = [*gone[0], *gone[1]]
                 self.evict(name) if is_stored else self.forget(name)
         self.let_go()
 
@@ -274,7 +336,7 @@ class Oracle:
 
     def as_of_now(self) -> Oracle:
         """What is kept, as it stands."""
-        return Oracle(self.rules, self.now, self.kept.copy())
+        return Oracle(self.rules, self.now, self.kept.copy(), observed=dict(self.observed))
 
 
 @cache

@@ -48,4 +48,5 @@ def policy_of(rules: Rules) -> Policy:
             for text in rules.blocked
         ),
         max_tracked=rules.room,
+        observe=rules.observe,
     )

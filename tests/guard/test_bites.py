@@ -54,6 +54,38 @@ async def test_bans_are_listed_and_lifted_in_turn_with_everybody_else(scene: Sce
     assert (entry.event, entry.fields) == (Event.BAN_LIFTED, {"reason": "manual", "count": MANY})
 
 
+async def test_a_crash_leaves_all_of_a_list_or_nothing(scene: Scene) -> None:
+    banning = asyncio.get_running_loop().create_task(
+        operations.ban_all(scene.guard, LIST, None, "", scene.now)
+    )
+    found: set[int] = set()
+    while not banning.done():
+        await scene.guard.writer.written()  # as if others waited for their own all the time
+        found.add(len((await scene.store.load()).bans))
+    await banning
+    assert found == {0, MANY}
+
+
+async def test_what_is_lifted_or_banned_for_longer_in_the_midst_of_a_list_stays_so(
+    scene: Scene,
+) -> None:
+    until = type(scene.now)(scene.now + 60)
+    banning = asyncio.get_running_loop().create_task(
+        operations.ban_all(scene.guard, LIST, until, "", scene.now)
+    )
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert scene.guard.mirror.on(LIST[2]) is not None
+    assert scene.guard.mirror.on(LIST[-1]) is None
+    await operations.lift(scene.guard, LIST[1], scene.now)
+    await operations.ban(scene.guard, LIST[2], None, "for good", scene.now)
+    await banning
+    stored = {ban.subject: ban for ban in (await scene.store.load()).bans}
+    assert len(stored) == MANY - 1
+    assert LIST[1] not in stored
+    assert stored[LIST[2]].note == "for good"
+
+
 async def test_what_is_lifted_while_the_list_is_made_is_not_in_it(scene: Scene) -> None:
     await operations.ban_all(scene.guard, LIST[:3], None, "", scene.now)
     listing = asyncio.get_running_loop().create_task(operations.bans(scene.guard, scene.now))

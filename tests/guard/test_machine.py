@@ -41,6 +41,7 @@ RULES = st.builds(
     allowed=st.sampled_from([(), *((text,) for text in NETWORKS)]),
     blocked=st.sampled_from([(), *((text,) for text in NETWORKS)]),
     room=st.sampled_from([1_000_000, SMALL_ROOM]),
+    observe=st.sampled_from([False, False, True]),
 )
 
 

@@ -98,16 +98,16 @@ async def test_an_attempt_that_a_ban_by_hand_stops_anyway_is_not_counted_among_t
 async def test_bans_of_before_are_counted_among_those_that_stop_nobody(scene: Scene) -> None:
     for login in ("a", "b", "c"):
         await scene.try_to_log_in("192.0.2.1", login)
-    assert operations.stopping_nobody(scene.guard, SubjectKind.ADDRESS) == 0
+    assert operations.stops_nobody(scene.guard, SubjectKind.ADDRESS) == 0
     adopt(scene, replace(TRIAL, prefixes=Prefixes(ipv4_bits=24)))
-    assert operations.stopping_nobody(scene.guard, SubjectKind.ADDRESS) == 1
+    assert operations.stops_nobody(scene.guard, SubjectKind.ADDRESS) == 1
     await scene.try_to_log_in("192.0.2.1")
     assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
     await scene.try_to_log_in("192.0.2.7", "d")
     assert scene.guard.observed.attempts == {(Outcome.FAILED, "imap"): 1}
 
 
-async def test_an_observed_ban_that_is_over_takes_its_failures_along_after_the_trial() -> None:
+async def test_an_observed_ban_that_is_over_takes_its_failures_along_in_the_last_moment() -> None:
     ends = replace(TRIAL, address_term=timedelta(minutes=10), login_limit=None)
     scene = Scene(policy=ends)
     await scene.start()

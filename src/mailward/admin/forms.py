@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
@@ -34,6 +35,10 @@ _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such resource",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large; send it in parts",
 }
+
+
+# One thread for all of them: each further one would take turns with the event loop, too.
+_READER = ThreadPoolExecutor(1, thread_name_prefix="json")
 
 
 class MalformedError(Exception):
@@ -197,7 +202,7 @@ async def _json(request: web.Request, form: str) -> object:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
     try:
         if len(octets) > _LARGE_OCTETS:
-            return await asyncio.to_thread(_parsed, octets)
+            return await asyncio.get_running_loop().run_in_executor(_READER, _parsed, octets)
         return _parsed(octets)
     except (ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, _UnusableError) else "it cannot be read"

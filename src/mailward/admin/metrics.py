@@ -15,7 +15,7 @@ from mailward.admin.control import Control
 from mailward.admin.exposition import Kind, Sample, exposed
 from mailward.admin.overview import OUTCOMES
 from mailward.guard.journal import Event
-from mailward.guard.operations import stopping_nobody
+from mailward.guard.operations import stops_nobody
 from mailward.rules.model import Outcome, Reason, SubjectKind
 from mailward.settings.configuration import Management, Passage, Protocol, Web
 
@@ -109,10 +109,13 @@ def _attempts(control: Control) -> Iterator[Sample]:
     counts: Counter[tuple[str, str]] = Counter()
     for service in _services(control):
         counts.update(dict.fromkeys(((service, outcome) for outcome in OUTCOMES.values()), 0))
-    for (event, service), count in control.guard.journal.counts.items():
+    journal = control.guard.journal
+    for (event, service), count in journal.counts.items():
         outcome = OUTCOMES.get(event)
         if outcome is not None:
-            counts[_label(service), outcome] += count
+            reported = journal.reported[event, service]  # a reporter may call itself "imap"
+            counts[EXTERNAL, outcome] += reported
+            counts[_label(service), outcome] += count - reported
     for (service, outcome), count in counts.items():
         yield {"service": service, "outcome": outcome}, count
 
@@ -140,7 +143,7 @@ def _bans(control: Control) -> Iterator[Sample]:
 
 def _observed_bans(control: Control) -> Iterator[Sample]:
     for kind in SubjectKind:
-        yield {"kind": kind.value}, stopping_nobody(control.guard, kind)
+        yield {"kind": kind.value}, stops_nobody(control.guard, kind)
 
 
 def _ban_changes(control: Control) -> Iterator[Sample]:

@@ -53,7 +53,7 @@ def status_view(control: Control) -> Json:
         "bans": {
             "all": len(guard.mirror),
             "file": len(policy.blocked),
-            "observed": sum(operations.stopping_nobody(guard, kind) for kind in SubjectKind),
+            "observed": sum(operations.stops_nobody(guard, kind) for kind in SubjectKind),
         },
         "observed": {
             outcome.value: sum(n for (what, _), n in attempts.items() if what is outcome)

@@ -18,6 +18,10 @@ from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
 from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
+OTHERS = "others"
+MAX_REPORTERS = 100
+"""So many names of reporters are counted apart, and all others together."""
+
 Value = str | int | float | bool | None
 
 _log = logging.getLogger("mailward")
@@ -88,16 +92,22 @@ class Entry:
 class Journal:
     """Takes the events in. *counts* are by event and service since the start.
 
+    *reported* are those among them that other programs have seen: these name themselves.
     *funnel* looks at the logins among them.
     """
 
     entries: Feed[Entry] = field(default_factory=Feed)
     counts: Counter[tuple[Event, str]] = field(default_factory=Counter)
+    reported: Counter[tuple[Event, str]] = field(default_factory=Counter)
     funnel: Funnel = field(default_factory=Funnel)
+    _reporters: set[str] = field(default_factory=set)
 
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
         """Record one event; fields that are ``None`` or empty are left out."""
         self.counts[event, str(fields.get("service", ""))] += 1
+        self._tell(event, now, fields)
+
+    def _tell(self, event: Event, now: Instant, fields: Mapping[str, Value]) -> None:
         if event is Event.AUTH_SUCCEEDED and fields.get("login"):
             self.funnel.note(str(fields.get("address")), str(fields["login"]), now)
         level = _LEVELS.get(event, logging.INFO)
@@ -147,17 +157,29 @@ class Journal:
         *,
         observed: bool = False,
     ) -> None:
-        self.write(
-            event,
-            now,
-            service=attempt.service,
-            listener=attempt.listener,
-            address=str(attempt.address),
-            **{attempt.kind.value: attempt.login},
-            reason=reason,
-            session=attempt.session,
-            observed=observed or None,
-        )
+        service = self.counted_as(attempt)
+        self.counts[event, service] += 1
+        if attempt.is_reported:
+            self.reported[event, service] += 1
+        fields: dict[str, Value] = {
+            "service": attempt.service,
+            "listener": attempt.listener,
+            "address": str(attempt.address),
+            attempt.kind.value: attempt.login,
+            "reason": reason,
+            "session": attempt.session,
+            "observed": observed or None,
+        }
+        self._tell(event, now, fields)
+
+    def counted_as(self, attempt: Attempt) -> str:
+        """The service of *attempt*, or :data:`OTHERS`: whoever makes up names fills no memory."""
+        if not attempt.is_reported or attempt.service in self._reporters:
+            return attempt.service
+        if len(self._reporters) >= MAX_REPORTERS:
+            return OTHERS
+        self._reporters.add(attempt.service)
+        return attempt.service
 
 
 def utc(instant: Instant) -> str:

@@ -41,7 +41,7 @@ class Mirror:
         self._ends = Ends(self.on)
         self.changes: Feed[BanChange] = Feed()
         self.gone = 0
-        """How often a ban was taken away: while it stays the same none was."""
+        """How often a ban was taken away or replaced: while it stays the same none was."""
         for ban in bans:
             self._take(ban)
         self.fix(fixed)
@@ -106,10 +106,13 @@ class Mirror:
         self._fixed = table
         self.gone += 1
 
-    def put(self, ban: Ban, now: Instant) -> None:
-        """Bring *ban* into force here and on its way to the store."""
+    def put(self, ban: Ban, now: Instant, *, is_noted: bool = True) -> None:
+        """Bring *ban* into force here and on its way to the store; else the caller notes it."""
+        if self._kept.on(ban.subject) is not None:
+            self.gone += 1
         self._take(ban)
-        self._writer.note(BanPut(ban), now)
+        if is_noted:
+            self._writer.note(BanPut(ban), now)
         self.changes.publish(BanInForce(ban))
 
     def describe(self, ban: Ban, now: Instant) -> None:

@@ -20,6 +20,7 @@ from mailward.rules.model import (
     Subject,
     SubjectKind,
 )
+from mailward.stores.port import BanPut
 
 MAX_FAILURES_SHOWN = 100
 MANY = 100
@@ -97,22 +98,43 @@ async def ban_all(
 ) -> list[Ban]:
     """The same for a list of any length; the caller has seen that none is allowed.
 
-    They come into force in bites, and are all in the store when this returns.
+    They come into force in bites, and are all in the store when this returns: they got there in one
+    commit, so that a crash leaves all or none.
     """
+    gone, is_alone = guard.mirror.gone, True
     asked: list[Ban] = []
     in_force: list[Ban] = []
     async for bite in in_bites(subjects, BITE):
         wanted = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in bite]
         asked += wanted
-        in_force += [guard.impose(ban, now) for ban in wanted]
-    await guard.writer.written()
+        is_alone = is_alone and guard.mirror.gone == gone
+        in_force += [guard.impose(ban, now, is_noted=False) for ban in wanted]
+        gone = guard.mirror.gone
     added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
+    await _note_together(guard, added, gone if is_alone else None, now)
+    await guard.writer.written()
     if len(added) > MANY:
         guard.journal.many_bans(Event.BAN_ADDED, len(added), now)
     else:
         for ban in added:
             guard.journal.ban(Event.BAN_ADDED, ban, now)
     return in_force
+
+
+async def _note_together(guard: Guard, bans: Sequence[Ban], gone: int | None, now: Instant) -> None:
+    """Send *bans* to the store at once, but for those that have gone again or were replaced.
+
+    *gone* is what the mirror had counted when all of them were in force, if they ever were.
+    """
+    mirror = guard.mirror
+    while True:
+        begun, changes = mirror.gone, list[BanPut]()
+        async for bite in in_bites(bans):
+            # To look each up takes ten times as long, and seldom is there a need.
+            changes += [BanPut(b) for b in bite if begun == gone or mirror.on(b.subject) is b]
+        if mirror.gone == begun:
+            break
+    guard.writer.note_all(changes, now)
 
 
 def liftable(guard: Guard, subject: Subject, now: Instant) -> bool:
@@ -230,6 +252,14 @@ async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ba
     return found
 
 
+def stops_nobody(guard: Guard, kind: SubjectKind) -> int:
+    """How many bans on subjects of *kind* only are observed, those of before included."""
+    if not guard.policy.observes(kind):
+        return 0
+    key = kind, Reason.AUTHENTICATION
+    return guard.observed.counts[key] + guard.mirror.counts[key]
+
+
 def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:
     """A ban that covers the whole of *subject*; one that only is observed if no other does."""
     by_hand = guard.policy.observes(subject.kind)
@@ -248,14 +278,6 @@ def is_fixed(guard: Guard, ban: Ban) -> bool:
         and guard.observed.on(ban.subject) is not ban
         and mirror.is_fixed(ban.subject)
     )
-
-
-def stopping_nobody(guard: Guard, kind: SubjectKind) -> int:
-    """How many bans on subjects of *kind* only are observed, those of before included."""
-    if not guard.policy.observes(kind):
-        return 0
-    key = kind, Reason.AUTHENTICATION
-    return guard.observed.counts[key] + guard.mirror.counts[key]
 
 
 def counted_as(guard: Guard, subject: Subject) -> Subject:

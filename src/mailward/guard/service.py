@@ -132,10 +132,10 @@ class Guard:
 
     # -- bans ----------------------------------------------------------------------------------
 
-    def impose(self, ban: Ban, now: Instant) -> Ban:
+    def impose(self, ban: Ban, now: Instant, *, is_noted: bool = True) -> Ban:
         """Bring a manual ban into force; of two on one subject the one that ends later stays.
 
-        It is on its way to the store: wait for ``writer.written`` before it is shown.
+        It is on its way to the store (else the caller notes it): wait for ``writer.written``.
         """
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
@@ -143,7 +143,7 @@ class Guard:
             return known
         if self.policy.observe:
             self.observed.remove(ban.subject)
-        self.mirror.put(ban, now)
+        self.mirror.put(ban, now, is_noted=is_noted)
         self._advance(self.reservations.lines(), now)
         return ban
 
@@ -280,7 +280,7 @@ class Guard:
         observed = self.policy.observe and self._would_refuse(attempt, subjects, now)
         self.journal.attempt(outcome, attempt, now, observed=observed)
         if observed:
-            self.observed.attempts[outcome, attempt.service] += 1
+            self.observed.attempts[outcome, self.journal.counted_as(attempt)] += 1
         match outcome:
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
@@ -317,7 +317,7 @@ class Guard:
             self.writer.note(TallyCleared(Subject(kind, name)), now)
 
     def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
-        """What a policy that may be new says of old failures; an allowed address has none."""
+        """What a new policy says of old failures; an allowed address has none."""
         return Tolerate() if self.policy.allows_all_of(subject) else self._judge((subject,), now)
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
@@ -348,12 +348,12 @@ class Guard:
         """Whether *attempt* of *subjects* came so far only because bans are just observed."""
         if self._ban_on(attempt, now) is not None:
             return False  # by hand: it was reported, or under way when that ban fell
-        address, books = attempt.address, (self.mirror, self.observed)
-        is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
-        # A ban of before may be on another prefix than the one that is counted now.
-        if not is_exempt and self.mirror.covering_address(address, now) is not None:
+        books, address = (self.mirror, self.observed), attempt.address
+        if any(book.covering(subject, now) for book in books for subject in subjects):
             return True
-        return any(book.covering(subject, now) for book in books for subject in subjects)
+        # A ban of before may be on another prefix than the one that is counted now.
+        is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
+        return not is_exempt and self.mirror.covering_address(address, now) is not None
 
     def _after(self, ban: Ban, now: Instant) -> Ban | None:
         """What comes after *ban*, which is over: another one, or nothing."""

@@ -6,6 +6,7 @@ A failing store bans nobody and lifts nothing: changes wait here, in their order
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from mailward.guard.journal import Event, Journal
 from mailward.rules.model import Instant
@@ -43,6 +44,11 @@ class Writer:
         """Remember a change; it is written in its turn."""
         self._now = max(self._now, now)
         self._noted.append(change)
+
+    def note_all(self, changes: Sequence[Change], now: Instant) -> None:
+        """The same for many: they are in one commit."""
+        self._now = max(self._now, now)
+        self._noted += changes
 
     async def written(self) -> bool:
         """Wait until all that was noted is committed; what was noted just now, durably.

@@ -84,8 +84,8 @@ class Attempt:
     *address* is folded already (:meth:`mailward.rules.addresses.Prefixes.fold`); *login* is
     ``None`` where the credentials name nobody (a bearer token that cannot be read). *kind* says
     whose name that is: an account's, or an operator's. *is_direct*: the connection itself comes
-    from *address*; else somebody who is believed has named it. *listener* and *session* are for
-    whoever reads the log.
+    from *address*; else somebody who is believed has named it. *is_reported*: another program saw
+    it, and named the service. *listener* and *session* are for whoever reads the log.
     """
 
     address: Address
@@ -95,6 +95,7 @@ class Attempt:
     session: str = ""
     kind: Literal[SubjectKind.LOGIN, SubjectKind.OPERATOR] = SubjectKind.LOGIN
     is_direct: bool = False
+    is_reported: bool = False
 
     @property
     def named(self) -> Subject | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mailward.app.cli.output import columns, table
 from tests.admin.house import House, open_house
 from tests.app.cli.typing_in import Shell
 
@@ -39,6 +40,13 @@ def test_the_table_of_bans_says_never_where_there_is_no_end(house: House, shell:
         *("203.0.113.9", "authentication", "2026-09-21", "14:13", "never", "3", "imap")
     ]
     assert printed.lines[-1] == "1 ban; times are UTC"
+
+
+def test_wide_characters_are_given_their_columns() -> None:
+    row = ("\u754c" * 20, "\U0001f600" * 60, "e\u0301" * 8, "end")
+    first, second = list(table(("A", "B", "C", "D"), [row, ("a", "b", "c", "end")], (1,)))[1:3]
+    assert columns(first) <= 100
+    assert columns(first.partition("end")[0]) == columns(second.partition("end")[0])
 
 
 @pytest.mark.parametrize("login", ["x" * 60, "x" * 200, "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"])

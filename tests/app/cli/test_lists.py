@@ -59,6 +59,45 @@ def test_nobody_of_a_long_list_is_banned_if_one_is_wrong(
     assert house.admits("10.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        ("192.0.2.1\n".encode("utf-16-le"), "no text"),
+        (b"ada\n\x1b[31mgrace\n", ":2: this is no text"),
+        (b"\x7fELF\x02\n", ":1: this is no text"),
+    ],
+)
+def test_a_file_that_is_no_text_bans_nobody(
+    house: House, shell: Shell, tmp_path: Path, octets: bytes, why: str
+) -> None:
+    file = tmp_path / "list"
+    file.write_bytes(octets)
+    before = house.ask("GET", "/api/bans").body
+    printed = shell("ban", "--file", str(file))
+    assert (printed.status, why in printed.err, "nothing was changed" in printed.err) == (
+        1,
+        True,
+        True,
+    )
+    assert house.ask("GET", "/api/bans").body == before
+
+
+def test_lines_may_end_as_anywhere_and_begin_with_a_mark(
+    house: House, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "list"
+    file.write_bytes(b"\xef\xbb\xbf198.51.100.1\r\n198.51.100.2\r198.51.100.3 # last")
+    assert shell("ban", "--file", str(file)).status == 0
+    assert [house.admits(f"198.51.100.{n}") for n in (1, 2, 3)] == [False] * 3
+
+
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize("command", [["ban"], ["lift"], ["report", "failure"]])
+def test_a_device_without_an_end_is_no_list(shell: Shell, command: list[str]) -> None:
+    printed = shell(*command, "--file", "/dev/zero")
+    assert (printed.status, "this is no list of" in printed.err) == (1, True)
+
+
 def test_json_tells_every_one_of_a_long_list(house: House, shell: Shell, tmp_path: Path) -> None:
     file = a_list(tmp_path, 300)
     assert len(shell.told("ban", "--file", file)) == 300

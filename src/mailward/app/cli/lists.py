@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ _MAX_SUBJECTS_HERE = 200_000  # in one request over the socket: some seconds
 _MAX_SUBJECTS_FAR = 10_000
 _MAX_OCTETS_HERE = 15_000_000  # so that a request stays below what the daemon takes
 _MAX_OCTETS_FAR = 900_000
+_MAX_LINE_OCTETS = 10_000_000  # for all of a list whose lines end in CR alone
 _EXIT_INTERRUPTED = 130
 _MARKS = 20
 
@@ -47,7 +50,7 @@ def named(options: argparse.Namespace) -> list[Named]:
 
 def _named_in_file(file: str) -> Iterator[Named]:
     """One subject a line; ``#`` at the start or behind a blank begins a comment."""
-    for number, line in enumerate(_octets(file).splitlines(), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         place = f"{file}:{number}"
         try:
             text = line.decode("utf-8-sig")
@@ -56,17 +59,23 @@ def _named_in_file(file: str) -> Iterator[Named]:
         words = text.split()
         comment = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
         text = " ".join(words[:comment])
+        if any(unicodedata.category(char) == "Cc" for char in text):
+            # Counted, such a name stands under a digest: nobody would see what he has banned.
+            raise FailedError(f"{place}: this is no text; nothing was changed")
         if len(text) > MAX_SUBJECT_CHARACTERS:
             raise FailedError(f"{place}: no subject is that long; nothing was changed")
         if text:
             yield Named(text, place)
 
 
-def _octets(file: str) -> bytes:
-    if file == "-":
-        return sys.stdin.buffer.read()
+def _lines(file: str) -> Iterator[bytes]:
+    """Every line, however it ends. A device that never ends one does not fill the memory."""
     try:
-        return Path(file).read_bytes()
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as octets:
+            while line := octets.readline(_MAX_LINE_OCTETS):
+                if len(line) == _MAX_LINE_OCTETS:
+                    raise FailedError(f"{file}: this is no list of subjects; nothing was changed")
+                yield from line.splitlines()
     except OSError as error:
         raise FailedError(f"{file} cannot be read: {error.strerror}") from None
 

@@ -16,6 +16,7 @@ from mailward.app.cli.failures import FailedError
 from mailward.app.cli.output import counted, print_json, print_warning, shown
 
 MAX_LINE_OCTETS = 2_000
+_MAX_READ_OCTETS = 10_000_000
 _BATCH = 1_000  # reports in one request: even of the longest lines they are below the daemon's 8 MB
 _COLUMNS = ("address", "login", "service", "time", "id")
 
@@ -100,8 +101,14 @@ def _lines(file: str, service: str | None) -> Iterator[_Line]:
     """Every line that reports something; *service* is that of those that name none."""
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as octets:
-            for number, line in enumerate(octets, start=1):
+            number = 0
+            while line := octets.readline(_MAX_READ_OCTETS):
+                number += 1
                 place = f"{file}:{number}"
+                if len(line) == _MAX_READ_OCTETS:
+                    # A device that never ends a line does not fill the memory.
+                    yield _Line(place, {}, "this is no list of reports; it is read no further")
+                    return
                 try:
                     report = _read(line)
                 except ValueError as error:

@@ -9,14 +9,16 @@ import asyncio
 from collections.abc import Sequence
 
 from mailward.guard.journal import Event, Journal
+from mailward.guard.thinning import thinned
 from mailward.rules.model import Instant
-from mailward.stores.port import BanPut, Change, FailureAdded, Store, StoreError
+from mailward.stores.port import BanPut, Change, Store, StoreError
 
 BATCH_SECONDS = 0.5
 """A failure is in the store within a second: half to wait, half to write."""
 
 MAX_WAITING_CHANGES = 200_000
-"""While the store is away so much is remembered; beyond it the oldest failures are let go."""
+"""While the store is away so much is remembered, and every ban; beyond it the oldest failures are
+let go, then ids of reports, then what was forgotten."""
 
 
 class Writer:
@@ -103,16 +105,9 @@ class Writer:
 
     def _keep(self, changes: list[Change]) -> None:
         self._noted = changes + self._noted
-        surplus = len(self._noted) - MAX_WAITING_CHANGES
-        if surplus <= 0:
-            return
-        kept: list[Change] = []
-        for change in self._noted:
-            if surplus > 0 and isinstance(change, FailureAdded):
-                surplus -= 1
-            else:
-                kept.append(change)
-        self._noted = kept
+        if len(self._noted) > MAX_WAITING_CHANGES:
+            # Well below, as it is not done in no time: not with every batch again.
+            self._noted = thinned(self._noted, MAX_WAITING_CHANGES * 3 // 4)
 
     def _degrade(self, why: str) -> None:
         if not self.degraded:

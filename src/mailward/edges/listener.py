@@ -131,17 +131,17 @@ class Listener:
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
     def _welcome(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
-        address = self._house.guard.policy.prefixes.fold(_address(peer[0]))
-        here = accepted.getsockname()
-        accepted.setblocking(False)
-        caller = Caller((address, peer[1]), (_address(here[0]), here[1]), address)
-        if not self.reception.proxy_protocol:
-            self._admit(accepted, caller, self.reception)
-        elif self._house.guard.policy.trusts(address):
-            told = partial(self._hear, accepted, caller, self.reception)
-            self._headers.expect(accepted, told)
+        policy, reception = self._house.guard.policy, self.reception
+        address = policy.prefixes.fold(_address(peer[0]))
+        if not reception.proxy_protocol:
+            # Before anything else is asked: of those that are dropped there may come a flood.
+            if not self._drops(accepted, address, reception, is_direct=True):
+                self._receive(accepted, _caller(accepted, address, peer[1]), reception)
+        elif policy.trusts(address):
+            caller = _caller(accepted, address, peer[1])
+            self._headers.expect(accepted, partial(self._hear, accepted, caller, reception))
         else:
-            self._turn_away(accepted, address, self.reception)
+            self._turn_away(accepted, address, reception)
 
     def _hear(
         self,
@@ -175,14 +175,25 @@ class Listener:
         self._house.complaints.untrusted_peer(reception.listener, peer, self._house.clock())
 
     def _admit(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:
-        """Drop *caller*, or serve him."""
-        guard, address = self._house.guard, caller.address
-        now = self._house.clock()
+        """Drop *caller*, whom somebody else may have named, or serve him."""
+        if not self._drops(accepted, caller.address, reception, is_direct=caller.is_direct):
+            self._receive(accepted, caller, reception)
+
+    def _drops(
+        self, accepted: socket.socket, address: Address, reception: Reception, *, is_direct: bool
+    ) -> bool:
+        """Count the connection, and drop it if *address* is banned; whether it was."""
+        guard, now = self._house.guard, self._house.clock()
         self._house.lobby.accepted[reception.listener, reception.service] += 1
-        if guard.admit(address, now, is_direct=caller.is_direct) is not None:
-            _reset(accepted)
-            guard.drops.count(address, reception.service, now)
-            return
+        if guard.admit(address, now, is_direct=is_direct) is None:
+            return False
+        _reset(accepted)
+        guard.drops.count(address, reception.service, now)
+        return True
+
+    def _receive(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:
+        """Serve *caller*, if there is room."""
+        guard, address = self._house.guard, caller.address
         subject = guard.policy.prefixes.subject(address)
         if not self._house.admits_one_more(address, subject, is_direct=caller.is_direct):
             _say_and_close(accepted, reception.crowded(caller))
@@ -214,6 +225,13 @@ class Listener:
 def _address(host: str) -> Address:
     """The address in a socket name; a link-local one comes with a zone, which is left out."""
     return ip_address(host.partition("%")[0])
+
+
+def _caller(accepted: socket.socket, address: Address, port: int) -> Caller:
+    """Who has connected himself; his connection is made ready to be served."""
+    here = accepted.getsockname()
+    accepted.setblocking(False)
+    return Caller((address, port), (_address(here[0]), here[1]), address)
 
 
 def _reset(accepted: socket.socket) -> None:

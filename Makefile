@@ -16,8 +16,8 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian run 'apt-get install make python3-venv'" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt
+$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt requirements/embedded.txt pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt -r requirements/embedded.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -67,7 +67,7 @@ test-all:
 
 # Pin anew: every requirement with the hashes of all its wheels, no addresses.
 lock:
-	@for name in build run dev; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for name in build run embedded dev; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
 
 # As root: the command, its man page, completion for shells, and a service for systemd.

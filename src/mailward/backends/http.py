@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from mailward.wire.http.framing import Chunked, ChunkReader, Counted, Framing, UntilClose
-from mailward.wire.http.head import MAX_HEAD_OCTETS, HttpError
+from mailward.wire.http.head import MAX_HEAD_OCTETS, HttpError, ResponseHead, read_response
 
 BUFFER_OCTETS = 32_768
 """A reader holds up to twice as much before it stops the connection."""
@@ -49,6 +50,29 @@ async def read_head(reader: asyncio.StreamReader) -> bytes | None:
 
 def _too_large() -> HttpError:
     return HttpError("the head is too large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+
+@dataclass(slots=True)
+class Wire:
+    """One connection to a mail server. Whoever gets it must close it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def response(self) -> ResponseHead:
+        """The head of the next response.
+
+        Raises:
+            HttpError: it is none.
+            CutOffError: the connection ended.
+        """
+        octets = await read_head(self.reader)
+        if octets is None:
+            raise CutOffError
+        return read_response(octets)
+
+    def close(self) -> None:
+        self.writer.transport.abort()
 
 
 class Body:

@@ -9,11 +9,12 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, read_head
-from mailward.backends.port import Client
+from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, Wire
+from mailward.backends.port import Client, ProofAnswer, Proven
 from mailward.backends.server import PROBER, MailServer
 from mailward.backends.tls import server_name, why_no_tls
 from mailward.settings.configuration import ClientAddress, Encryption, Upstream, Web
@@ -21,7 +22,7 @@ from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import HttpCredentials
 from mailward.wire.http.forwarding import Hop, forwarded
 from mailward.wire.http.framing import response_framing
-from mailward.wire.http.head import HttpError, ResponseHead, read_response, write_request
+from mailward.wire.http.head import HttpError, ResponseHead, write_request
 from mailward.wire.http.target import WELL_KNOWN, prefix_of
 
 MAX_SESSION_OCTETS = 1_048_576
@@ -31,37 +32,6 @@ MAX_REDIRECTS = 3
 _URLS = ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl")  # RFC 8620 section 2
 _WEBSOCKET = "urn:ietf:params:jmap:websocket"  # RFC 8887 section 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """The credentials are right."""
-
-
-ProofAnswer = Proven | Rejected | Unavailable
-
-
-@dataclass(slots=True)
-class Wire:
-    """One connection to the mail server. Whoever gets it must close it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def response(self) -> ResponseHead:
-        """The head of the next response.
-
-        Raises:
-            HttpError: it is none.
-            CutOffError: the connection ended.
-        """
-        octets = await read_head(self.reader)
-        if octets is None:
-            raise CutOffError
-        return read_response(octets)
-
-    def close(self) -> None:
-        self.writer.transport.abort()
 
 
 class JmapUpstream(MailServer):
@@ -82,6 +52,14 @@ class JmapUpstream(MailServer):
         self._paths = dict.fromkeys(paths)
         self.session_path: str | None = None
         """Where the well-known path leads to, if it leads on."""
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def answer_timeout(self) -> timedelta:
+        return self.settings.answer_timeout
 
     @property
     def paths(self) -> Iterable[str]:

@@ -24,6 +24,7 @@ from pymap.imap.state import ConnectionState
 from pymap.interfaces.login import IdentityInterface, LoginInterface
 from pymap.interfaces.token import TokensInterface
 from pymap.parsing.command import Command
+from pymap.parsing.command.select import FetchCommand
 from pymap.parsing.commands import Commands
 from pymap.parsing.response import (
     CommandResponse,
@@ -31,6 +32,8 @@ from pymap.parsing.response import (
     ResponseCode,
     ResponseNo,
 )
+from pymap.parsing.specials import FetchAttribute, FetchRequirement
+from pymap.selected import SelectedMailbox
 from pysasl import SASLAuth
 from pysasl.creds.server import ServerCredentials
 from pysasl.hashing import BuiltinHash
@@ -52,6 +55,8 @@ MAX_BAD_COMMANDS = 20
 
 _LITERAL_PLUS = re.compile(rb"\{(\d+)\+\}\r?\n\Z")
 _BEFORE_LOGIN = (b"LOGIN", b"AUTHENTICATE", b"STARTTLS")
+
+_INDEXED = (b"RFC822.SIZE", b"EMAILID", b"THREADID")
 
 _log = logging.getLogger("mailward.embedded")
 
@@ -157,6 +162,10 @@ class _State(ConnectionState):
     async def do_greeting(self) -> CommandResponse:
         return _Said(b"*")
 
+    async def do_fetch(self, cmd: FetchCommand) -> tuple[CommandResponse, SelectedMailbox | None]:
+        cmd.attributes = [_from_index(attribute) for attribute in cmd.attributes]
+        return await super().do_fetch(cmd)
+
     async def do_command(self, cmd: Command) -> CommandResponse:
         try:
             return await super().do_command(cmd)
@@ -164,6 +173,18 @@ class _State(ConnectionState):
             if isinstance(error, BrokenError | NoRoomError):
                 _log.error("%s", error)
             raise _RefusedError(error) from None
+
+
+class _Indexed(FetchAttribute):
+    """What is known of a message without its content."""
+
+    @property
+    def requirement(self) -> FetchRequirement:
+        return FetchRequirement.METADATA
+
+
+def _from_index(attribute: FetchAttribute) -> FetchAttribute:
+    return _Indexed(attribute.value) if attribute.value in _INDEXED else attribute
 
 
 class _Connection(IMAPConnection):

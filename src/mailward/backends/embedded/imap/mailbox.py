@@ -7,7 +7,7 @@ changed since, so no command reads a whole mailbox but the one that opens it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -20,10 +20,11 @@ from pymap.mailbox import MailboxSnapshot
 from pymap.message import BaseLoadedMessage, BaseMessage
 from pymap.mime import MessageContent
 from pymap.parsing.message import AppendMessage
-from pymap.parsing.specials import FetchRequirement, Flag, ObjectId
+from pymap.parsing.specials import FetchRequirement, Flag, ObjectId, SequenceSet
 from pymap.parsing.specials.flag import Recent, Wildcard, get_system_flags
 from pymap.selected import SelectedMailbox, SelectedSet
 
+from mailward.backends.embedded.imap.contents import Contents, Drain
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import (
     DELIMITER,
@@ -40,18 +41,12 @@ from mailward.rules.model import Instant
 _KEPT_FLAGS = (get_system_flags() | {Wildcard}) - {Recent}
 
 
-Drain = Callable[[], Awaitable[None]]
-"""Waits while a client has to read what it was sent."""
-
-
 class PymapMessage(BaseMessage):
-    """One message, as it was when it was looked at."""
+    """One message, as it was when it was looked at; what is in it is among *contents*."""
 
-    __slots__ = ["_drain", "_mail", "_message"]
+    __slots__ = ["_contents", "_message"]
 
-    def __init__(
-        self, mail: AccountMail, drain: Drain, message: Message, *, expunged: bool = False
-    ) -> None:
+    def __init__(self, message: Message, contents: Contents, *, expunged: bool = False) -> None:
         super().__init__(
             message.uid,
             datetime.fromtimestamp(message.received, UTC),
@@ -60,23 +55,32 @@ class PymapMessage(BaseMessage):
             thread_id=ObjectId(message.thread.encode()),
             expunged=expunged,
         )
-        self._mail = mail
-        self._drain = drain
+        self._contents = contents
         self._message = message
+
+    @property
+    def size(self) -> int:
+        return self._message.size
 
     def gone(self) -> PymapMessage:
         """The same, after it was expunged."""
-        return PymapMessage(self._mail, self._drain, self._message, expunged=True)
+        return PymapMessage(self._message, self._contents, expunged=True)
 
-    async def load_content(self, requirement: FetchRequirement) -> BaseLoadedMessage:
-        content = None
-        if not requirement.has_none(FetchRequirement.CONTENT):
-            await self._drain()  # or all that is fetched would be in memory at once
-            octets = await self._mail.blob(self._message.blob)
-            if octets is not None:
-                # Long ones take a while: other sessions go on meanwhile.
-                content = await asyncio.to_thread(MessageContent.parse, octets)
-        return BaseLoadedMessage(self, requirement, content)
+    async def load_content(self, requirement: FetchRequirement) -> _Loaded:
+        content = await self._contents.get(self._message, requirement)
+        return _Loaded(self, requirement, content)
+
+
+class _Loaded(BaseLoadedMessage):
+    def __init__(
+        self, message: PymapMessage, requirement: FetchRequirement, content: MessageContent | None
+    ) -> None:
+        super().__init__(message, requirement, content)
+        self._octets = message.size
+
+    def get_size(self, section: Sequence[int] | None = None) -> int:
+        """Of the message itself it is known without its content."""
+        return super().get_size(section) if section else self._octets
 
 
 class PymapMailbox(MailboxDataInterface[PymapMessage]):
@@ -117,10 +121,10 @@ class PymapMailbox(MailboxDataInterface[PymapMessage]):
         selected.mod_sequence = self.mail.modseq
         if told is None:
             new = list(self.ours.messages.values())
-            selected.add_updates([self._seen(one) for one in new], [])
+            selected.add_updates(self._seen(new), [])
         elif self.ours.modseq > told:
             new, gone = self.ours.changes(told)
-            selected.add_updates([self._seen(one) for one in new], gone)
+            selected.add_updates(self._seen(new), gone)
         return selected
 
     async def _wait(self, told: int, done: Event) -> None:
@@ -138,7 +142,7 @@ class PymapMailbox(MailboxDataInterface[PymapMessage]):
 
     async def append(self, append_msg: AppendMessage, *, recent: bool = False) -> PymapMessage:
         stored = await self.mail.append(self.ours.id, fresh(append_msg))
-        return self._seen(stored)
+        return self._seen([stored])[0]
 
     async def copy(
         self, uid: int, destination: PymapMailbox, *, recent: bool = False
@@ -153,22 +157,31 @@ class PymapMailbox(MailboxDataInterface[PymapMessage]):
         return done[0][1].uid if done else None
 
     async def get(self, uid: int, cached_msg: CachedMessage) -> PymapMessage:
-        return self.look(uid, cached_msg)
+        return self.look([(0, cached_msg)])[0][1]
 
-    def look(self, uid: int, cached: CachedMessage) -> PymapMessage:
-        """A message as it is now; one that is gone as the session knew it."""
-        message = self.ours.messages.get(uid)
-        if message is not None:
-            return self._seen(message)
-        if not isinstance(cached, PymapMessage):
-            raise TypeError("a session knows the messages it was given")
-        return cached.gone()
+    def look(self, cached: Sequence[tuple[int, CachedMessage]]) -> list[tuple[int, PymapMessage]]:
+        """Messages, with their numbers, as they are now; what is gone as the session knew it."""
+        there = self.ours.messages
+        contents = self._contents([there[one.uid] for _, one in cached if one.uid in there])
+        return [
+            (
+                number,
+                PymapMessage(there[one.uid], contents) if one.uid in there else _gone(one),
+            )
+            for number, one in cached
+        ]
+
+    async def find(
+        self, seq_set: SequenceSet, selected: SelectedMailbox
+    ) -> AsyncIterable[tuple[int, PymapMessage]]:
+        for found in self.look(selected.messages.get_all(seq_set)):
+            yield found
 
     async def update(
         self, uid: int, cached_msg: CachedMessage, flag_set: frozenset[Flag], mode: FlagOp
     ) -> PymapMessage:
         await self.update_all([uid], flag_set, mode)
-        return self.look(uid, cached_msg)
+        return await self.get(uid, cached_msg)
 
     async def update_all(
         self, uids: Iterable[int], flag_set: frozenset[Flag], mode: FlagOp
@@ -192,15 +205,19 @@ class PymapMailbox(MailboxDataInterface[PymapMessage]):
             if uid in self.ours.messages:
                 selected.session_flags.add_recent(uid)
 
-    def _seen(self, message: Message) -> PymapMessage:
-        return PymapMessage(self.mail, self._drain, message)
+    def _seen(self, messages: Sequence[Message]) -> list[PymapMessage]:
+        contents = self._contents(messages)
+        return [PymapMessage(message, contents) for message in messages]
+
+    def _contents(self, messages: Sequence[Message]) -> Contents:
+        return Contents(self.mail, messages, self._drain)
 
     async def cleanup(self) -> None:
         """There is nothing to tidy."""
 
     async def messages(self) -> AsyncIterable[PymapMessage]:
-        for message in list(self.ours.messages.values()):
-            yield self._seen(message)
+        for message in self._seen(list(self.ours.messages.values())):
+            yield message
 
     async def snapshot(self) -> MailboxSnapshot:
         ours = self.ours
@@ -278,6 +295,12 @@ class PymapMailboxes(MailboxSetInterface[PymapMailbox]):
 
     def _tree(self, names: Iterable[str]) -> ListTree:
         return ListTree(DELIMITER).update(*names)
+
+
+def _gone(cached: CachedMessage) -> PymapMessage:
+    if not isinstance(cached, PymapMessage):
+        raise TypeError("a session knows only messages that it was given")
+    return cached.gone()
 
 
 def pymap_flags(flags: Flags) -> frozenset[Flag]:

@@ -14,8 +14,8 @@ from pymap.parsing.specials import SequenceSet
 from pymap.parsing.specials.flag import Flag, Seen
 from pymap.selected import SelectedMailbox
 
+from mailward.backends.embedded.imap.contents import Drain
 from mailward.backends.embedded.imap.mailbox import (
-    Drain,
     PymapMailbox,
     PymapMailboxes,
     PymapMessage,
@@ -69,8 +69,7 @@ class PymapSession(BaseSession[PymapMessage]):
         wanted = selected.messages.get_all(sequence_set)
         if set_seen:
             await mailbox.update_all([one.uid for _, one in wanted], frozenset({Seen}), FlagOp.ADD)
-        found = [(number, mailbox.look(one.uid, one)) for number, one in wanted]
-        return found, await mailbox.update_selected(selected)
+        return mailbox.look(wanted), await mailbox.update_selected(selected)
 
     async def copy_messages(
         self, selected: SelectedMailbox, sequence_set: SequenceSet, mailbox: str
@@ -98,8 +97,7 @@ class PymapSession(BaseSession[PymapMessage]):
         await mailbox.update_all(
             [one.uid for _, one in wanted], selected.permanent_flags & flag_set, mode
         )
-        found = [(number, mailbox.look(one.uid, one)) for number, one in wanted]
-        return found, await mailbox.update_selected(selected)
+        return mailbox.look(wanted), await mailbox.update_selected(selected)
 
     async def _writable(self, name: str) -> PymapMailbox:
         try:

@@ -94,6 +94,10 @@ class AccountMail:
         """Octets by their id, of a message or an upload; ``None`` where this account has none."""
         return await self._ask(partial(self._file.blob, blob))
 
+    async def blobs(self, blobs: Iterable[str], at_most: int | None = None) -> Mapping[str, bytes]:
+        """Several at once, of each the first *at_most* octets; without those that are not here."""
+        return await self._ask(partial(self._file.blobs, list(blobs), at_most))
+
     # -- messages ------------------------------------------------------------------------------
 
     async def append(self, mailbox: str, fresh: Fresh) -> Message:

@@ -85,6 +85,16 @@ class MailFile:
             found = self._row("SELECT octets FROM blob WHERE id = ?", blob)
         return None if found is None else bytes(found[0])
 
+    def blobs(self, blobs: Iterable[str], at_most: int | None) -> dict[str, bytes]:
+        with self._trouble():
+            found = {
+                blob: self._row("SELECT substr(octets, 1, ?) FROM blob WHERE id = ?", at_most, blob)
+                if at_most is not None
+                else self._row("SELECT octets FROM blob WHERE id = ?", blob)
+                for blob in blobs
+            }
+        return {blob: bytes(row[0]) for blob, row in found.items() if row is not None}
+
     def scripts(self) -> list[Script]:
         with self._trouble():
             rows = self._rows("SELECT name, is_active FROM script ORDER BY name")

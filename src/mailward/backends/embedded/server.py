@@ -43,6 +43,7 @@ class Embedded:
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
 
     async def close(self) -> None:
-        """Let go of the files, when no session uses them any more."""
+        """End what is left of the sessions, and let go of the files."""
+        await self._inside.close()
         await self.accounts.close()
         await self.mail.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from pymap.mime import MessageContent
@@ -23,8 +24,18 @@ Drain = Callable[[], Awaitable[None]]
 MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
 MAX_HEADER_OCTETS = 1_048_576
+MAX_DEPTH = 100
+"""So deep the parts of a message may be nested; mail programs stop at less."""
 
 _EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message: what was asked for of its *octets*, and how pymap reads it."""
+
+    octets: bytes = field(repr=False)
+    parsed: MessageContent
 
 
 class Contents:
@@ -35,9 +46,9 @@ class Contents:
         self._drain = drain
         self._messages = messages
         self._places = {message.uid: place for place, message in enumerate(messages)}
-        self._ready: dict[int, MessageContent | None] = {}
+        self._ready: dict[int, Content | None] = {}
 
-    async def get(self, message: Message, wanted: FetchRequirement) -> MessageContent | None:
+    async def get(self, message: Message, wanted: FetchRequirement) -> Content | None:
         """The content of one of them; ``None`` where it is gone, or nothing of it is *wanted*."""
         if wanted.has_none(FetchRequirement.CONTENT):
             return None
@@ -46,9 +57,7 @@ class Contents:
             self._ready = await self._read(message, wanted)
         return self._ready.pop(message.uid)
 
-    async def _read(
-        self, first: Message, wanted: FetchRequirement
-    ) -> dict[int, MessageContent | None]:
+    async def _read(self, first: Message, wanted: FetchRequirement) -> dict[int, Content | None]:
         at_most = None if wanted & FetchRequirement.BODY else MAX_HEADER_OCTETS
         together = self._together(first)
         blobs = await self._mail.blobs({message.blob for message in together}, at_most)
@@ -69,6 +78,31 @@ class Contents:
         return together
 
 
-def _parse(octets: bytes, *, is_whole: bool) -> MessageContent:
-    end = None if is_whole else _EMPTY_LINE.search(octets)
-    return MessageContent.parse(octets if end is None else octets[: end.end()])
+def _parse(octets: bytes, *, is_whole: bool) -> Content:
+    """What is in a message. One that is nested beyond all measure is text, as it stands."""
+    end = _EMPTY_LINE.search(octets)
+    header = octets if end is None else octets[: end.end()]
+    if not is_whole:
+        return Content(header, MessageContent.parse(header))
+    try:
+        parsed = MessageContent.parse(octets)
+        if _depth(parsed) <= MAX_DEPTH:
+            return Content(octets, parsed)
+    except RecursionError:
+        pass
+    text = {"lines": [(len(header), len(octets), len(octets))], "content_type": "text/plain"}
+    return Content(
+        octets,
+        MessageContent.from_json(
+            octets,
+            {"header": MessageContent.parse(header).header.json, "body": {**text, "nested": []}},
+        ),
+    )
+
+
+def _depth(content: MessageContent) -> int:
+    depth, level = 0, [content]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [part for one in level for part in one.body.nested]
+    return depth

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from argon2 import PasswordHasher
+
+from mailward.backends.embedded.accounts.hashes import Strength
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.server import Embedded
 from mailward.backends.port import Client, Granted, LoginAnswer
@@ -20,6 +23,8 @@ from mailward.wire.secret import Secret
 
 CLIENT = Client((IPv4Address("192.0.2.7"), 40_000), (IPv4Address("192.0.2.1"), 143))
 PASSWORD = b"opensesame"
+WEAK = Strength(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), 10)
+"""So that tests are quick."""
 NOON = Instant(1_790_000_000.0)
 ANSWER_SECONDS = 10.0
 
@@ -61,7 +66,12 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
     async with asyncio.TaskGroup() as tasks:
         built: list[Premises] = []
         embedded = Embedded(
-            folder, EmbeddedSettings(), lambda: built[0].naming, lambda: built[0].now, tasks
+            folder,
+            EmbeddedSettings(),
+            lambda: built[0].naming,
+            lambda: built[0].now,
+            tasks,
+            WEAK,
         )
         built.append(Premises(embedded, Naming(), NOON))
         try:

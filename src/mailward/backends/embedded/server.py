@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.accounts.hashes import Strength
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.mail.store import MailStore
@@ -34,10 +35,11 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
+        strength: Strength | None = None,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
-        self.accounts = Accounts(folder / ACCOUNTS, naming, clock)
+        self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)

@@ -13,15 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.file import Account, AccountFile
-from mailward.backends.embedded.accounts.hashes import BusyError, Hashes
+from mailward.backends.embedded.accounts.hashes import BusyError, Hashes, Strength
 from mailward.backends.embedded.accounts.names import fit_account_name
 from mailward.backends.embedded.accounts.passwd import Imported, read_passwd
 from mailward.backends.embedded.accounts.schemes import is_own, matches_imported, scheme_of
 from mailward.backends.embedded.accounts.scram import (
     ScramKeys,
     ScramServer,
-    scram_keys,
-    stranger_keys,
 )
 from mailward.backends.port import (
     AccountBusyError,
@@ -55,7 +53,11 @@ class Accounts:
     """
 
     def __init__(
-        self, path: Path, naming: Callable[[], Naming], clock: Callable[[], Instant]
+        self,
+        path: Path,
+        naming: Callable[[], Naming],
+        clock: Callable[[], Instant],
+        strength: Strength,
     ) -> None:
         self._naming = naming
         self._clock = clock
@@ -63,7 +65,7 @@ class Accounts:
         self._secret, accounts = self._file.load()
         self._by_id = {account.id: account for account in accounts}
         self._folded: tuple[Naming, dict[Login, str]] | None = None
-        self._hashes = Hashes()
+        self._hashes = Hashes(strength)
         # Nobody's: what is compared for a name that nobody has.
         self._nobody = self._hashes.made(Secret(secrets.token_bytes(16)))
         self._writing = asyncio.Lock()
@@ -112,7 +114,7 @@ class Accounts:
         if account is not None and account.scram is not None:
             return ScramServer(opening, account.scram), account
         name = self._naming().login(opening.login) or ""
-        return ScramServer(opening, stranger_keys(self._secret, name)), None
+        return ScramServer(opening, self._hashes.stranger_keys(self._secret, name)), None
 
     def prove_scram(
         self, begun: tuple[ScramServer, Account | None], proof: ScramProof
@@ -281,7 +283,7 @@ class Accounts:
     async def _made(self, password: Secret) -> tuple[str, ScramKeys | None]:
         try:
             return await self._hashes.compute(
-                lambda: (self._hashes.made(password), scram_keys(password))
+                lambda: (self._hashes.made(password), self._hashes.scram_keys(password))
             )
         except BusyError:
             raise AccountBusyError("too many passwords are being hashed; try again") from None

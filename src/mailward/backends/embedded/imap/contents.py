@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from pymap.mime import MessageContent
 from pymap.parsing.specials import FetchRequirement
@@ -24,9 +25,11 @@ Drain = Callable[[], Awaitable[None]]
 MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
 MAX_HEADER_OCTETS = 1_048_576
-MAX_DEPTH = 100
-"""So deep the parts of a message may be nested; mail programs stop at less."""
+MAX_CONTAINERS = 100
+"""So many parts may hold others, and so deep are they nested at most."""
+MAX_LINES_READ = 5_000_000
 
+_CONTAINER = re.compile(rb"multipart/|message/rfc822", re.IGNORECASE)
 _EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
@@ -79,17 +82,15 @@ class Contents:
 
 
 def _parse(octets: bytes, *, is_whole: bool) -> Content:
-    """What is in a message. One that is nested beyond all measure is text, as it stands."""
+    """What is in a message. One with parts in parts beyond all measure is text, as it stands."""
     end = _EMPTY_LINE.search(octets)
     header = octets if end is None else octets[: end.end()]
     if not is_whole:
         return Content(header, MessageContent.parse(header))
-    try:
-        parsed = MessageContent.parse(octets)
-        if _depth(parsed) <= MAX_DEPTH:
-            return Content(octets, parsed)
-    except RecursionError:
-        pass
+    containers = sum(1 for _ in islice(_CONTAINER.finditer(octets), MAX_CONTAINERS + 1))
+    # pymap reads all lines of a part anew for each part that it stands in.
+    if containers <= MAX_CONTAINERS and containers * octets.count(b"\n") <= MAX_LINES_READ:
+        return Content(octets, MessageContent.parse(octets))
     text = {"lines": [(len(header), len(octets), len(octets))], "content_type": "text/plain"}
     return Content(
         octets,
@@ -98,11 +99,3 @@ def _parse(octets: bytes, *, is_whole: bool) -> Content:
             {"header": MessageContent.parse(header).header.json, "body": {**text, "nested": []}},
         ),
     )
-
-
-def _depth(content: MessageContent) -> int:
-    depth, level = 0, [content]
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [part for one in level for part in one.body.nested]
-    return depth

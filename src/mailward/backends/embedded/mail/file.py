@@ -114,7 +114,7 @@ class MailFile:
 
     def append(self, placed: Sequence[tuple[str, Fresh]], now: Instant) -> Changed:
         """Store each message in the mailbox whose id stands with it; all of them or none."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             put = []
             for mailbox, fresh in placed:
                 blob = self._put_blob(fresh.octets, 0.0)
@@ -137,7 +137,7 @@ class MailFile:
 
     def copy(self, mailbox: str, uids: Iterable[int], destination: str, *, move: bool) -> Changed:
         """Put what is still there of *uids* into *destination*, in their order."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = self._messages(mailbox, uids)
             put = [
                 self._place(replace(message, mailbox=destination, modseq=modseq))
@@ -147,7 +147,7 @@ class MailFile:
             return self._changed(modseq, put=put, gone=gone)
 
     def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             put = [
                 replace(message, flags=flags[message.uid], modseq=modseq)
                 for message in self._messages(mailbox, flags)
@@ -160,7 +160,7 @@ class MailFile:
             return self._changed(modseq, put=put)
 
     def destroy(self, mailbox: str, uids: Iterable[int], now: Instant) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = self._messages(mailbox, uids)
             gone = self._take_out(mailbox, there)
             self._drop_blobs({message.blob for message in there}, now)
@@ -168,7 +168,7 @@ class MailFile:
 
     def claim_recent(self, mailbox: str) -> Changed:
         """Some session is told of everything that is in the mailbox now."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             self._run("UPDATE mailbox SET recent_from = next_uid WHERE id = ?", mailbox)
             return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
 
@@ -189,13 +189,13 @@ class MailFile:
 
     def create(self, names: Sequence[str]) -> Changed:
         """Make those of *names* that are missing."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             made = [self._create(name, None, modseq) for name in names if not self._id_of(name)]
             return Changed(modseq, mailboxes=made)
 
     def rename(self, names: Mapping[str, str]) -> Changed:
         """Give mailboxes, by their ids, other names."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             for mailbox, name in names.items():
                 if self._id_of(name):
                     raise MailboxExistsError(f"there is a mailbox {name} already")
@@ -206,7 +206,7 @@ class MailFile:
 
     def remove(self, mailbox: str, now: Instant) -> Changed:
         """Destroy a mailbox and all that is in it."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = [
                 _message(row)
                 for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)
@@ -217,7 +217,7 @@ class MailFile:
             return Changed(modseq, mailboxes_gone=[mailbox], gone=gone)
 
     def subscribe(self, mailbox: str, *, is_subscribed: bool) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             self._run(
                 "UPDATE mailbox SET is_subscribed = ?, modseq = ? WHERE id = ?",
                 *(is_subscribed, modseq, mailbox),
@@ -363,13 +363,19 @@ class MailFile:
         return self._number("SELECT modseq FROM account")
 
     @contextmanager
-    def _transaction(self) -> Iterator[int]:
-        """All that is done inside is done or not; what is given is the number of the change."""
+    def _change(self) -> Iterator[int]:
+        """A transaction that changes what sessions see; its number."""
+        with self._transaction():
+            self._run("UPDATE account SET modseq = modseq + 1")
+            yield self._modseq()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is done inside is done or not."""
         with self._trouble():
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                self._run("UPDATE account SET modseq = modseq + 1")
-                yield self._modseq()
+                yield
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:

@@ -6,17 +6,15 @@ leaves nothing behind: the message and its place in the mailbox are one commit.
 
 from __future__ import annotations
 
-import os
 import secrets
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mailward.backends.embedded.mail.database import Database
 from mailward.backends.embedded.mail.model import (
     INBOX,
     MAX_MAILBOXES,
@@ -27,7 +25,6 @@ from mailward.backends.embedded.mail.model import (
     Mailbox,
     MailboxExistsError,
     Message,
-    NoRoomError,
     NoSuchMailboxError,
     Script,
     UnfitError,
@@ -35,7 +32,6 @@ from mailward.backends.embedded.mail.model import (
 from mailward.backends.embedded.mail.references import references
 from mailward.rules.model import Instant
 
-BUSY_SECONDS = 2.0
 APPLICATION_ID = int.from_bytes(b"mwml", "big")
 _FIRST_MAILBOXES = (
     (INBOX, "inbox"),
@@ -46,7 +42,7 @@ _FIRST_MAILBOXES = (
 )
 
 
-class MailFile:
+class MailFile(Database):
     """The mail of account *owner* at *path*, made with mode 0600 where there is none.
 
     Raises:
@@ -54,19 +50,13 @@ class MailFile:
     """
 
     def __init__(self, path: Path, owner: str, now: Instant) -> None:
-        self._path = path
+        super().__init__(path)
         with self._trouble():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 self._prepare(owner, now)
             except BaseException:
-                self._database.close()
+                self.close()
                 raise
-
-    def close(self) -> None:
-        with suppress(sqlite3.Error):
-            self._database.close()
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -358,55 +348,6 @@ class MailFile:
         )
         next_uids = {one: self._mailbox(one).next_uid for one in touched}
         return Changed(modseq, put=put, gone=gone, next_uids=next_uids)
-
-    def _modseq(self) -> int:
-        return self._number("SELECT modseq FROM account")
-
-    @contextmanager
-    def _change(self) -> Iterator[int]:
-        """A transaction that changes what sessions see; its number."""
-        with self._transaction():
-            self._run("UPDATE account SET modseq = modseq + 1")
-            yield self._modseq()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All that is done inside is done or not."""
-        with self._trouble():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code == sqlite3.SQLITE_FULL:
-                raise NoRoomError(f"no room for {self._path}: make room on its disk") from None
-            raise BrokenError(f"{self._path}: {error}") from None
-        except OSError as error:
-            raise BrokenError(f"{self._path}: {error.strerror}") from None
-
-    def _run(self, statement: str, *values: object) -> int:
-        return self._database.execute(statement, values).rowcount
-
-    def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
-        return found
-
-    def _number(self, statement: str) -> int:
-        (number,) = self._database.execute(statement).fetchone()
-        return int(number)
-
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._database.execute(statement, values).fetchall()
 
 
 def _mailbox(row: tuple[Any, ...]) -> Mailbox:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from mailward.backends.embedded.mail.model import (
     Fresh,
     Mailbox,
     MailboxExistsError,
+    MailError,
     Message,
     NoSuchMailboxError,
     Script,
@@ -155,7 +157,8 @@ class AccountMail:
         claimed = range(box.recent_from, box.next_uid)
         if claimed:
             box.recent_from = box.next_uid  # nobody else gets them while the disk is asked
-            await self._change(partial(self._file.claim_recent, mailbox))
+            with suppress(MailError):  # on a full disk mail can be read all the same
+                await self._change(partial(self._file.claim_recent, mailbox))
         return claimed
 
     async def put_blob(self, octets: bytes) -> str:

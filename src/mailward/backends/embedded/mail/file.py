@@ -245,15 +245,12 @@ class MailFile(Database):
     # -- inside --------------------------------------------------------------------------------
 
     def _prepare(self, owner: str, now: Instant) -> None:
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            f"application_id = {APPLICATION_ID}",
-        ):
+        # Nothing is written to a file that is there already: it can be read on a full disk.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             self._database.execute(f"PRAGMA {pragma}")
         if not self._row("SELECT 1 FROM sqlite_schema WHERE name = 'account'"):
             schema = files("mailward.backends.embedded.mail").joinpath("schema.sql").read_text()
+            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._database.executescript(f"BEGIN IMMEDIATE; {schema}")
             self._run("INSERT INTO account VALUES (?, 1, ?)", owner, int(now))
             for name, role in _FIRST_MAILBOXES:

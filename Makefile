@@ -7,6 +7,8 @@ MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make P
 .PHONY: setup setup-dev run demo-servers docs docs-reference docs-images test check unit fuzz interleavings bench bench-quick bench-setup fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
+CONFIG ?= examples/loopback.toml
+DEMO ?=
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready
@@ -16,8 +18,8 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian run 'apt-get install make python3-venv'" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt
+$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt requirements/embedded.txt pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt -r requirements/embedded.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -27,7 +29,8 @@ $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.txt
 
 run: setup
 	@$(BIN)/python -m mailward.app.selfsigned .run
-	@exec $(BIN)/mailward serve --config examples/loopback.toml --data .run
+	@if [ -n "$(DEMO)" ]; then $(BIN)/python examples/demo.py $(CONFIG) .run; fi
+	@exec $(BIN)/mailward serve --config $(CONFIG) --data .run
 
 demo-servers: setup
 	@exec $(BIN)/python examples/demo_servers.py
@@ -97,7 +100,7 @@ test-all:
 
 # Pin anew: every requirement with the hashes of all its wheels, no addresses.
 lock:
-	@for name in build run dev docs; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for name in build run embedded dev docs; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
 
 # As root: the command, its man page, completion for shells, and a service for systemd.

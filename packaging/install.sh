@@ -36,7 +36,8 @@ case $(readlink -f "$new/bin/python") in
   /home/* | /root/*) fail "$("$python" -c 'import sys; print(sys.base_prefix)') is out of reach for a service; try make install PYTHON=/usr/bin/python3" ;;
 esac
 pip() { "$new/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
-pip install -q --no-compile --require-hashes -r "$here/requirements/build.txt" -r "$here/requirements/run.txt"
+pip install -q --no-compile --require-hashes -r "$here/requirements/build.txt" -r "$here/requirements/run.txt" \
+    -r "$here/requirements/embedded.txt"
 # From a copy: what an earlier build left in the clone must not get in, and none is left there.
 mkdir "$source/src"
 cp -R "$here/src/mailward" "$source/src"

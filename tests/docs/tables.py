@@ -148,11 +148,11 @@ def answers(operation: Mapping[str, Any]) -> Iterator[str]:
 
 
 def names(schema: Mapping[str, Any]) -> Iterator[str]:
-    """The fields of an object, or of each form that it may have."""
+    """The fields of an object, of each form that it may have, or of each part that it has."""
     if schema.get("type") == "array":
         yield "a list of pairs"
         return
-    forms = (schema,) if "properties" in schema else schema["oneOf"]
+    forms = schema.get("oneOf") or schema.get("allOf") or (schema,)
     known = [name for form in forms for name in form["properties"]]
     yield from (f"`{name}`" for name in dict.fromkeys(known))
 

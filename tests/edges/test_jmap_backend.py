@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mailward.backends.jmap import JmapUpstream, Proven
-from mailward.backends.port import Client
+from mailward.backends.jmap import JmapUpstream
+from mailward.backends.port import Client, Proven
 from mailward.settings.configuration import ClientAddress, Encryption, Upstream, UpstreamTls
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import BasicCredentials

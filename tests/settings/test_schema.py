@@ -12,7 +12,6 @@ from mailward.settings.schema import SCHEMA
 from tests.settings.sample import faults
 
 LATER_VALUES = [
-    ("server.listener.imap.backend", "embedded"),
     ("backend.dovecot.address", "unix:/run/dovecot"),
 ]
 
@@ -74,4 +73,9 @@ def test_what_is_felt_when() -> None:
         "server.security.blocked-operators",
         "server.security.allowed-networks",
     }
-    assert by_effect[Effect.RESTART] == {"store.type", "store.path", "management.socket"}
+    assert by_effect[Effect.RESTART] == {
+        "store.type",
+        "store.path",
+        "management.socket",
+        "backend.embedded.path",
+    }

@@ -130,6 +130,7 @@ async def _run(
                 VERSION,
                 program.warnings,
                 program.crowd,
+                lambda: program.accounts,
             )
             del contents
             _leave_in_peace()
@@ -255,6 +256,8 @@ def _say_what_is_open(program: Program, data: Path) -> None:
         _log.warning("no listener is configured: see [server.listener.*] in the reference")
     for warning in program.warnings():
         _log.warning("%s", warning)
+    if program.accounts is not None and not program.accounts.everybody():
+        _log.info("nobody has an account yet: %s --data %s accounts add NAME", sys.argv[0], data)
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailward.admin.control import Crowd
 from mailward.admin.gate import Gate
@@ -19,7 +20,13 @@ from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.passage import PassageUpstream
-from mailward.backends.port import Backend, PassageBackend
+from mailward.backends.port import (
+    AccountError,
+    AccountKeeper,
+    Backend,
+    PassageBackend,
+    WebBackend,
+)
 from mailward.backends.tls import check_trust
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
 from mailward.edges.doors import Doors, Prepared
@@ -33,6 +40,7 @@ from mailward.guard.tokens import Tokens
 from mailward.rules.model import Instant
 from mailward.settings.advice import advice
 from mailward.settings.configuration import (
+    EMBEDDED,
     Certificate,
     Configuration,
     Passage,
@@ -42,9 +50,14 @@ from mailward.settings.configuration import (
     Web,
 )
 from mailward.settings.configuration import Upstream as UpstreamSettings
+from mailward.settings.embeddedkeys import EMBEDDED_PATH
+from mailward.settings.errors import Fault, SettingsError
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from mailward.backends.embedded.server import Embedded
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
 SETTLING_STEPS = 20
@@ -54,6 +67,10 @@ _log = logging.getLogger("mailward.daemon")
 Clock = Callable[[], Instant]
 _Asked = tuple[str, Protocol | Passage | Web]
 _Upstream = Upstream | PassageUpstream | JmapUpstream
+_NOT_INSTALLED = (
+    'backend = "embedded" needs {name}, which is not installed: install mailward[embedded], or give'
+    " the listener another backend"
+)
 
 
 def choose_store(settings: StoreSettings, data: Path) -> Store:
@@ -88,6 +105,7 @@ class Program:
         self._tasks = tasks
         self._facts = dict(contents.facts)
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
+        self._embedded: Embedded | None = None
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
@@ -102,10 +120,11 @@ class Program:
         """Begin the housekeeping and open the doors.
 
         Raises:
-            SettingsError: a certificate cannot be used.
+            SettingsError: a certificate cannot be used, or the embedded mail server.
         """
         self.doors.keyring.swap(self._load(self._certificates, at_start=True))
         check_trust(self._placed(prepared.configuration).values())
+        self._embed(prepared.configuration)
         self._running = [
             self._tasks.create_task(self._sweep(Sweep(self.guard))),
             self._tasks.create_task(self.doors.follow_bans()),
@@ -117,11 +136,12 @@ class Program:
         """Put *configuration* in the place of the one in use, as a whole or not at all.
 
         Raises:
-            SettingsError: a certificate cannot be used or a new socket cannot be opened; nothing
-                has changed.
+            SettingsError: a certificate or the embedded mail server cannot be used, or a new
+                socket cannot be opened; nothing has changed.
         """
         certificates = self._load(configuration.certificates, at_start=False)
         check_trust(self._placed(configuration).values())
+        self._embed(configuration)
         prepared = self.doors.prepare(configuration)
         self._certificates = configuration.certificates
         self._configuration = configuration
@@ -144,6 +164,11 @@ class Program:
         for upstream in self.upstreams():
             upstream.read_trust()
         return len(self._certificates)
+
+    @property
+    def accounts(self) -> AccountKeeper | None:
+        """The accounts that are kept here, if any are."""
+        return None if self._embedded is None else self._embedded.accounts
 
     def upstreams(self) -> list[_Upstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
@@ -173,6 +198,8 @@ class Program:
     async def close(self) -> None:
         """Write down what is still only in memory."""
         self.gate.close()
+        if self._embedded is not None:
+            await self._embedded.close()
         await self.guard.writer.close()
 
     def _load(
@@ -185,7 +212,10 @@ class Program:
         self._renew_upstreams(prepared.configuration)
         backends: dict[tuple[str, Protocol], Backend] = {}
         passages: dict[tuple[str, Passage], PassageBackend] = {}
-        web: dict[tuple[str, Web], JmapUpstream] = {}
+        web: dict[tuple[str, Web], WebBackend] = {}
+        if self._embedded is not None:
+            self._embedded.settings = prepared.configuration.embedded
+            backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():
@@ -201,6 +231,7 @@ class Program:
         wanted: set[_Asked] = {(door.backend, door.protocol) for door in configuration.listeners}
         wanted |= {(door.backend, door.protocol) for door in configuration.passages}
         wanted |= {(door.backend, door.protocol) for door in configuration.web}
+        wanted = {(name, protocol) for name, protocol in wanted if name != EMBEDDED}
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
         placed = self._placed(configuration)
@@ -215,6 +246,31 @@ class Program:
             upstream = self._upstream(settings, protocol)
             probing = self._tasks.create_task(upstream.keep_probing())
             self._upstreams[name, protocol] = (upstream, probing)
+
+    def _embed(self, configuration: Configuration) -> None:
+        """Make the embedded mail server where it is wanted for the first time.
+
+        Raises:
+            SettingsError: it cannot be made.
+        """
+        if self._embedded is not None or not configuration.uses_embedded:
+            return
+        try:
+            # It needs more than the rest of us, and takes a moment: only who wants it waits.
+            from mailward.backends.embedded.server import Embedded  # noqa: PLC0415 -- see above
+        except ModuleNotFoundError as error:
+            why = _NOT_INSTALLED.format(name=error.name)
+            raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, why)]) from None
+        try:
+            self._embedded = Embedded(
+                self._data,
+                configuration.embedded,
+                lambda: self.guard.policy.naming,
+                self._clock,
+                self._tasks,
+            )
+        except AccountError as error:
+            raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, str(error))]) from None
 
     def _upstream(
         self, settings: UpstreamSettings, protocol: Protocol | Passage | Web

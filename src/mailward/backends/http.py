@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from mailward.wire.http.framing import Chunked, ChunkReader, Counted, Framing, UntilClose
-from mailward.wire.http.head import MAX_HEAD_OCTETS, HttpError
+from mailward.wire.http.head import MAX_HEAD_OCTETS, HttpError, ResponseHead, read_response
+from mailward.wire.http.websocket import SWITCHING
 
+MAX_INTERIM = 100  # of 100 Continue, 102, 103: more than any server has to say
 BUFFER_OCTETS = 32_768
 """A reader holds up to twice as much before it stops the connection."""
 PIECE_OCTETS = 65_536
@@ -49,6 +52,47 @@ async def read_head(reader: asyncio.StreamReader) -> bytes | None:
 
 def _too_large() -> HttpError:
     return HttpError("the head is too large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+
+@dataclass(slots=True)
+class Wire:
+    """One connection to a mail server. Whoever gets it must close it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def response(self) -> ResponseHead:
+        """The head of the next response; those that only say that it will come are passed over.
+
+        Raises:
+            HttpError: it is none.
+            CutOffError: the connection ended.
+        """
+        for _ in range(MAX_INTERIM + 1):
+            octets = await read_head(self.reader)
+            if octets is None:
+                raise CutOffError
+            head = read_response(octets)
+            if head.status >= HTTPStatus.OK or head.status == SWITCHING:
+                return head
+        raise HttpError("too many responses before the response")
+
+    async def is_silent(self) -> bool:
+        """Whether it is still open, and says nothing that nobody has asked for.
+
+        What is left behind a response would be taken for that to the next request.
+        """
+        try:
+            async with asyncio.timeout(0):
+                await self.reader.read(1)
+        except TimeoutError:
+            return not self.writer.is_closing()
+        except OSError:
+            pass
+        return False
+
+    def close(self) -> None:
+        self.writer.transport.abort()
 
 
 class Body:

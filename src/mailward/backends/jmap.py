@@ -10,11 +10,12 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, read_head
-from mailward.backends.port import Client
+from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, Wire
+from mailward.backends.port import Client, ProofAnswer, Proven
 from mailward.backends.server import PROBER, MailServer
 from mailward.backends.tls import server_name, why_no_tls
 from mailward.settings.configuration import ClientAddress, Encryption, Upstream, Web
@@ -22,68 +23,17 @@ from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import HttpCredentials
 from mailward.wire.http.forwarding import Hop, forwarded
 from mailward.wire.http.framing import response_framing
-from mailward.wire.http.head import HttpError, ResponseHead, read_response, write_request
+from mailward.wire.http.head import HttpError, ResponseHead, write_request
 from mailward.wire.http.target import WELL_KNOWN, prefix_of, without_origin
-from mailward.wire.http.websocket import SWITCHING
 
 MAX_SESSION_OCTETS = 1_048_576
 """Of a session resource; what is longer proves a login all the same, but tells no paths."""
 MAX_PATHS = 200
 MAX_REDIRECTS = 3
-MAX_INTERIM = 100  # of 100 Continue, 102, 103: more than any server has to say
 _URLS = ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl")  # RFC 8620 section 2
 _WEBSOCKET = "urn:ietf:params:jmap:websocket"  # RFC 8887 section 3
 _PORT = re.compile(rb":\d*$")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """The credentials are right."""
-
-
-ProofAnswer = Proven | Rejected | Unavailable
-
-
-@dataclass(slots=True)
-class Wire:
-    """One connection to the mail server. Whoever gets it must close it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def response(self) -> ResponseHead:
-        """The head of the next response; those that only say that it will come are passed over.
-
-        Raises:
-            HttpError: it is none.
-            CutOffError: the connection ended.
-        """
-        for _ in range(MAX_INTERIM + 1):
-            octets = await read_head(self.reader)
-            if octets is None:
-                raise CutOffError
-            head = read_response(octets)
-            if head.status >= HTTPStatus.OK or head.status == SWITCHING:
-                return head
-        raise HttpError("too many responses before the response")
-
-    async def is_silent(self) -> bool:
-        """Whether it is still open, and says nothing that nobody has asked for.
-
-        What is left behind a response would be taken for that to the next request.
-        """
-        try:
-            async with asyncio.timeout(0):
-                await self.reader.read(1)
-        except TimeoutError:
-            return not self.writer.is_closing()
-        except OSError:
-            pass
-        return False
-
-    def close(self) -> None:
-        self.writer.transport.abort()
 
 
 class JmapUpstream(MailServer):
@@ -105,6 +55,14 @@ class JmapUpstream(MailServer):
         self.session_path: str | None = None
         """Where the well-known path leads to, if it leads on."""
         self._is_open_to_all = False
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def answer_timeout(self) -> timedelta:
+        return self.settings.answer_timeout
 
     @property
     def paths(self) -> Iterable[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
+from mailward.backends.http import Wire
 from mailward.rules.model import Address
 from mailward.wire.dialogue import Rejected, Unavailable, Watch
 from mailward.wire.door import BearerToken, Credentials, ScramOpening, ScramProof
+from mailward.wire.http.authorization import HttpCredentials
 from mailward.wire.proxyline import TlsFacts
+from mailward.wire.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +98,129 @@ class Backend(Protocol):
 
     async def keep_probing(self) -> None:
         """Keep ``offer`` true until cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The credentials are right."""
+
+
+ProofAnswer = Proven | Rejected | Unavailable
+
+
+class WebBackend(Protocol):
+    """One mail server as a door needs it whose clients speak HTTP."""
+
+    @property
+    def name(self) -> str:
+        """Its id in the configuration."""
+        ...
+
+    @property
+    def answer_timeout(self) -> timedelta: ...
+
+    @property
+    def state(self) -> str:
+        """For the operator: ``ok``, ``not asked yet``, or what is wrong."""
+        ...
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """What it serves, as far as it is known: each path, and all below."""
+        ...
+
+    @property
+    def session_path(self) -> str | None:
+        """Where the well-known path leads to, if it leads on."""
+        ...
+
+    async def prove(self, credentials: HttpCredentials, client: Client, host: bytes) -> ProofAnswer:
+        """Ask whether *credentials* are right; *host* is what the client calls the server."""
+        ...
+
+    async def connect(self, client: Client) -> Wire | Unavailable:
+        """A connection for *client*."""
+        ...
+
+    def introduction(self, client: Client) -> list[tuple[str, bytes]]:
+        """The fields that tell of *client*, where it is told so."""
+        ...
+
+    def place(self, location: bytes, host: bytes) -> bytes:
+        """Where a redirect leads whoever calls the server *host*: a path, where it stays there."""
+        ...
+
+
+class AccountError(Exception):
+    """An account cannot be looked at or changed as was asked for; the message says why."""
+
+
+class NoSuchAccountError(AccountError):
+    """Nobody has that name."""
+
+
+class AccountExistsError(AccountError):
+    """Somebody has that name."""
+
+
+class UnfitAccountError(AccountError):
+    """A name or a password that no account may have."""
+
+
+class AccountStorageError(AccountError):
+    """Where the accounts are kept cannot be read or written now."""
+
+
+class AccountBusyError(AccountError):
+    """Too many passwords are being hashed; later it can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """What is wrong with one line of a list of accounts; lines count from 1."""
+
+    line: int
+    why: str
+
+
+class MisreadError(AccountError):
+    """A list of accounts has lines that cannot be taken; nothing of it was."""
+
+    def __init__(self, misread: Sequence[Misread]) -> None:
+        super().__init__(f"{len(misread)} lines cannot be taken; nothing was changed")
+        self.misread = misread
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account, as an operator sees it. *scheme* is how its password is hashed."""
+
+    name: str
+    is_enabled: bool
+    scheme: str
+    has_scram: bool
+
+
+class AccountKeeper(Protocol):
+    """Who keeps accounts, for operators. Everything it changes is on the disk when it returns.
+
+    All of it raises :class:`AccountError`.
+    """
+
+    def everybody(self) -> Sequence[AccountView]: ...
+
+    async def add(self, name: str, password: Secret) -> AccountView: ...
+
+    async def set_password(self, name: str, password: Secret) -> AccountView: ...
+
+    async def set_enabled(self, name: str, *, is_enabled: bool) -> AccountView: ...
+
+    async def remove(self, name: str) -> AccountView: ...
+
+    async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
+        """Take in the lines of a passwd-file of Dovecot, all or none; how many accounts they are.
+
+        With *check* it is only asked what would be wrong.
+        """
         ...

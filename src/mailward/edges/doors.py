@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from socket import socket
 from types import MappingProxyType
 
-from mailward.backends.jmap import JmapUpstream
-from mailward.backends.port import Backend, PassageBackend
+from mailward.backends.port import Backend, PassageBackend, WebBackend
 from mailward.edges.asker import Terms
 from mailward.edges.caller import Caller, Standing
 from mailward.edges.house import B, Entrance, House
@@ -52,7 +51,7 @@ from mailward.wire.smtp.door import SubmissionDoor
 from mailward.wire.smtp.passage import SmtpPassage
 
 Backends = Mapping[tuple[str, Protocol], Backend]
-WebBackends = Mapping[tuple[str, Web], JmapUpstream]
+WebBackends = Mapping[tuple[str, Web], WebBackend]
 PassageBackends = Mapping[tuple[str, Passage], PassageBackend]
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic
 
-from mailward.backends.jmap import JmapUpstream
-from mailward.backends.port import Backend, PassageBackend
+from mailward.backends.port import Backend, PassageBackend, WebBackend
 from mailward.edges.asker import Terms
 from mailward.edges.caller import Caller
 from mailward.edges.house import B, Entrance, House
@@ -94,14 +93,14 @@ class VisitReception:
     tls: DoorTls | None
     keyring: Keyring
     proxy_protocol: bool = False
-    before: JmapUpstream | None = None
+    before: WebBackend | None = None
     full: bytes = b""
     """What is said to somebody for whom there is no room."""
 
     @property
     def backend(self) -> str:
         """Empty for operators: they talk with us."""
-        return "" if self.before is None else self.before.settings.name
+        return "" if self.before is None else self.before.name
 
     @property
     def state(self) -> str:

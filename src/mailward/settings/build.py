@@ -15,6 +15,7 @@ from mailward.settings.configuration import (
 )
 from mailward.settings.dialect import Entry, Form
 from mailward.settings.doors import read_listeners, read_operator
+from mailward.settings.embedded import read_embedded
 from mailward.settings.errors import Fault, SettingsError, WrongValueError, is_secret, shown_key
 from mailward.settings.key import Effect, Shape
 from mailward.settings.places import Place, UnknownKeyError, how_to_list, locate, why_unknown
@@ -138,6 +139,7 @@ def members(prefix: str, flat: Mapping[str, V]) -> dict[str, V]:
 
 def _configuration(reading: Reading, now: Instant) -> Configuration:
     upstreams = read_upstreams(reading)
+    embedded = read_embedded(reading)
     operator = read_operator(reading)
     certificates = read_certificates(reading)
     doors = read_listeners(reading, upstreams, certificates)
@@ -159,6 +161,7 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
         passages=doors.passages,
         web=doors.web,
         operator=operator,
+        embedded=embedded,
         certificates=certificates,
     )
 

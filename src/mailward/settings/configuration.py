@@ -11,6 +11,8 @@ from types import MappingProxyType
 from mailward.rules.policy import Policy
 
 NO_HEADER = "none"
+EMBEDDED = "embedded"
+"""The backend that is built in."""
 
 
 @unique
@@ -236,6 +238,17 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """The mail server that is built in. *path* is relative to the data directory.
+
+    *relay* (host and port) takes what is for others; without one nobody does.
+    """
+
+    path: str = "embedded"
+    relay: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DoorLimits:
     """What a connection that is not logged in may take of everybody's time and room."""
 
@@ -280,4 +293,11 @@ class Configuration:
     passages: tuple[PassageListener, ...] = ()
     web: tuple[WebListener, ...] = ()
     operator: Operator | None = None
+    embedded: EmbeddedSettings = EmbeddedSettings()
     certificates: Mapping[str, Certificate] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def uses_embedded(self) -> bool:
+        """Whether some listener stands before the mail server that is built in."""
+        behind = [door.backend for door in self.listeners]
+        return EMBEDDED in (*behind, *(door.backend for door in self.web))

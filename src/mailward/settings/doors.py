@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
+    EMBEDDED,
     NO_HEADER,
     Bind,
     Certificate,
@@ -22,6 +23,7 @@ from mailward.settings.configuration import (
     Web,
     WebListener,
 )
+from mailward.settings.embedded import check_spoken
 from mailward.settings.passages import read_passage_tls
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.reading import Read, Reading
@@ -69,7 +71,7 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
     """
     listeners, passages, web, managers = [], [], [], []
     bound: list[tuple[str, Read[Bind]]] = []
-    backends = set(reading.ids(BACKENDS))
+    backends = {EMBEDDED, *reading.ids(BACKENDS)}
     for name in reading.ids(_LISTENERS):
         protocol = reading.optional(LISTENER_PROTOCOL, name)
         backend = reading.given(LISTENER_BACKEND, name)
@@ -96,6 +98,7 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
             check_address(reading, name, protocol, backend)
             check_told(reading, name, protocol, backend)
             check_encryption(reading, name, protocol, backend)
+            check_spoken(reading, name, protocol, backend)
         if isinstance(protocol, Web):
             tls, allow_plaintext = _read_web_tls(
                 reading, name, () if proxied else binds, certificates

@@ -6,6 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from mailward.settings.configuration import EMBEDDED
 from mailward.settings.errors import WrongValueError
 from mailward.settings.key import Key, Shape
 from mailward.settings.schema import SCHEMA
@@ -71,6 +72,8 @@ def table_id(flat: str) -> tuple[str, str] | None:
     for table in _ID_TABLES:
         if flat.startswith(f"{table}."):
             name = flat[len(table) + 1 :].partition(".")[0]
+            if (table, name) == ("backend", EMBEDDED):
+                return None  # it is no server elsewhere, and has keys of its own
             return (table, name) if _ID.fullmatch(name) else None
     return None
 

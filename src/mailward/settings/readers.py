@@ -229,10 +229,10 @@ def host_name(text: str) -> str:
     return domain(text)
 
 
-def backend_name(text: str) -> str:
-    if text == "embedded":
-        raise WrongValueError('"embedded" is not supported yet; use an id under [backend]')
-    return text
+def relay_address(text: str) -> tuple[str, int]:
+    """Where a mail server takes mail: a name or an address, and a port."""
+    host, port = _host_and_port(text, least_port=1)
+    return host_name(host), port
 
 
 def path(text: str) -> str:

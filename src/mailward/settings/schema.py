@@ -19,6 +19,7 @@ from mailward.settings.configuration import (
     LogLevel,
     StoreType,
 )
+from mailward.settings.embeddedkeys import EMBEDDED_PATH, EMBEDDED_RELAY
 from mailward.settings.key import Effect, Key, Shape
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.webkeys import LISTENER_CLIENT_HEADER, LISTENER_PATHS
@@ -210,9 +211,9 @@ LISTENER_BIND = Key(
 )
 LISTENER_BACKEND = Key(
     "server.listener.<id>.backend",
-    "an id under [backend]",
-    "the mail server behind the listener",
-    readers.backend_name,
+    'an id under [backend], or "embedded"',
+    "the mail server behind the listener; embedded is the one that is built in",
+    readers.as_written,
 )
 LISTENER_ALLOW_PLAINTEXT = Key(
     "server.listener.<id>.allow-plaintext",
@@ -233,7 +234,7 @@ LISTENER_TLS_CERTIFICATE = Key(
     "server.listener.<id>.tls.certificate",
     "an id under [certificate]",
     'the certificate of the listener; without it "default" if there is one',
-    readers.backend_name,
+    readers.as_written,
 )
 CERTIFICATE_CERT = Key(
     "certificate.<id>.cert",
@@ -390,6 +391,8 @@ SCHEMA: tuple[Key[object], ...] = (
     BACKEND_TLS_SERVER_NAME,
     BACKEND_CONNECT_TIMEOUT,
     BACKEND_ANSWER_TIMEOUT,
+    EMBEDDED_PATH,
+    EMBEDDED_RELAY,
     CERTIFICATE_CERT,
     CERTIFICATE_PRIVATE_KEY,
     STORE_TYPE,

@@ -11,9 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from mailward.backends.http import PIECE_OCTETS, Body, CutOffError
-from mailward.backends.jmap import JmapUpstream, Wire
-from mailward.backends.port import Client
+from mailward.backends.http import PIECE_OCTETS, Body, CutOffError, Wire
+from mailward.backends.port import Client, WebBackend
 from mailward.edges.house import House
 from mailward.wire.dialogue import Unavailable
 from mailward.wire.http.answers import CONTINUE
@@ -103,7 +102,7 @@ class Passing:
     def __init__(
         self,
         house: House,
-        backend: JmapUpstream,
+        backend: WebBackend,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -220,7 +219,7 @@ class Passing:
         try:
             async with asyncio.timeout(None) as timer:
                 loop = asyncio.get_running_loop()
-                seconds = self._backend.settings.answer_timeout.total_seconds()
+                seconds = self._backend.answer_timeout.total_seconds()
                 upload.when_over(lambda: timer.reschedule(loop.time() + seconds))
                 head = await wire.response()
                 response_framing(head, "GET")  # nothing of it is passed on if it has two

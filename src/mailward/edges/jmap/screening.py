@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mailward.backends.jmap import ProofAnswer, Proven
-from mailward.backends.port import Client
+from mailward.backends.port import Client, ProofAnswer, Proven
 from mailward.edges.findings import Later, ShutOut, Wrong, refusal, wrong
 from mailward.edges.jmap.proofs import Proofs
 from mailward.guard.reservations import Refused, Ticket

@@ -14,8 +14,7 @@ from functools import partial
 from http import HTTPStatus
 
 from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, read_head
-from mailward.backends.jmap import JmapUpstream
-from mailward.backends.port import Client
+from mailward.backends.port import Client, WebBackend
 from mailward.edges.asker import Asker
 from mailward.edges.caller import Standing
 from mailward.edges.findings import Later, ShutOut, Wrong
@@ -52,7 +51,7 @@ class JmapEntrance:
 
     listener: str
     service: str
-    backend: JmapUpstream
+    backend: WebBackend
     limits: DoorLimits
     proofs: Proofs = field(repr=False)
     paths: tuple[str, ...] = ()
@@ -208,7 +207,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
             return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
         client, backend = self._client(asker), self._entrance.backend
         nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
-        prover = (backend.settings.name, backend)
+        prover = (backend.name, backend)
         match await self._screening.ask(credentials, nobody, prover, client, head.host):
             case Welcome(digest):
                 self._visit.logged_in()

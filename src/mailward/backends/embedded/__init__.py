@@ -1,0 +1,1 @@
+"""A mail server of our own behind the port: accounts, their mail, and sessions in this process."""

@@ -1,0 +1,37 @@
+"""Which names an account may have. How a client spells one is for ``policy.naming`` to fold."""
+
+from __future__ import annotations
+
+import re
+
+from mailward.backends.port import UnfitAccountError
+from mailward.rules.logins import Naming
+
+MAX_NAME_OCTETS = 255
+# RFC 5321 section 4.1.2's atoms, without what means something to files and to IMAP's patterns.
+_NAME = re.compile(r"[a-z0-9!#$&'+=?^_{|}~.-]+(?:@[a-z0-9.-]+)?")
+
+
+def fit_account_name(text: str, naming: Naming) -> str:
+    """The one spelling of a name that an account may have.
+
+    >>> fit_account_name("Alice@Example.ORG", Naming())
+    'alice@example.org'
+
+    Raises:
+        UnfitAccountError: it may not.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_NAME_OCTETS:
+        raise UnfitAccountError(f"a name has {MAX_NAME_OCTETS} octets at most")
+    login = naming.login_from_text(text)
+    if login is None or not login.isascii() or not login.isprintable():
+        raise UnfitAccountError("a name is made of ASCII letters, digits and punctuation")
+    if "/" in login or "\\" in login:
+        raise UnfitAccountError("a name holds no slash")
+    if _NAME.fullmatch(login) is None:
+        raise UnfitAccountError(
+            "a name is letters, digits and some of !#$&'+=?^_{|}~.- and may end with @ and a domain"
+        )
+    if any(not part.strip(".") for part in login.split("@")):
+        raise UnfitAccountError("a name is more than dots")
+    return login

@@ -1,0 +1,1 @@
+"""IMAP after login: the commands are pymap's, the mail is ours."""

@@ -1,0 +1,35 @@
+"""The embedded server's IMAP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.imap.connection import capabilities, serve_imap
+from mailward.backends.embedded.login import EmbeddedBackend
+from mailward.backends.embedded.mail.account import AccountMail
+from mailward.backends.port import Client
+
+
+class EmbeddedImap(EmbeddedBackend):
+    """As :class:`mailward.backends.port.Backend` says."""
+
+    @property
+    def offer(self) -> Sequence[str]:
+        mechanisms = (f"AUTH={name}" for name in self.mechanisms)
+        return ("IMAP4rev1", "LITERAL+", "ID", *mechanisms)
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        return capabilities()
+
+    async def serve(
+        self,
+        account: Account,
+        mail: AccountMail,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        await serve_imap(mail, reader, writer)

@@ -1,0 +1,240 @@
+"""pymap's IMAP from the moment somebody is logged in: no greeting, no second login, no flood.
+
+Login and TLS were before, at the door. pymap's own of both have weaknesses (a STARTTLS that lets
+plaintext through, literals without a limit), so here is neither: those commands do not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import ssl
+from argparse import Namespace
+from functools import cached_property
+from typing import NoReturn
+
+from proxyprotocol.sock import SocketInfoLocal
+from pymap.bytes import WriteStream
+from pymap.concurrent import Subsystem
+from pymap.config import BackendCapability, IMAPConfig
+from pymap.exceptions import NotSupportedError, ResponseError
+from pymap.imap import IMAPConnection
+from pymap.imap.state import ConnectionState
+from pymap.interfaces.login import IdentityInterface, LoginInterface
+from pymap.interfaces.token import TokensInterface
+from pymap.parsing.command import Command
+from pymap.parsing.command.select import FetchCommand
+from pymap.parsing.commands import Commands, InvalidCommand
+from pymap.parsing.response import (
+    CommandResponse,
+    ResponseBye,
+    ResponseCode,
+    ResponseNo,
+)
+from pymap.parsing.specials import FetchAttribute, FetchRequirement
+from pymap.selected import SelectedMailbox
+from pysasl import SASLAuth
+from pysasl.creds.server import ServerCredentials
+from pysasl.hashing import BuiltinHash
+
+from mailward.backends.embedded.imap.session import PymapSession
+from mailward.backends.embedded.mail.account import AccountMail
+from mailward.backends.embedded.mail.model import (
+    MAX_MESSAGE_OCTETS,
+    BrokenError,
+    MailboxExistsError,
+    MailError,
+    NoRoomError,
+    NoSuchMailboxError,
+)
+
+MAX_COMMAND_OCTETS = 2 * MAX_MESSAGE_OCTETS
+"""With all its literals: one message of the longest, or more that are shorter."""
+MAX_BAD_COMMANDS = 20
+
+_LITERAL_PLUS = re.compile(rb"\{(\d+)\+\}\r?\n\Z")
+_BEFORE_LOGIN = (b"LOGIN", b"AUTHENTICATE", b"STARTTLS")
+
+_INDEXED = (b"RFC822.SIZE", b"EMAILID", b"THREADID")
+
+_log = logging.getLogger("mailward.embedded")
+
+
+class _Config(IMAPConfig):
+    """What pymap wants to know. It asks nobody, reads no file and opens no port."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Namespace(debug=False, passlib_cfg=None, proxy_protocol=None),
+            host=None,
+            port=0,
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+            tls_enabled=False,
+            hash_context=BuiltinHash(),
+            cpu_subsystem=Subsystem.for_asyncio(),
+            max_append_len=MAX_MESSAGE_OCTETS,
+            bad_command_limit=MAX_BAD_COMMANDS,
+        )
+
+    @property
+    def backend_capability(self) -> BackendCapability:
+        return BackendCapability(idle=True, object_id=True, multi_append=True)
+
+    @cached_property
+    def commands(self) -> Commands:
+        known = Commands()
+        for name in _BEFORE_LOGIN:
+            known.deregister(name)
+        return known
+
+    @property
+    def initial_auth(self) -> SASLAuth:
+        return SASLAuth([])
+
+
+CONFIG = _Config()
+
+
+def capabilities() -> tuple[str, ...]:
+    """What a session can do."""
+    words = (*CONFIG.initial_capability, *CONFIG.login_capability)
+    return ("IMAP4rev1", *(word.decode() for word in words))
+
+
+async def serve_imap(
+    mail: AccountMail, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Speak with the owner of *mail*, who was told already that the login succeeded."""
+    connection = _Connection(reader, writer)
+    await connection.run(_State(PymapSession(mail, CONFIG, writer.drain)))
+
+
+class _Said(CommandResponse):
+    """Was said already, at the door."""
+
+    async def async_write(self, writer: WriteStream) -> None:
+        pass
+
+
+class _RefusedError(ResponseError):
+    """An error of ours in the words of RFC 5530."""
+
+    def __init__(self, error: MailError) -> None:
+        super().__init__(str(error))
+        self._error = error
+
+    def get_response(self, tag: bytes) -> ResponseNo:
+        match self._error:
+            case NoRoomError() | BrokenError():
+                code, text = b"UNAVAILABLE", "It cannot be stored or read now"
+            case NoSuchMailboxError():
+                code, text = b"NONEXISTENT", str(self._error)
+            case MailboxExistsError():
+                code, text = b"ALREADYEXISTS", str(self._error)
+            case _:
+                code, text = b"CANNOT", str(self._error)
+        return ResponseNo(tag, text.encode(), ResponseCode.of(code))
+
+
+class _NoLogin(LoginInterface):
+    """Nobody logs in here."""
+
+    @property
+    def tokens(self) -> TokensInterface:
+        raise NotSupportedError
+
+    async def authenticate(self, credentials: ServerCredentials) -> IdentityInterface:
+        raise NotSupportedError
+
+    async def authorize(self, authenticated: IdentityInterface, authzid: str) -> IdentityInterface:
+        raise NotSupportedError
+
+
+class _State(ConnectionState):
+    """A connection that is logged in, from its first command on."""
+
+    def __init__(self, session: PymapSession) -> None:
+        super().__init__(_NoLogin(), CONFIG)
+        self._session = session
+        self._capability.extend(CONFIG.login_capability)
+
+    async def do_greeting(self) -> CommandResponse:
+        return _Said(b"*")
+
+    async def do_fetch(self, cmd: FetchCommand) -> tuple[CommandResponse, SelectedMailbox | None]:
+        cmd.attributes = [_from_index(attribute) for attribute in cmd.attributes]
+        return await super().do_fetch(cmd)
+
+    async def do_command(self, cmd: Command) -> CommandResponse:
+        if isinstance(cmd, InvalidCommand) and _is_too_big(cmd):
+            code = ResponseCode.of(b"TOOBIG")  # RFC 7889 section 3
+            return ResponseNo(cmd.tag, b"The message is too long", code)
+        try:
+            return await super().do_command(cmd)
+        except MailError as error:
+            if isinstance(error, BrokenError | NoRoomError):
+                _log.error("%s", error)
+            raise _RefusedError(error) from None
+        except (ResponseError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 -- a fault of pymap's is not the end of a session
+            # Nothing was answered yet: the session can go on.
+            _log.exception("a command of a session failed")
+            return ResponseNo(cmd.tag, b"That failed here", ResponseCode.of(b"SERVERBUG"))
+
+
+class _Indexed(FetchAttribute):
+    """What is known of a message without its content."""
+
+    @property
+    def requirement(self) -> FetchRequirement:
+        return FetchRequirement.METADATA
+
+
+def _from_index(attribute: FetchAttribute) -> FetchAttribute:
+    return _Indexed(attribute.value) if attribute.value in _INDEXED else attribute
+
+
+def _is_too_big(cmd: InvalidCommand) -> bool:
+    code = None if cmd.parse_exc is None else cmd.parse_exc.code
+    return code is not None and bytes(code) == b"[TOOBIG]"
+
+
+class _Connection(IMAPConnection):
+    """Reads commands of bounded length, and logs no mail."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(CONFIG.commands, CONFIG, reader, writer, SocketInfoLocal(writer))
+
+    @classmethod
+    def _print(cls, log_format: str, output: str | bytes) -> None:
+        pass
+
+    async def readline(self) -> memoryview:
+        command = bytearray()
+        while True:
+            try:
+                command += await self.reader.readline()
+            except ValueError:  # longer than the reader holds
+                await self._end(b"A line is too long")
+            if not command.endswith(b"\n"):
+                raise EOFError
+            literal = _LITERAL_PLUS.search(command)
+            if literal is None:
+                return memoryview(command)
+            command += await self._literal(int(literal[1]), len(command))
+
+    async def read_continuation(self, literal_length: int) -> memoryview:
+        literal = await self._literal(literal_length, 0)
+        return memoryview(literal + bytes(await self.readline()))
+
+    async def _literal(self, octets: int, held: int) -> bytes:
+        if held + octets > MAX_COMMAND_OCTETS:
+            await self._end(b"A literal is too long")
+        return await self.reader.readexactly(octets)
+
+    async def _end(self, why: bytes) -> NoReturn:
+        """RFC 7888 section 4: what is not read cannot be told from commands."""
+        await self.write_response(ResponseBye(why, ResponseCode.of(b"LIMIT")))
+        raise EOFError

@@ -1,0 +1,100 @@
+"""Sessions that run in this process, each at the far end of a pair of sockets.
+
+So whoever is granted one gets a transport like any other, and what pumps bytes between a client
+and a mail server elsewhere does it here too, with the same limits on what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+BUFFER_OCTETS = 65_536
+"""A reader holds up to twice as much before its client is read no further."""
+
+CLOSE_SECONDS = 1.0
+CLOSE_TRIES = 2
+"""The first makes a session say goodbye, the second ends what waits for that to be read."""
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Speaks with one client until it, or the client, ends. Ending is all it has to do."""
+
+_log = logging.getLogger("mailward.embedded")
+
+
+class Inside:
+    """Begins sessions as tasks of *tasks*; a fault in one ends that one, and is logged."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def transport(self, serve: Serve) -> asyncio.Transport:
+        """The near end, reading paused, of a session that *serve* speaks.
+
+        Whoever gets it must close it.
+        """
+        near, far = await self._pair(serve)
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+        except BaseException:
+            near.close()
+            far.transport.abort()
+            raise
+        transport.pause_reading()
+        return transport
+
+    async def streams(self, serve: Serve) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The near end of a session that *serve* speaks, to be read and written.
+
+        Whoever gets it must close it.
+        """
+        near, far = await self._pair(serve)
+        try:
+            return await asyncio.open_connection(sock=near, limit=BUFFER_OCTETS)
+        except BaseException:
+            near.close()
+            far.transport.abort()
+            raise
+
+    async def close(self) -> None:
+        """End every session; one that does not take its last words goes without."""
+        for _ in range(CLOSE_TRIES):
+            if not self._running:
+                return
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
+
+    async def _pair(self, serve: Serve) -> tuple[socket.socket, asyncio.StreamWriter]:
+        near, end = socket.socketpair()
+        try:
+            near.setblocking(False)
+            end.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=end, limit=BUFFER_OCTETS)
+        except BaseException:
+            near.close()
+            end.close()
+            raise
+        task = self._tasks.create_task(self._run(serve, reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return near, writer
+
+    async def _run(
+        self, serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            await serve(reader, writer)
+        except ConnectionError:
+            pass  # the client went away
+        except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
+            _log.exception("a session broke off")
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

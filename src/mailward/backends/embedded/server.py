@@ -1,0 +1,51 @@
+"""The embedded mail server: its accounts, their mail, and a backend for each protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.accounts.hashes import Strength
+from mailward.backends.embedded.imap.backend import EmbeddedImap
+from mailward.backends.embedded.inside import Inside
+from mailward.backends.embedded.mail.store import MailStore
+from mailward.rules.logins import Naming
+from mailward.rules.model import Instant
+from mailward.settings.configuration import EmbeddedSettings
+
+ACCOUNTS = "accounts.db"
+MAIL = "mail"
+
+
+class Embedded:
+    """All of it, below *data*; its sessions are tasks of *tasks*.
+
+    *settings* may change while it runs, its path aside.
+
+    Raises:
+        AccountError: the accounts cannot be read.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        settings: EmbeddedSettings,
+        naming: Callable[[], Naming],
+        clock: Callable[[], Instant],
+        tasks: asyncio.TaskGroup,
+        strength: Strength | None = None,
+    ) -> None:
+        self.settings = settings
+        folder = data / settings.path
+        self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
+        self.mail = MailStore(folder / MAIL, clock)
+        self._inside = Inside(tasks)
+        self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
+
+    async def close(self) -> None:
+        """End what is left of the sessions, and let go of the files."""
+        await self._inside.close()
+        await self.accounts.close()
+        await self.mail.close()

@@ -1,23 +1,50 @@
-"""mailward with the mail server that is built in, as a user runs it."""
+"""mailward with the mail server that is built in: doors of all kinds, and accounts behind them."""
 
 from __future__ import annotations
 
+import imaplib
+import smtplib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.real.attack import ImapFrom, Service
+from mailward.app.clock import SteadyClock
+from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
+from tests.real.attack import ImapFrom
 from tests.real.daemon import Mailward
+from tests.real.sieve import SieveDoor
 
-_CONFIGURATION = """\
+ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
+
+_CONFIGURATION = f"""\
 [server]
 hostname = "door.test"
 
 [server.security]
-{security}
+{{security}}
 
 [server.listener.imap]
 protocol = "imap"
-bind = ["127.0.0.1:{imap}", "[::1]:{imap}"]
+bind = ["127.0.0.1:{{imap}}", "[::1]:{{imap}}"]
 backend = "embedded"
+
+[server.listener.submission]
+protocol = "submission"
+bind = ["127.0.0.1:{{submission}}"]
+backend = "embedded"
+
+[server.listener.managesieve]
+protocol = "managesieve"
+bind = ["127.0.0.1:{{managesieve}}"]
+backend = "embedded"
+
+[certificate.default]
+cert = "{CERTIFICATE_NAME}"
+private-key = "{KEY_NAME}"
+
+[backend.embedded]
+{{backend}}
 
 [log]
 level = "debug"
@@ -25,21 +52,69 @@ level = "debug"
 
 
 class EmbeddedWard(Mailward):
-    """One daemon whose doors stand before its own mail server."""
+    """One daemon whose doors all lead to the embedded mail server."""
 
-    def __init__(self, folder: Path, security: str = 'fail2ban = "100/1d"') -> None:
-        super().__init__(folder, security=security, dovecot=0, postfix=0)
+    def __init__(
+        self, folder: Path, security: str = 'fail2ban = "100/1d"', *, backend: str = ""
+    ) -> None:
+        super().__init__(
+            folder, security=security, dovecot=0, postfix=0, pigeonhole=0, backend=backend
+        )
+        make_certificate(self.data, datetime.fromtimestamp(SteadyClock()(), UTC))
 
     def configure(self, security: str) -> None:
         self.configuration.write_text(
-            _CONFIGURATION.format(security=security, imap=self._ports[Service.IMAP])
+            _CONFIGURATION.format(
+                security=security,
+                backend=self._backend,
+                imap=self.imap.port,
+                submission=self.submission.port,
+                managesieve=self.managesieve.port,
+            )
         )
+
+    def add_accounts(self) -> None:
+        for name, password in ACCOUNTS.items():
+            self.add(name, password)
 
     def add(self, name: str, password: str) -> None:
         self.cli("accounts", "add", name, "--password-stdin", given=f"{password}\n")
+
+    @property
+    def sieve_door(self) -> SieveDoor:
+        return SieveDoor(self.managesieve.port, "starttls", self.data / CERTIFICATE_NAME)
 
     def client(self, name: str, password: str) -> ImapFrom:
         """A client of IMAP that is logged in."""
         client = ImapFrom(self.imap)
         client.login(name, password)
         return client
+
+    # -- clients -------------------------------------------------------------------------------
+
+    @contextmanager
+    def sender(self, name: str) -> Iterator[smtplib.SMTP]:
+        with smtplib.SMTP("127.0.0.1", self.submission.port, "client.test", 60) as client:
+            client.login(name, ACCOUNTS[name])
+            yield client
+
+    @contextmanager
+    def reader(self, name: str) -> Iterator[imaplib.IMAP4]:
+        with imaplib.IMAP4("127.0.0.1", self.imap.port, 60) as client:
+            client.login(name, ACCOUNTS[name])
+            yield client
+
+    def mailbox(self, name: str, mailbox: str = "INBOX") -> list[bytes]:
+        """The messages in a mailbox, as IMAP gives them."""
+        with self.reader(name) as client:
+            status, _ = client.select(mailbox, readonly=True)
+            if status != "OK":
+                return []
+            _, found = client.search(None, "ALL")
+            return [_fetched(client, number.decode()) for number in found[0].split()]
+
+
+def _fetched(client: imaplib.IMAP4, number: str) -> bytes:
+    _, data = client.fetch(number, "(BODY.PEEK[])")
+    first: Sequence[bytes] = data[0]  # type: ignore[assignment]  # what stands beside a literal
+    return first[1]

@@ -216,6 +216,7 @@ class Program:
         if self._embedded is not None:
             self._embedded.settings = prepared.configuration.embedded
             backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
+            web[EMBEDDED, Web.JMAP] = self._embedded.jmap
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():

@@ -9,6 +9,7 @@ from pathlib import Path
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
+from mailward.backends.embedded.jmap.backend import EmbeddedJmap
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
@@ -41,6 +42,7 @@ class Embedded:
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
+        self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside)
 
     async def close(self) -> None:
         """Let go of the files, when no session uses them any more."""

@@ -234,8 +234,10 @@ def plain(part: Part, at_most: int) -> str:
 
 
 def without_markup(text: str) -> str:
-    """>>> without_markup("<head><title>x</title></head><p>a&amp;b<script>no</script>")
-    ' a&b '
+    """What of it is no tag, and is shown.
+
+    >>> without_markup("<title>x</title><p>a&amp;b<script>no</script>")
+    '  a&b '
     """
     pieces: list[str] = []
     at, hidden = 0, ""

@@ -84,7 +84,9 @@ def unfolded(value: bytes) -> str:
 
 
 def as_text(value: bytes) -> str:
-    """>>> as_text(b" =?utf-8?q?a_b?=\\r\\n c")
+    """In one line, decoded.
+
+    >>> as_text(b" =?utf-8?q?a_b?=\\r\\n c")
     'a b c'
     """
     return decode_words(unfolded(value))

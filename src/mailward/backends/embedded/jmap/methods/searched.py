@@ -258,7 +258,9 @@ def _raw(email: Email, name: str) -> bytes:
 
 
 def _base_subject(subject: str) -> str:
-    """>>> _base_subject("Re: [list] Fwd: Hello")
+    """What all of a conversation have in common.
+
+    >>> _base_subject("Re: [list] Fwd: Hello")
     'hello'
     """
     left = subject[:_MAX_SUBJECT]

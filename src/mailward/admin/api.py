@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mailward.admin import shapes
+from mailward.admin.accounts import AccountRoutes
 from mailward.admin.afar import from_no_page, guarded, harden
 from mailward.admin.control import Control
 from mailward.admin.events import Streams
@@ -48,6 +49,7 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
         *_changing(Routes(control)),
         *_reporting(ReportRoutes(control)),
         *_settings(Routes(control)),
+        *_accounts(AccountRoutes(control)),
         *_familiar(Familiar(control)),
     ]
     described = document([operation for operation, _ in table], control.version)
@@ -218,6 +220,46 @@ def _settings(routes: Routes) -> Table:
                 errors=[_WRONG],
             ),
             routes.reload_certificates,
+        ),
+    ]
+
+
+def _accounts(routes: AccountRoutes) -> Table:
+    path, done = "/api/accounts", shapes.ACCOUNT_DONE
+    one = "/api/accounts/{name:(?s:.+)}"
+    known = shapes.answer(accounts=shapes.listing(shapes.ACCOUNT))
+    wrong = [_WRONG, _ABSENT, _CONFLICT]
+    return [
+        (
+            Operation("GET", path, "who has an account here", known, errors=[_CONFLICT]),
+            routes.everybody,
+        ),
+        (
+            Operation("POST", path, "add one", done, body=shapes.NEW_ACCOUNT, errors=wrong),
+            routes.add,
+        ),
+        (
+            Operation(
+                "POST",
+                one,
+                "give one another password, or shut or open it",
+                done,
+                body=shapes.ACCOUNT_CHANGE,
+                errors=wrong,
+            ),
+            routes.change,
+        ),
+        (Operation("DELETE", one, "remove one", done, errors=wrong), routes.remove),
+        (
+            Operation(
+                "POST",
+                "/api/account-lists",
+                "take in lines of a passwd-file, all or none",
+                shapes.answer(count=shapes.COUNT),
+                body=shapes.ACCOUNT_LINES,
+                errors=wrong,
+            ),
+            routes.take_in,
         ),
     ]
 

@@ -20,6 +20,7 @@ from mailward.admin.wishes import (
     done,
     read_period,
 )
+from mailward.backends.port import AccountKeeper
 from mailward.guard import operations
 from mailward.guard.operations import BITE, AllowedError, Lifted, Why
 from mailward.guard.service import Guard
@@ -70,8 +71,9 @@ class Imposed:
 class Control:
     """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
 
-    *warnings* are sentences on what is allowed, but seldom meant; *crowd* is who is there. Every
-    change is in the store when it is answered, or the answer says that it is not yet.
+    *warnings* are sentences on what is allowed, but seldom meant; *crowd* is who is there;
+    *accounts* keeps accounts, where any are kept here. Every change is in the store when it is
+    answered, or the answer says that it is not yet.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Control:
         version: str,
         warnings: Warnings = tuple,
         crowd: Callable[[], Crowd] = Crowd,
+        accounts: Callable[[], AccountKeeper | None] = lambda: None,
     ) -> None:
         self.guard = guard
         self.clock = clock
@@ -91,6 +94,7 @@ class Control:
         self.version = version
         self.warnings = warnings
         self.crowd = crowd
+        self.accounts = accounts
         self.started = clock()
 
     @property

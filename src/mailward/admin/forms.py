@@ -123,6 +123,12 @@ class Fields:
             return value
         raise MalformedError(f'"{name}" must be true or false')
 
+    def optional_flag(self, name: str) -> bool | None:
+        value = self._fields.pop(name, None)
+        if value is None or isinstance(value, bool):
+            return value
+        raise MalformedError(f'"{name}" must be true or false')
+
     def number(self, name: str, default: int, most: int) -> int:
         """A whole number from 1 to *most*, as a query string has it."""
         text = self.optional_text(name)

@@ -187,4 +187,14 @@ REPORT: Schema = {
         ),
     ]
 }
+ACCOUNT = answer(name=TEXT, enabled=FLAG, scheme=TEXT, scram=FLAG)
+ACCOUNT_DONE: Schema = {"allOf": [ACCOUNT, answer(message=TEXT)]}
+NEW_ACCOUNT = request("name", "password", name=TEXT, password=TEXT)
+ACCOUNT_CHANGE: Schema = {
+    "oneOf": [
+        request("password", password=TEXT, enabled={"type": "null"}),
+        request("enabled", password={"type": "null"}, enabled=FLAG),
+    ]
+}
+ACCOUNT_LINES = request("lines", lines={**listing(TEXT), "minItems": 1}, check=FLAG)
 NEW_SETTING = request("key", key=TEXT, value=OPTIONAL_TEXT, yes=FLAG)

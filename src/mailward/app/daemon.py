@@ -128,6 +128,7 @@ async def _run(
                 VERSION,
                 program.warnings,
                 program.crowd,
+                lambda: program.accounts,
             )
             far = await _speak_with_operators(program, control)
             try:

@@ -168,6 +168,26 @@ class AccountStorageError(AccountError):
     """Where the accounts are kept cannot be read or written now."""
 
 
+class AccountBusyError(AccountError):
+    """Too many passwords are being hashed; later it can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """What is wrong with one line of a list of accounts; lines count from 1."""
+
+    line: int
+    why: str
+
+
+class MisreadError(AccountError):
+    """A list of accounts has lines that cannot be taken; nothing of it was."""
+
+    def __init__(self, misread: Sequence[Misread]) -> None:
+        super().__init__(f"{len(misread)} lines cannot be taken; nothing was changed")
+        self.misread = misread
+
+
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """One account, as an operator sees it. *scheme* is how its password is hashed."""
@@ -193,3 +213,10 @@ class AccountKeeper(Protocol):
     async def set_enabled(self, name: str, *, is_enabled: bool) -> AccountView: ...
 
     async def remove(self, name: str) -> AccountView: ...
+
+    async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
+        """Take in the lines of a passwd-file of Dovecot, all or none; how many accounts they are.
+
+        With *check* it is only asked what would be wrong.
+        """
+        ...

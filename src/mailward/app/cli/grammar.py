@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from mailward import VERSION
-from mailward.app.cli import password, reporting, server, subjects, watching
+from mailward.app.cli import accounts, password, reporting, server, subjects, watching
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_serve(grammar)
     _add_server(grammar)
     _add_bans(grammar)
+    _add_accounts(grammar)
     _add_looking(grammar)
     return parser
 
@@ -163,6 +164,29 @@ def _add_bans(grammar: _Grammar) -> None:
         "--id", metavar="ID", help="what is told again with the same ID counts once"
     )
     report.add_argument("--file", metavar="FILE", help=_REPORTS)
+
+
+def _add_accounts(grammar: _Grammar) -> None:
+    parent = grammar.command("accounts", "look after the accounts that are kept here", None)
+    below = _Grammar(parent.add_subparsers(metavar="COMMAND", required=True))
+    for name, does, run in (
+        ("add", "add an account", accounts.add),
+        ("passwd", "give an account another password", accounts.passwd),
+    ):
+        asking = below.command(name, does, run)
+        asking.add_argument("name", metavar="NAME", help='like "alice" or "alice@example.org"')
+        asking.add_argument(
+            "--password-stdin", action="store_true", help="read the password from standard input"
+        )
+    below.command("list", "list the accounts", accounts.listed)
+    for name, does, run in (
+        ("remove", "remove an account; its mail is left where it is", accounts.remove),
+        ("disable", "let nobody log in to an account", accounts.disable),
+        ("enable", "let its owner log in again", accounts.enable),
+    ):
+        below.command(name, does, run).add_argument("name", metavar="NAME")
+    taking = below.command("import", "take in a passwd-file of Dovecot", accounts.take_in)
+    taking.add_argument("file", metavar="FILE", help='"-": standard input')
 
 
 def _count(text: str) -> int:

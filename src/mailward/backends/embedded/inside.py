@@ -15,6 +15,10 @@ from contextlib import suppress
 BUFFER_OCTETS = 65_536
 """A reader holds up to twice as much before its client is read no further."""
 
+CLOSE_SECONDS = 1.0
+CLOSE_TRIES = 2
+"""The first makes a session say goodbye, the second ends what waits for that to be read."""
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Speaks with one client until it, or the client, ends. Ending is all it has to do."""
 
@@ -26,6 +30,7 @@ class Inside:
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
 
     async def transport(self, serve: Serve) -> asyncio.Transport:
         """The near end, reading paused, of a session that *serve* speaks.
@@ -56,6 +61,15 @@ class Inside:
             far.transport.abort()
             raise
 
+    async def close(self) -> None:
+        """End every session; one that does not take its last words goes without."""
+        for _ in range(CLOSE_TRIES):
+            if not self._running:
+                return
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
+
     async def _pair(self, serve: Serve) -> tuple[socket.socket, asyncio.StreamWriter]:
         near, end = socket.socketpair()
         try:
@@ -66,7 +80,9 @@ class Inside:
             near.close()
             end.close()
             raise
-        self._tasks.create_task(self._run(serve, reader, writer))
+        task = self._tasks.create_task(self._run(serve, reader, writer))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return near, writer
 
     async def _run(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.accounts.hashes import Strength
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.jmap.backend import EmbeddedJmap
@@ -35,16 +36,18 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
+        strength: Strength | None = None,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
-        self.accounts = Accounts(folder / ACCOUNTS, naming, clock)
+        self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
         self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside)
 
     async def close(self) -> None:
-        """Let go of the files, when no session uses them any more."""
+        """End what is left of the sessions, and let go of the files."""
+        await self._inside.close()
         await self.accounts.close()
         await self.mail.close()

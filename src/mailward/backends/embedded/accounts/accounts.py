@@ -13,18 +13,21 @@ from functools import partial
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.file import Account, AccountFile
-from mailward.backends.embedded.accounts.hashes import BusyError, Hashes
+from mailward.backends.embedded.accounts.hashes import BusyError, Hashes, Strength
 from mailward.backends.embedded.accounts.names import fit_account_name
+from mailward.backends.embedded.accounts.passwd import Imported, read_passwd
+from mailward.backends.embedded.accounts.schemes import is_own, matches_imported, scheme_of
 from mailward.backends.embedded.accounts.scram import (
     ScramKeys,
     ScramServer,
-    scram_keys,
-    stranger_keys,
 )
 from mailward.backends.port import (
+    AccountBusyError,
+    AccountError,
     AccountExistsError,
-    AccountStorageError,
     AccountView,
+    Misread,
+    MisreadError,
     NoSuchAccountError,
     UnfitAccountError,
 )
@@ -50,7 +53,11 @@ class Accounts:
     """
 
     def __init__(
-        self, path: Path, naming: Callable[[], Naming], clock: Callable[[], Instant]
+        self,
+        path: Path,
+        naming: Callable[[], Naming],
+        clock: Callable[[], Instant],
+        strength: Strength,
     ) -> None:
         self._naming = naming
         self._clock = clock
@@ -58,7 +65,7 @@ class Accounts:
         self._secret, accounts = self._file.load()
         self._by_id = {account.id: account for account in accounts}
         self._folded: tuple[Naming, dict[Login, str]] | None = None
-        self._hashes = Hashes()
+        self._hashes = Hashes(strength)
         # Nobody's: what is compared for a name that nobody has.
         self._nobody = self._hashes.made(Secret(secrets.token_bytes(16)))
         self._writing = asyncio.Lock()
@@ -98,7 +105,7 @@ class Accounts:
             return await self._proven_now(account, password)
         except BusyError:
             return _BUSY
-        except AccountStorageError as error:
+        except AccountError as error:
             return Unavailable(str(error))
 
     def open_scram(self, opening: ScramOpening) -> tuple[ScramServer, Account | None]:
@@ -107,7 +114,7 @@ class Accounts:
         if account is not None and account.scram is not None:
             return ScramServer(opening, account.scram), account
         name = self._naming().login(opening.login) or ""
-        return ScramServer(opening, stranger_keys(self._secret, name)), None
+        return ScramServer(opening, self._hashes.stranger_keys(self._secret, name)), None
 
     def prove_scram(
         self, begun: tuple[ScramServer, Account | None], proof: ScramProof
@@ -169,6 +176,18 @@ class Accounts:
             self._folded = None
         return self._view(account)
 
+    async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
+        async with self._writing:
+            found, misread = self._read_list(lines)
+            if misread:
+                raise MisreadError(misread)
+            if not check:
+                made = [await self._taken_in(one) for one in found]
+                await self._write(partial(self._file.put, made))
+                self._by_id |= {account.id: account for account in made}
+                self._folded = None
+        return len(found)
+
     async def close(self) -> None:
         self._hashes.close()
         await asyncio.to_thread(self._writer.shutdown)
@@ -188,6 +207,25 @@ class Accounts:
             self._folded = naming, ids
         return self._folded[1]
 
+    def _read_list(self, lines: Sequence[str]) -> tuple[list[Imported], list[Misread]]:
+        found: dict[str, Imported] = {}
+        misread: list[Misread] = []
+        for one in read_passwd(lines, self._naming()):
+            match one:
+                case Misread():
+                    misread.append(one)
+                case Imported(line, name) if name in found or self.find(name.encode()):
+                    misread.append(Misread(line, f"there is an account {name} already"))
+                case Imported(line, name):
+                    found[name] = one
+        return list(found.values()), misread
+
+    async def _taken_in(self, one: Imported) -> Account:
+        hashed, keys = one.hashed, one.scram
+        if one.plain is not None:
+            hashed, keys = await self._made(one.plain)
+        return Account(secrets.token_hex(12), one.name, hashed, keys, one.is_enabled)
+
     def _named(self, name: str) -> Account:
         account = self.find(name.encode("utf-8", "surrogatepass"))
         if account is None:
@@ -201,21 +239,26 @@ class Accounts:
         return name
 
     def _view(self, account: Account) -> AccountView:
-        scheme = (
-            "ARGON2ID"
-            if account.password.startswith("$")
-            else account.password[1:].partition("}")[0]
-        )
+        scheme = scheme_of(account.password)
         return AccountView(account.name, account.is_enabled, scheme, account.scram is not None)
 
     def _is_right(self, account: Account | None, password: Secret) -> bool:
         """In one of the threads that compute hashes."""
         hashed = self._nobody if account is None else account.password
-        return self._hashes.matches(hashed, password)
+        if is_own(hashed):
+            return self._hashes.matches(hashed, password)
+        # Then the work of everybody else: how long it takes does not tell who was imported.
+        is_right = matches_imported(hashed, password)
+        self._hashes.matches(self._nobody, password)
+        return is_right
 
     async def _proven_now(self, account: Account, password: Secret) -> Account:
         """Remember that *password* is right; renew what is kept of it where that is outdated."""
-        if self._hashes.is_outdated(account.password) or account.scram is None:
+        if (
+            not is_own(account.password)
+            or self._hashes.is_outdated(account.password)
+            or account.scram is None
+        ):
             hashed, keys = await self._made(password)
             async with self._writing:
                 known = self._by_id.get(account.id)
@@ -238,9 +281,12 @@ class Accounts:
         return hmac.digest(self._key, what, "sha256")[:16]
 
     async def _made(self, password: Secret) -> tuple[str, ScramKeys | None]:
-        return await self._hashes.compute(
-            lambda: (self._hashes.made(password), scram_keys(password))
-        )
+        try:
+            return await self._hashes.compute(
+                lambda: (self._hashes.made(password), self._hashes.scram_keys(password))
+            )
+        except BusyError:
+            raise AccountBusyError("too many passwords are being hashed; try again") from None
 
     async def _put(self, account: Account) -> None:
         await self._write(partial(self._file.put, [account]))

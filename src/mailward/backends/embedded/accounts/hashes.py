@@ -9,11 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
+from mailward.backends.embedded.accounts.scram import (
+    ITERATIONS,
+    ScramKeys,
+    scram_keys,
+    stranger_keys,
+)
 from mailward.wire.secret import Secret
 
 AT_ONCE = 2
@@ -23,6 +30,14 @@ MAX_IN_LINE = 64
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How much work a guess at what is kept is, and so is every login."""
+
+    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    scram_iterations: int = ITERATIONS
+
+
 class BusyError(Exception):
     """Too many ask at once."""
 
@@ -30,8 +45,9 @@ class BusyError(Exception):
 class Hashes:
     """The one place that computes hashes of passwords."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, strength: Strength) -> None:
+        self._hasher = strength.hasher
+        self._iterations = strength.scram_iterations
         self._in_line = 0
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
 
@@ -56,6 +72,12 @@ class Hashes:
 
     def made(self, password: Secret) -> str:
         return self._hasher.hash(password.reveal())
+
+    def scram_keys(self, password: Secret) -> ScramKeys | None:
+        return scram_keys(password, iterations=self._iterations)
+
+    def stranger_keys(self, secret: bytes, name: str) -> ScramKeys:
+        return stranger_keys(secret, name, self._iterations)
 
     def matches(self, hashed: str, password: Secret) -> bool:
         """Whether *hashed* is the argon2 hash of *password*."""

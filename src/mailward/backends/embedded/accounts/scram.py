@@ -44,10 +44,10 @@ def scram_keys(
     return ScramKeys(salt, iterations, sha256(client_key).digest(), server_key)
 
 
-def stranger_keys(secret: bytes, name: str) -> ScramKeys:
+def stranger_keys(secret: bytes, name: str, iterations: int = ITERATIONS) -> ScramKeys:
     """Keys for a *name* that nobody has: the same salt each time, and no proof fits."""
     salt = hmac.digest(secret, f"salt {name}".encode(), "sha256")[:SALT_OCTETS]
-    return ScramKeys(salt, ITERATIONS, secrets.token_bytes(32), secrets.token_bytes(32))
+    return ScramKeys(salt, iterations, secrets.token_bytes(32), secrets.token_bytes(32))
 
 
 class ScramServer:

@@ -25,7 +25,7 @@ from pymap.interfaces.login import IdentityInterface, LoginInterface
 from pymap.interfaces.token import TokensInterface
 from pymap.parsing.command import Command
 from pymap.parsing.command.select import FetchCommand
-from pymap.parsing.commands import Commands
+from pymap.parsing.commands import Commands, InvalidCommand
 from pymap.parsing.response import (
     CommandResponse,
     ResponseBye,
@@ -167,12 +167,21 @@ class _State(ConnectionState):
         return await super().do_fetch(cmd)
 
     async def do_command(self, cmd: Command) -> CommandResponse:
+        if isinstance(cmd, InvalidCommand) and _is_too_big(cmd):
+            code = ResponseCode.of(b"TOOBIG")  # RFC 7889 section 3
+            return ResponseNo(cmd.tag, b"The message is too long", code)
         try:
             return await super().do_command(cmd)
         except MailError as error:
             if isinstance(error, BrokenError | NoRoomError):
                 _log.error("%s", error)
             raise _RefusedError(error) from None
+        except (ResponseError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 -- a fault of pymap's is not the end of a session
+            # Nothing was answered yet: the session can go on.
+            _log.exception("a command of a session failed")
+            return ResponseNo(cmd.tag, b"That failed here", ResponseCode.of(b"SERVERBUG"))
 
 
 class _Indexed(FetchAttribute):
@@ -185,6 +194,11 @@ class _Indexed(FetchAttribute):
 
 def _from_index(attribute: FetchAttribute) -> FetchAttribute:
     return _Indexed(attribute.value) if attribute.value in _INDEXED else attribute
+
+
+def _is_too_big(cmd: InvalidCommand) -> bool:
+    code = None if cmd.parse_exc is None else cmd.parse_exc.code
+    return code is not None and bytes(code) == b"[TOOBIG]"
 
 
 class _Connection(IMAPConnection):

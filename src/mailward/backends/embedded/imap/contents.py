@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from pymap.mime import MessageContent
 from pymap.parsing.specials import FetchRequirement
@@ -23,8 +25,20 @@ Drain = Callable[[], Awaitable[None]]
 MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
 MAX_HEADER_OCTETS = 1_048_576
+MAX_CONTAINERS = 100
+"""So many parts may hold others, and so deep are they nested at most."""
+MAX_LINES_READ = 5_000_000
 
+_CONTAINER = re.compile(rb"multipart/|message/rfc822", re.IGNORECASE)
 _EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message: what was asked for of its *octets*, and how pymap reads it."""
+
+    octets: bytes = field(repr=False)
+    parsed: MessageContent
 
 
 class Contents:
@@ -35,9 +49,9 @@ class Contents:
         self._drain = drain
         self._messages = messages
         self._places = {message.uid: place for place, message in enumerate(messages)}
-        self._ready: dict[int, MessageContent | None] = {}
+        self._ready: dict[int, Content | None] = {}
 
-    async def get(self, message: Message, wanted: FetchRequirement) -> MessageContent | None:
+    async def get(self, message: Message, wanted: FetchRequirement) -> Content | None:
         """The content of one of them; ``None`` where it is gone, or nothing of it is *wanted*."""
         if wanted.has_none(FetchRequirement.CONTENT):
             return None
@@ -46,9 +60,7 @@ class Contents:
             self._ready = await self._read(message, wanted)
         return self._ready.pop(message.uid)
 
-    async def _read(
-        self, first: Message, wanted: FetchRequirement
-    ) -> dict[int, MessageContent | None]:
+    async def _read(self, first: Message, wanted: FetchRequirement) -> dict[int, Content | None]:
         at_most = None if wanted & FetchRequirement.BODY else MAX_HEADER_OCTETS
         together = self._together(first)
         blobs = await self._mail.blobs({message.blob for message in together}, at_most)
@@ -69,6 +81,21 @@ class Contents:
         return together
 
 
-def _parse(octets: bytes, *, is_whole: bool) -> MessageContent:
-    end = None if is_whole else _EMPTY_LINE.search(octets)
-    return MessageContent.parse(octets if end is None else octets[: end.end()])
+def _parse(octets: bytes, *, is_whole: bool) -> Content:
+    """What is in a message. One with parts in parts beyond all measure is text, as it stands."""
+    end = _EMPTY_LINE.search(octets)
+    header = octets if end is None else octets[: end.end()]
+    if not is_whole:
+        return Content(header, MessageContent.parse(header))
+    containers = sum(1 for _ in islice(_CONTAINER.finditer(octets), MAX_CONTAINERS + 1))
+    # pymap reads all lines of a part anew for each part that it stands in.
+    if containers <= MAX_CONTAINERS and containers * octets.count(b"\n") <= MAX_LINES_READ:
+        return Content(octets, MessageContent.parse(octets))
+    text = {"lines": [(len(header), len(octets), len(octets))], "content_type": "text/plain"}
+    return Content(
+        octets,
+        MessageContent.from_json(
+            octets,
+            {"header": MessageContent.parse(header).header.json, "body": {**text, "nested": []}},
+        ),
+    )

@@ -12,19 +12,20 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from pymap.backend.mailbox import MailboxDataInterface, MailboxSetInterface
+from pymap.bytes import Writeable
 from pymap.concurrent import Event
 from pymap.flags import FlagOp
 from pymap.interfaces.message import CachedMessage
 from pymap.listtree import ListTree
 from pymap.mailbox import MailboxSnapshot
 from pymap.message import BaseLoadedMessage, BaseMessage
-from pymap.mime import MessageContent
 from pymap.parsing.message import AppendMessage
+from pymap.parsing.response.fetch import BodyStructure, EnvelopeStructure
 from pymap.parsing.specials import FetchRequirement, Flag, ObjectId, SequenceSet
 from pymap.parsing.specials.flag import Recent, Wildcard, get_system_flags
 from pymap.selected import SelectedMailbox, SelectedSet
 
-from mailward.backends.embedded.imap.contents import Contents, Drain
+from mailward.backends.embedded.imap.contents import Content, Contents, Drain
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import (
     DELIMITER,
@@ -72,15 +73,40 @@ class PymapMessage(BaseMessage):
 
 
 class _Loaded(BaseLoadedMessage):
+    """Whatever a stranger wrote into a message: what cannot be read of it is shown as empty."""
+
     def __init__(
-        self, message: PymapMessage, requirement: FetchRequirement, content: MessageContent | None
+        self, message: PymapMessage, requirement: FetchRequirement, content: Content | None
     ) -> None:
-        super().__init__(message, requirement, content)
-        self._octets = message.size
+        super().__init__(message, requirement, None if content is None else content.parsed)
+        self._size = message.size
+        self._octets = b"" if content is None else content.octets
 
     def get_size(self, section: Sequence[int] | None = None) -> int:
         """Of the message itself it is known without its content."""
-        return super().get_size(section) if section else self._octets
+        return super().get_size(section) if section else self._size
+
+    def get_body(self, section: Sequence[int] | None = None, binary: bool = False) -> Writeable:
+        """The whole message is just its octets."""
+        return (
+            super().get_body(section, binary) if section or binary else Writeable.wrap(self._octets)
+        )
+
+    def get_envelope_structure(self) -> EnvelopeStructure:
+        try:
+            structure = super().get_envelope_structure()
+            bytes(structure)  # only now everything in it is read
+        except Exception:  # noqa: BLE001 -- of the many that strange headers raise there
+            return EnvelopeStructure.empty()
+        return structure
+
+    def get_body_structure(self) -> BodyStructure:
+        try:
+            structure = super().get_body_structure()
+            bytes(structure.extended)
+        except Exception:  # noqa: BLE001 -- the same
+            return BodyStructure.empty()
+        return structure
 
 
 class PymapMailbox(MailboxDataInterface[PymapMessage]):

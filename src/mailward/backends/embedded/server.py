@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.delivery.delivery import Delivery
+from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.backend import EmbeddedSubmission
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
@@ -34,13 +37,22 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
+        hostname: Callable[[], str],
     ) -> None:
         self.settings = settings
         folder = data / settings.path
         self.accounts = Accounts(folder / ACCOUNTS, naming, clock)
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
+        self.delivery = Delivery(
+            Directory(self.accounts, naming, hostname),
+            self.mail,
+            hostname,
+            clock,
+            lambda: self.settings.relay,
+        )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
+        self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:
         """Let go of the files, when no session uses them any more."""

@@ -71,6 +71,7 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
             lambda: built[0].naming,
             lambda: built[0].now,
             tasks,
+            lambda: "mail.test",
             WEAK,
         )
         built.append(Premises(embedded, Naming(), NOON))

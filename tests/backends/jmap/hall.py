@@ -22,6 +22,7 @@ from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.proxyline import TlsFacts
 from mailward.wire.secret import Secret
+from tests.backends.embedded import WEAK
 
 NOON = Instant(1_767_268_800.0)  # 2026-01-01T12:00:00Z
 PASSWORDS = {"alice@mail.test": "right", "bob@mail.test": "also-right"}
@@ -171,7 +172,9 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
     """Everything; ended, and opened anew when it is called again with the same *folder*."""
     now = [NOON]
     async with asyncio.TaskGroup() as tasks:
-        embedded = Embedded(folder, EmbeddedSettings(), Naming, lambda: now[0], tasks)
+        embedded = Embedded(
+            folder, EmbeddedSettings(), Naming, lambda: now[0], tasks, lambda: "mail.test", WEAK
+        )
         for name, password in PASSWORDS.items():
             if embedded.accounts.find(name.encode()) is None:
                 await embedded.accounts.add(name, Secret(password.encode()))

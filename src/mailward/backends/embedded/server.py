@@ -8,10 +8,13 @@ from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.hashes import Strength
+from mailward.backends.embedded.delivery.delivery import Delivery
+from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.jmap.backend import EmbeddedJmap
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.backend import EmbeddedSubmission
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
@@ -36,6 +39,7 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
+        hostname: Callable[[], str],
         strength: Strength | None = None,
     ) -> None:
         self.settings = settings
@@ -43,8 +47,16 @@ class Embedded:
         self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
+        self.delivery = Delivery(
+            Directory(self.accounts, naming, hostname),
+            self.mail,
+            hostname,
+            clock,
+            lambda: self.settings.relay,
+        )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
-        self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside)
+        self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside, self.delivery, clock)
+        self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:
         """End what is left of the sessions, and let go of the files."""

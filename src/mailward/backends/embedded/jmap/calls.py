@@ -9,11 +9,18 @@ from types import MappingProxyType
 
 from mailward.backends.embedded.jmap.desk import Desk
 from mailward.backends.embedded.jmap.errors import MethodError
-from mailward.backends.embedded.jmap.limits import CORE, MAIL
+from mailward.backends.embedded.jmap.limits import CORE, MAIL, SUBMISSION
+from mailward.backends.embedded.jmap.methods.changing import email_import, email_set
 from mailward.backends.embedded.jmap.methods.emails import email_get, thread_get
 from mailward.backends.embedded.jmap.methods.mailboxes import mailbox_get, mailbox_query
 from mailward.backends.embedded.jmap.methods.query import email_query
 from mailward.backends.embedded.jmap.methods.standard import changes, query_changes
+from mailward.backends.embedded.jmap.methods.submission import (
+    identity_get,
+    nothing_changes,
+    submission_get,
+    submission_set,
+)
 from mailward.backends.embedded.jmap.requests import Answer, Budget, Call, Request, resolve
 from mailward.backends.embedded.jmap.values import Arguments, identifier
 from mailward.backends.embedded.mail.model import MailError
@@ -32,8 +39,15 @@ METHODS: Mapping[str, tuple[str, Method]] = MappingProxyType(
         "Thread/changes": (MAIL, changes),
         "Email/get": (MAIL, email_get),
         "Email/query": (MAIL, email_query),
+        "Email/set": (MAIL, email_set),
+        "Email/import": (MAIL, email_import),
         "Email/changes": (MAIL, changes),
         "Email/queryChanges": (MAIL, query_changes),
+        "Identity/get": (SUBMISSION, identity_get),
+        "Identity/changes": (SUBMISSION, nothing_changes),
+        "EmailSubmission/get": (SUBMISSION, submission_get),
+        "EmailSubmission/changes": (SUBMISSION, nothing_changes),
+        "EmailSubmission/set": (SUBMISSION, submission_set),
     }
 )
 """By name: the capability that a request must use for it, and what it does."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.jmap.errors import MethodError
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import (
@@ -17,6 +18,8 @@ from mailward.backends.embedded.mail.model import (
     Flags,
     Message,
 )
+from mailward.backends.port import Client
+from mailward.rules.model import Instant
 
 MAX_CONTENT_OCTETS = 67_108_864
 """What all calls of a request may take out of messages: an answer is made in memory."""
@@ -31,6 +34,9 @@ class Desk:
 
     account: Account
     mail: AccountMail
+    delivery: Delivery
+    now: Instant
+    client: Client
     created: dict[str, str] = field(default_factory=dict)
     """Creation ids, and what they became."""
     further: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
@@ -40,6 +46,11 @@ class Desk:
     @property
     def state(self) -> str:
         return str(self.mail.modseq)
+
+    @property
+    def address(self) -> str:
+        """Where others can write to the account."""
+        return self.delivery.directory.address(self.account.name)
 
     def named(self, name: str) -> str:
         """The id that *name* means, where it is a creation id (RFC 8620 section 5.3)."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.jmap.blobs import download, upload
 from mailward.backends.embedded.jmap.calls import make_calls
 from mailward.backends.embedded.jmap.desk import Desk
@@ -26,6 +27,7 @@ from mailward.backends.embedded.jmap.limits import (
     MAX_UPLOAD_OCTETS,
 )
 from mailward.backends.embedded.jmap.reply import Reply, of_json, of_problem
+from mailward.backends.embedded.jmap.requests import Request
 from mailward.backends.embedded.jmap.requests import read_request as read_jmap
 from mailward.backends.embedded.jmap.resource import (
     API_PATH,
@@ -35,10 +37,12 @@ from mailward.backends.embedded.jmap.resource import (
     session,
     session_state,
 )
+from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MailError, NoRoomError
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.backends.http import Body, CutOffError, read_head
 from mailward.backends.port import Client
+from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.answers import DOWN, WRONG
 from mailward.wire.http.authorization import BasicCredentials, read_authorization
@@ -51,9 +55,13 @@ _READING = ("GET", "HEAD")
 
 
 @dataclass(slots=True)
-class Busy:
-    """How many requests of each account are under way."""
+class Premises:
+    """What all connections share; and how many requests of each account are under way."""
 
+    accounts: Accounts
+    mail: MailStore
+    delivery: Delivery
+    clock: Callable[[], Instant]
     requests: Counter[str] = field(default_factory=Counter)
     uploads: Counter[str] = field(default_factory=Counter)
 
@@ -74,10 +82,10 @@ def _one_of(counter: Counter[str], account: str, at_most: int, limit: str) -> It
 class Serving:
     """The requests of one connection, for *client*."""
 
-    def __init__(self, accounts: Accounts, mail: MailStore, busy: Busy, client: Client) -> None:
-        self._accounts = accounts
-        self._mail = mail
-        self._busy = busy
+    def __init__(self, premises: Premises, client: Client) -> None:
+        self._accounts = premises.accounts
+        self._mail = premises.mail
+        self._premises = premises
         self._client = client
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -144,7 +152,7 @@ class Serving:
 
     async def _api(self, account: Account, head: RequestHead, body: Body) -> Reply:
         with _one_of(
-            *(self._busy.requests, account.id, MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
+            *(self._premises.requests, account.id, MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
         ):
             if _media_type(head) != _JSON:
                 raise not_json("the content type is not application/json")
@@ -156,16 +164,26 @@ class Serving:
                 )
             )
             async with self._mail.open(account.id) as mail:
-                desk = Desk(account, mail, dict(request.created or {}))
+                desk = self._desk(account, mail, request)
                 answers = await make_calls(request, desk)
             created = {} if request.created is None else {"createdIds": desk.created}
             return of_json(
                 {"methodResponses": answers, "sessionState": session_state(account), **created}
             )
 
+    def _desk(self, account: Account, mail: AccountMail, request: Request) -> Desk:
+        return Desk(
+            account,
+            mail,
+            self._premises.delivery,
+            self._premises.clock(),
+            self._client,
+            dict(request.created or {}),
+        )
+
     async def _upload(self, account: Account, head: RequestHead, body: Body) -> Reply:
         with _one_of(
-            *(self._busy.uploads, account.id, MAX_CONCURRENT_UPLOADS, "maxConcurrentUpload")
+            *(self._premises.uploads, account.id, MAX_CONCURRENT_UPLOADS, "maxConcurrentUpload")
         ):
             too_long = over_limit(
                 "maxSizeUpload",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -203,24 +203,53 @@ class _Reader:
             yield before, after, is_last
 
 
+def without_fields(octets: bytes, names: Collection[str]) -> bytes:
+    """The message without the fields of those names (in lower case).
+
+    >>> without_fields(b"To: a\\nBcc: b,\\n c\\n\\nBcc: stays", ["bcc"])
+    b'To: a\\n\\nBcc: stays'
+    """
+    kept, at = [], 0
+    for one in _header(octets, 0, len(octets))[0]:
+        if one.name.lower() in names:
+            kept.append(octets[at : one.start])
+            at = one.end
+    return b"".join([*kept, octets[at:]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Where a field stands; its value begins at *value*."""
+
+    name: str
+    start: int
+    value: int
+    end: int
+
+
 def _fields(octets: bytes, start: int, end: int) -> tuple[Fields, int]:
     """The fields from *start* on, and where the body begins."""
-    found: list[tuple[str, bytes]] = []
+    header, body = _header(octets, start, end)
+    return tuple((one.name, _line(octets[one.value : one.end])) for one in header), body
+
+
+def _header(octets: bytes, start: int, end: int) -> tuple[list[_Field], int]:
+    found: list[_Field] = []
     at, limit = start, min(end, start + MAX_HEADER_OCTETS)
     if octets.startswith(b"From ", at, end):
         at = _next_line(octets, at, end)  # how a mailbox in one file begins a message
     while at < limit:
         if octets.startswith((b"\r\n", b"\n"), at, end):
-            return tuple(found), _next_line(octets, at, end)
+            return found, _next_line(octets, at, end)
         name = _FIELD_NAME.match(octets, at, limit)
         if name is None:
             break  # the empty line is missing
         after = _next_line(octets, at, end)
         while octets.startswith((b" ", b"\t"), after, limit):
             after = _next_line(octets, after, end)
-        found.append((name[1].decode("ascii"), _line(octets[name.end() : after])))
+        found.append(_Field(name[1].decode("ascii"), at, name.end(), after))
         at = after
-    return tuple(found), at
+    return found, at
 
 
 def _next_line(octets: bytes, at: int, end: int) -> int:

@@ -94,8 +94,7 @@ class Window:
 
     def _start(self, desk: Desk, found: Sequence[str]) -> int:
         if self.anchor is None:
-            start = self.position if self.position >= 0 else len(found) + self.position
-            return max(0, start) if start < len(found) else len(found) and start
+            return max(0, self.position + (len(found) if self.position < 0 else 0))
         try:
             at = found.index(desk.named(self.anchor))
         except ValueError:
@@ -104,14 +103,19 @@ class Window:
 
 
 async def changes(desk: Desk, arguments: Arguments) -> dict[str, object]:
-    """What has changed: that is not kept, so either nothing has or nobody can tell.
+    """What has changed of the mail."""
+    return no_changes(desk, arguments, desk.state)
+
+
+def no_changes(desk: Desk, arguments: Arguments, state: str) -> dict[str, object]:
+    """What has changed is not kept, so either nothing has or nobody can tell.
 
     RFC 8620 section 5.2 has both answers.
     """
     since = arguments.one("sinceState", text)
     arguments.maybe("maxChanges", unsigned, None)
     arguments.end()
-    if since != desk.state:
+    if since != state:
         raise MethodError("cannotCalculateChanges")
     return {
         "accountId": desk.account.id,

@@ -82,7 +82,7 @@ def read_groups(text: str) -> list[Group]:
             case "mark", ";":
                 add()
                 named = None
-            case "mark", ":" if named is None and angle is None:
+            case "mark", ":" if named is None and angle is None and len(groups) < MAX_ADDRESSES:
                 named = Group(_phrase(words) or "")
                 words.clear()
                 groups.append(named)

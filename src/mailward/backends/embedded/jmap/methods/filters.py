@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mailward.backends.embedded.jmap.errors import MethodError
-from mailward.backends.embedded.jmap.limits import MAX_NESTING
 from mailward.backends.embedded.jmap.values import WrongValue, flag, keyword, listed, record, text
 
 MAX_CONDITIONS = 100
@@ -35,7 +34,7 @@ def read_filter(
     """What reads a filter made of the *known* conditions."""
 
     def read(value: object) -> Condition[_T]:
-        return _Reader(known).read(value, MAX_NESTING)
+        return _Reader(known).read(value)
 
     return read
 
@@ -74,15 +73,13 @@ class _Reader(Generic[_T]):
         self._known = known
         self._count = 0
 
-    def read(self, value: object, levels: int) -> Condition[_T]:
+    def read(self, value: object) -> Condition[_T]:
         given = record(value)
-        if not levels:
-            raise MethodError("unsupportedFilter", "it is nested too deep")
         if "operator" not in given:
             return _all([self._condition(name, one) for name, one in given.items()])
         if set(given) != {"operator", "conditions"}:
             raise WrongValue("a filter: an operator has conditions, and nothing else")
-        conditions = [self.read(one, levels - 1) for one in listed(record)(given["conditions"])]
+        conditions = [self.read(one) for one in listed(record)(given["conditions"])]
         match given["operator"]:
             case "AND":
                 return _all(conditions)

@@ -63,7 +63,7 @@ async def test_guesses_at_jmap_are_told_as_they_were_answered(port: int) -> None
 
 
 def test_the_example_has_doors_for_all_four_services() -> None:
-    configuration = configured((ROOT / "examples" / "loopback.toml").read_text())
+    configuration = configured((ROOT / "examples" / "demo-servers.toml").read_text())
     mail = {listener.protocol.value for listener in configuration.listeners}
     web = {listener.protocol.value for listener in configuration.web}
     assert mail | web == {"imap", "submission", "managesieve", "jmap"}

@@ -21,6 +21,7 @@ need postfix /usr/lib/postfix/sbin/master /usr/libexec/postfix/master
 if [ "${1:-}" != demo ]; then
   need swaks /usr/bin/swaks
   need hydra /usr/bin/hydra
+  need curl /usr/bin/curl
   need openssl /usr/bin/openssl
   need sieve-connect /usr/bin/sieve-connect
   need haproxy /usr/sbin/haproxy

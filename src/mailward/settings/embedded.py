@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from mailward.settings.configuration import EMBEDDED, EmbeddedSettings, Protocol
+from mailward.settings.configuration import EMBEDDED, EmbeddedSettings, Protocol, Web
 from mailward.settings.embeddedkeys import EMBEDDED_PATH, EMBEDDED_RELAY
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import LISTENER_PROTOCOL
 from mailward.settings.upstreams import Spoken
 
-SPOKEN: frozenset[Spoken] = frozenset({Protocol.IMAP, Protocol.MANAGESIEVE, Protocol.SUBMISSION})
+SPOKEN: frozenset[Spoken] = frozenset(
+    {Protocol.IMAP, Protocol.MANAGESIEVE, Protocol.SUBMISSION, Web.JMAP}
+)
 """What it speaks."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
+from mailward.backends.embedded.jmap.backend import EmbeddedJmap
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.backends.embedded.managesieve.backend import EmbeddedManageSieve
 from mailward.backends.embedded.submission.backend import EmbeddedSubmission
@@ -40,8 +40,8 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
+        hostname: Callable[[], str],
         strength: Strength | None = None,
-        hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
@@ -57,6 +57,7 @@ class Embedded:
         )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
         self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
+        self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside, self.delivery, clock)
         self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:

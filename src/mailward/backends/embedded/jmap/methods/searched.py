@@ -1,0 +1,269 @@
+"""What is looked for in emails, and what they are sorted by (RFC 8621 section 4.4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from mailward.backends.embedded.jmap.desk import Desk, keywords
+from mailward.backends.embedded.jmap.message.addresses import read_addresses
+from mailward.backends.embedded.jmap.message.bodies import SEARCHED_OCTETS, plain, sort_out
+from mailward.backends.embedded.jmap.message.headers import as_moment, as_text, unfolded
+from mailward.backends.embedded.jmap.message.mime import Fields, read_header, read_message
+from mailward.backends.embedded.jmap.methods.filters import Condition, Order, Verdict
+from mailward.backends.embedded.jmap.values import (
+    WrongValue,
+    flag,
+    identifier,
+    keyword,
+    listed,
+    moment,
+    text,
+    unsigned,
+)
+from mailward.backends.embedded.mail.model import Message
+
+_PHRASE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""", re.DOTALL)
+_ESCAPED = re.compile(r"""\\(["'\\])""")
+# RFC 5256 section 2.1, what is usual of it.
+_REPLY = re.compile(
+    r"(?:\s*(?:re|fwd?|aw|wg)(?:\[\d+\])?\s*:|\s*\[[^\[\]]*\](?=.*\S))", re.IGNORECASE
+)
+_MAX_SUBJECT = 998
+
+
+class Content:
+    """What is in one email: *octets* of it, *is_whole* or not more than the header."""
+
+    def __init__(self, octets: bytes, *, is_whole: bool) -> None:
+        self._octets = octets
+        self.is_whole = is_whole
+
+    @cached_property
+    def fields(self) -> Fields:
+        return read_header(self._octets)
+
+    def field(self, name: str) -> str:
+        """All fields of that name, decoded."""
+        return "\n".join(as_text(raw) for known, raw in self.fields if known.lower() == name)
+
+    @cached_property
+    def body(self) -> str:
+        message = read_message(self._octets)
+        return "\n".join(
+            plain(part, SEARCHED_OCTETS)
+            for part in message.walk()
+            if part.parts is None and part.type.startswith("text/")
+        )
+
+    @cached_property
+    def has_attachment(self) -> bool:
+        return sort_out(read_message(self._octets)).has_attachment
+
+
+@dataclass
+class Email:
+    """One email that is looked at. It has *content* only if that is asked for."""
+
+    desk: Desk
+    id: str
+    places: list[Message]
+    content: Content | None = None
+
+    @property
+    def first(self) -> Message:
+        return self.places[0]
+
+    @cached_property
+    def keywords(self) -> set[str]:
+        return keywords(self.places)
+
+    @cached_property
+    def in_thread(self) -> list[set[str]]:
+        """The keywords of each email in its thread."""
+        emails = self.desk.mail.threads.get(self.first.thread, ())
+        return [keywords(places) for one in emails if (places := self.desk.places(one))]
+
+
+Reader = Callable[[object], Condition[Email]]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Text that is looked for: every token must be there, in any case."""
+
+    tokens: tuple[str, ...]
+
+    @classmethod
+    def read(cls, value: object) -> Words:
+        tokens = []
+        for double, single, word in _PHRASE.findall(text(value)):
+            token = word or _ESCAPED.sub(r"\1", double or single)
+            if token.strip():
+                tokens.append(" ".join(token.split()).casefold())
+        return cls(tuple(tokens))
+
+    def are_in(self, *texts: str) -> bool:
+        folded = [" ".join(one.split()).casefold() for one in texts]
+        return all(any(token in one for one in folded) for token in self.tokens)
+
+
+def _in_field(name: str) -> Reader:
+    def read(value: object) -> Condition[Email]:
+        words = Words.read(value)
+        return lambda email: (
+            None if email.content is None else words.are_in(email.content.field(name))
+        )
+
+    return read
+
+
+def _in_body(value: object) -> Condition[Email]:
+    words = Words.read(value)
+
+    def holds(email: Email) -> Verdict:
+        if email.content is None or not email.content.is_whole:
+            return None
+        return words.are_in(email.content.body)
+
+    return holds
+
+
+def _anywhere(value: object) -> Condition[Email]:
+    words = Words.read(value)
+
+    def holds(email: Email) -> Verdict:
+        content = email.content
+        if content is None:
+            return None
+        header = [content.field(name) for name in ("from", "to", "cc", "bcc", "subject")]
+        if words.are_in(*header):
+            return True
+        return words.are_in(*header, content.body) if content.is_whole else None
+
+    return holds
+
+
+def _in_header(value: object) -> Condition[Email]:
+    given = listed(text)(value)
+    if len(given) not in {1, 2} or not given[0]:
+        raise WrongValue("a list of a header's name and, maybe, what is looked for in it")
+    name, words = given[0].lower(), Words.read(given[1] if len(given) > 1 else "")
+
+    def holds(email: Email) -> Verdict:
+        if email.content is None:
+            return None
+        raw = [raw for known, raw in email.content.fields if known.lower() == name]
+        return bool(raw) and words.are_in(*(as_text(one) for one in raw))
+
+    return holds
+
+
+def _with_attachment(value: object) -> Condition[Email]:
+    wanted = flag(value)
+
+    def holds(email: Email) -> Verdict:
+        if email.content is None or not email.content.is_whole:
+            return None
+        return email.content.has_attachment is wanted
+
+    return holds
+
+
+def _compared(read: Callable[[object], float], holds: Callable[[Message, float], bool]) -> Reader:
+    def condition(value: object) -> Condition[Email]:
+        bound = read(value)
+        return lambda email: holds(email.first, bound)
+
+    return condition
+
+
+def _of_keyword(holds: Callable[[Email, str], bool]) -> Reader:
+    def condition(value: object) -> Condition[Email]:
+        wanted = keyword(value)
+        return lambda email: holds(email, wanted)
+
+    return condition
+
+
+def _in_mailbox(value: object) -> Condition[Email]:
+    wanted = identifier(value)
+    return lambda email: any(place.mailbox == email.desk.named(wanted) for place in email.places)
+
+
+def _in_other_mailbox(value: object) -> Condition[Email]:
+    others = listed(identifier)(value)
+    return lambda email: any(
+        place.mailbox not in {email.desk.named(one) for one in others} for place in email.places
+    )
+
+
+CONDITIONS: Mapping[str, Reader] = {
+    "inMailbox": _in_mailbox,
+    "inMailboxOtherThan": _in_other_mailbox,
+    "before": _compared(moment, lambda message, bound: message.received < bound),
+    "after": _compared(moment, lambda message, bound: message.received >= bound),
+    "minSize": _compared(unsigned, lambda message, bound: message.size >= bound),
+    "maxSize": _compared(unsigned, lambda message, bound: message.size < bound),
+    "hasKeyword": _of_keyword(lambda email, wanted: wanted in email.keywords),
+    "notKeyword": _of_keyword(lambda email, wanted: wanted not in email.keywords),
+    "allInThreadHaveKeyword": _of_keyword(
+        lambda email, wanted: all(wanted in one for one in email.in_thread)
+    ),
+    "someInThreadHaveKeyword": _of_keyword(
+        lambda email, wanted: any(wanted in one for one in email.in_thread)
+    ),
+    "noneInThreadHaveKeyword": _of_keyword(
+        lambda email, wanted: not any(wanted in one for one in email.in_thread)
+    ),
+    "hasAttachment": _with_attachment,
+    "text": _anywhere,
+    **{name: _in_field(name) for name in ("from", "to", "cc", "bcc", "subject")},
+    "body": _in_body,
+    "header": _in_header,
+}
+
+IN_CONTENT = frozenset({"from", "to", "subject", "sentAt"})
+"""What can be sorted by only with the header."""
+
+
+def sort_key(email: Email, order: Order) -> str | float:  # noqa: PLR0911 -- one for each
+    """What *email* is sorted by; its content is there if it is needed."""
+    match order.name:
+        case "receivedAt":
+            return email.first.received
+        case "size":
+            return email.first.size
+        case "hasKeyword":
+            return order.keyword in email.keywords
+        case "allInThreadHaveKeyword":
+            return all(order.keyword in one for one in email.in_thread)
+        case "someInThreadHaveKeyword":
+            return any(order.keyword in one for one in email.in_thread)
+        case "from" | "to":
+            raw = _raw(email, order.name)
+            mailboxes = read_addresses(unfolded(raw)) if raw else []
+            return (mailboxes[0].name or mailboxes[0].email).casefold() if mailboxes else ""
+        case "subject":
+            return _base_subject(as_text(_raw(email, "subject")))
+        case _:  # "sentAt"
+            return as_moment(_raw(email, "date"))
+
+
+def _raw(email: Email, name: str) -> bytes:
+    fields: Sequence[tuple[str, bytes]] = () if email.content is None else email.content.fields
+    return next((raw for known, raw in reversed(fields) if known.lower() == name), b"")
+
+
+def _base_subject(subject: str) -> str:
+    """What all of a conversation have in common.
+
+    >>> _base_subject("Re: [list] Fwd: Hello")
+    'hello'
+    """
+    left = subject[:_MAX_SUBJECT]
+    while (match := _REPLY.match(left)) is not None:
+        left = left[match.end() :]
+    return " ".join(left.split()).casefold()

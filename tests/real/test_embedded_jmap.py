@@ -1,0 +1,220 @@
+"""The JMAP of the mail server that is built in, through its door, with curl and imaplib."""
+
+from __future__ import annotations
+
+import imaplib
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.attack import Service
+from tests.real.daemon import Mailward
+from tests.real.processes import eventually, free_port
+
+ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
+WRONG = "wrong-opensesame"
+USING = [f"urn:ietf:params:jmap:{one}" for one in ("core", "mail", "submission")]
+LETTER = b"From: alice@door.test\r\nTo: bob@door.test\r\nSubject: by JMAP\r\n\r\nHow are you?\r\n"
+
+_CONFIGURATION = """\
+[server]
+hostname = "door.test"
+
+[server.security]
+{security}
+
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:{imap}"]
+backend = "embedded"
+
+[server.listener.jmap]
+protocol = "jmap"
+bind = ["127.0.0.1:{jmap}"]
+backend = "embedded"
+
+[log]
+level = "debug"
+"""
+
+
+class JmapWard(Mailward):
+    """One daemon with doors for IMAP and JMAP before its own mail server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        super().__init__(folder, security='fail2ban = "3/1h"', dovecot=0, postfix=0)
+
+    def configure(self, security: str) -> None:
+        self.configuration.write_text(
+            _CONFIGURATION.format(security=security, imap=self._ports[Service.IMAP], jmap=self.port)
+        )
+
+    def curl(self, target: str, *arguments: str, name: str, password: str | None = None) -> bytes:
+        """What curl prints: the body, and the status in a line of its own."""
+        login = f"{name}:{password or ACCOUNTS[name]}"
+        url = target if target.startswith("http") else f"http://127.0.0.1:{self.port}{target}"
+        done = subprocess.run(
+            ["/usr/bin/curl", "-sSL", "-u", login, "-w", "\n%{http_code}", *arguments, url],
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return done.stdout or done.stderr
+
+    def session(self, name: str) -> Any:
+        body, _, status = self.curl("/.well-known/jmap", name=name).rpartition(b"\n")
+        assert status == b"200"
+        return json.loads(body)
+
+    def calls(self, name: str, *calls: Sequence[Any]) -> list[Any]:
+        """The answers to calls, each with the account filled in."""
+        session = self.session(name)
+        account = session["primaryAccounts"][USING[1]]
+        made = [
+            [method, {"accountId": account, **arguments}, str(number)]
+            for number, (method, arguments) in enumerate(calls)
+        ]
+        body, _, status = self.curl(
+            session["apiUrl"],
+            *("-H", "Content-Type: application/json"),
+            *("-d", json.dumps({"using": USING, "methodCalls": made})),
+            name=name,
+        ).rpartition(b"\n")
+        assert status == b"200", body
+        answers: list[Any] = json.loads(body)["methodResponses"]
+        assert not [one for one in answers if one[0] == "error"], answers
+        return [answer for _, answer, _ in answers]
+
+    def upload(self, name: str, file: Path) -> str:
+        session = self.session(name)
+        url = session["uploadUrl"].format(accountId=session["primaryAccounts"][USING[1]])
+        body, _, status = self.curl(
+            url, "--data-binary", f"@{file}", "-H", "Content-Type: message/rfc822", name=name
+        ).rpartition(b"\n")
+        assert status == b"201", body
+        blob: str = json.loads(body)["blobId"]
+        return blob
+
+    def role(self, name: str, role: str) -> str:
+        ((mailbox,),) = [
+            answer["ids"]
+            for answer in self.calls(name, ("Mailbox/query", {"filter": {"role": role}}))
+        ]
+        found: str = mailbox
+        return found
+
+    @contextmanager
+    def reader(self, name: str) -> Iterator[imaplib.IMAP4]:
+        with imaplib.IMAP4("127.0.0.1", self._ports[Service.IMAP], 60) as client:
+            client.login(name, ACCOUNTS[name])
+            client.select("INBOX")
+            yield client
+
+
+@pytest.fixture
+def ward(folder: Path) -> Iterator[JmapWard]:
+    ward = JmapWard(folder / "ward")
+    ward.start(knows_backends=False)
+    for name, password in ACCOUNTS.items():
+        ward.cli("accounts", "add", name, "--password-stdin", given=f"{password}\n")
+    yield ward
+    ward.finish()
+
+
+def flags(client: imaplib.IMAP4) -> set[bytes]:
+    client.noop()
+    _, told = client.fetch("1", "(FLAGS)")
+    assert isinstance(told[0], bytes)
+    return set(imaplib.ParseFlags(told[0])) - {b"\\Recent"}
+
+
+def test_curl_sends_reads_and_flags_and_imaplib_sees_it(ward: JmapWard, folder: Path) -> None:
+    letter = folder / "letter"
+    letter.write_bytes(LETTER)
+    draft = {
+        "blobId": ward.upload("alice", letter),
+        "mailboxIds": {ward.role("alice", "drafts"): True},
+    }
+    _, submitted = ward.calls(
+        "alice",
+        ("Email/import", {"emails": {"d": draft}}),
+        ("EmailSubmission/set", {"create": {"s": {"identityId": "self", "emailId": "#d"}}}),
+    )
+    assert submitted["created"]["s"]["undoStatus"] == "final"
+    found, got = ward.calls(
+        "bob",
+        ("Email/query", {"filter": {"subject": "by jmap"}}),
+        (
+            "Email/get",
+            {
+                "#ids": {"resultOf": "0", "name": "Email/query", "path": "/ids"},
+                "fetchTextBodyValues": True,
+            },
+        ),
+    )
+    (email,) = got["list"]
+    assert email["from"] == [{"name": None, "email": "alice@door.test"}]
+    assert email["bodyValues"]["1"]["value"] == "How are you?\n"
+    with ward.reader("bob") as client:
+        assert flags(client) == set()
+        ward.calls("bob", ("Email/set", {"update": {found["ids"][0]: {"keywords/$flagged": True}}}))
+        assert flags(client) == {b"\\Flagged"}
+        client.store("1", "+FLAGS", "(\\Seen Work)")
+        told = client.fetch("1", "(EMAILID THREADID)")[1][0]
+        assert isinstance(told, bytes)
+        assert email["id"].encode() in told
+        assert email["threadId"].encode() in told
+    (got,) = ward.calls("bob", ("Email/get", {"ids": found["ids"], "properties": ["keywords"]}))
+    assert set(got["list"][0]["keywords"]) == {"$flagged", "$seen", "work"}
+
+
+def test_a_long_message_goes_up_and_comes_down_unchanged(ward: JmapWard, folder: Path) -> None:
+    up, down = folder / "up", folder / "down"
+    up.write_bytes(b"Subject: long\r\n\r\n" + b"0123456789abcdef\r\n" * 1_300_000)
+    blob = ward.upload("alice", up)
+    session = ward.session("alice")
+    account = session["primaryAccounts"][USING[1]]
+    url = session["downloadUrl"].format(
+        accountId=account, blobId=blob, name="x.eml", type="message/rfc822"
+    )
+    assert ward.curl(url, "-o", str(down), name="alice") == b"\n200"
+    assert down.read_bytes() == up.read_bytes()
+    assert ward.curl(url, "-o", "/dev/null", name="bob") == b"\n404"
+    assert ward.curl(session["uploadUrl"].format(accountId=account), "-d", "x", name="bob")[
+        -3:
+    ] == (b"404")
+
+
+def test_what_was_answered_survives_a_crash(ward: JmapWard, folder: Path) -> None:
+    letter = folder / "letter"
+    letter.write_bytes(LETTER)
+    filed = {
+        "blobId": ward.upload("alice", letter),
+        "mailboxIds": {ward.role("alice", "inbox"): True},
+    }
+    (made,) = ward.calls("alice", ("Email/import", {"emails": {"a": filed}}))
+    email = made["created"]["a"]["id"]
+    ward.calls("alice", ("Email/set", {"update": {email: {"keywords/$seen": True}}}))
+    ward.crash()
+    ward.start(knows_backends=False)
+    (got,) = ward.calls("alice", ("Email/get", {"ids": [email]}))
+    assert got["list"][0]["keywords"] == {"$seen": True}
+    assert got["list"][0]["subject"] == "by JMAP"
+
+
+def test_three_wrong_guesses_shut_all_doors(ward: JmapWard) -> None:
+    for _ in range(2):
+        assert ward.curl("/jmap/session", name="alice", password=WRONG).endswith(b"401")
+    ward.curl("/jmap/session", name="alice", password=WRONG)
+    eventually(lambda: bool(ward.bans()), "the address is banned")
+    assert set(ward.bans()) >= {"127.0.0.1"}
+    told = ward.curl("/jmap/session", name="alice")
+    assert b"200" not in told
+    with pytest.raises((OSError, imaplib.IMAP4.abort)), ward.reader("alice"):
+        pass

@@ -129,6 +129,36 @@ async def test_a_kept_connection_gets_no_answer_once_its_address_is_banned() -> 
         writer.close()
 
 
+async def test_what_changes_something_goes_over_the_kept_connection_and_is_never_sent_twice() -> (
+    None
+):
+    async def leaves(asked: Request) -> None:
+        await asked.body()
+        asked.writer.close()
+
+    async with open_hall() as hall:
+        reader, writer = await hall.connect()
+        for _ in range(3):
+            writer.write(request(method="POST", body=b"{}"))
+            answer = await read_response(reader)
+            assert answer is not None
+            assert (answer.status, answer.body) == (200, b"{}")
+        assert hall.server.connections == 2  # one for the proof, one that is kept
+        hall.server.behaviours["/jmap/api/"] = leaves
+        for method, times in (("POST", 1), ("DELETE", 1), ("GET", 2)):
+            writer.close()
+            reader, writer = await hall.connect()
+            writer.write(request("/jmap/other"))  # it leaves a connection that is kept
+            assert await read_response(reader) is not None
+            hall.server.requests.clear()
+            writer.write(request(method=method))
+            answer = await read_response(reader)
+            assert answer is not None
+            assert answer.status == 503
+            assert len(hall.server.requests) == times
+        writer.close()
+
+
 async def test_every_request_of_a_kept_connection_is_screened_for_its_login() -> None:
     async with open_hall() as hall:
         reader, writer = await hall.connect()

@@ -128,13 +128,13 @@ class Passing:
             CutOffError: the client went away.
         """
         wire = await self._take_kept(client, proof)
-        # What changes something is never sent twice, so it is not risked on an old connection.
-        if wire is not None and head.method in _BODILESS and framing == Counted(0):
+        if wire is not None:
             became = await self._exchange(wire, head, framing, proof, client)
-            if not isinstance(became, Unanswered):
+            # The backend may have closed it in this very moment, and seen nothing of the request.
+            # But nobody knows, and what changes something is never sent twice.
+            is_harmless = head.method in _BODILESS and framing == Counted(0)
+            if not isinstance(became, Unanswered) or not is_harmless:
                 return became
-        elif wire is not None:
-            wire.close()
         match await self._backend.connect(client):
             case Unavailable():
                 return Unanswered(is_unread=True)

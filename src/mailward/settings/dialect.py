@@ -3,7 +3,8 @@
 ``{ "192.168.0.20", "10.0.0.0/8" }`` may stand where an array may, over several lines, with
 comments and a trailing comma. A scanner that knows only keys, brackets, strings and comments
 turns the braces of sets into brackets, in place, and notes the line of every key; what anything
-means is left to :mod:`tomllib`. Nothing here knows which keys exist.
+means is left to :mod:`tomllib`. Only text in plain quotes, with nothing in it to be unfolded, is read
+at once: long lists consist of it. Nothing here knows which keys exist.
 
 Whatever the text is, it is read in linear time and nothing but :class:`SettingsError` is raised.
 """
@@ -13,10 +14,11 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import Enum, unique
+from itertools import chain
 from typing import NoReturn
 
 from mailward.settings.errors import Fault, SettingsError
@@ -45,6 +47,13 @@ _STRING = re.compile(
 )
 _BARE = re.compile(r"[^,\[\]{}#\n]+")
 _PLAIN = re.compile(r"true|false|0|[1-9][0-9]{0,17}")
+_CONTROLS = r"\x00-\x08\x0a-\x1f\x7f"  # all but the tab; tomllib refuses them, in comments, too
+_TEXT = rf"""(?:"([^"\\{_CONTROLS}]*)"|'([^'{_CONTROLS}]*)')"""
+_COMMENT = rf"#[^{_CONTROLS}]*"
+_PLAIN_PAIR = re.compile(
+    rf"(?:([A-Za-z0-9_-]+)|{_TEXT})[ \t]*=[ \t]*{_TEXT}[ \t]*(?:{_COMMENT})?\n[ \t\n]*"
+)
+_PLAIN_MEMBER = re.compile(rf"{_TEXT}[ \t\n]*,[ \t\n]*(?:{_COMMENT}\n[ \t\n]*)*")
 _TOML_PLACE = re.compile(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)\Z")
 
 
@@ -88,7 +97,7 @@ def read_keys(text: str, file: str | None = None) -> dict[str, Entry]:
         tree = tomllib.loads(scanner.plain_toml(), parse_float=str)
     except ValueError as error:
         raise SettingsError([_toml_fault(error, text, file)]) from None
-    return _Flattening(scanner.lines, file).keys(tree)
+    return _Flattening(scanner, file).keys(tree)
 
 
 class _Scanner:
@@ -99,20 +108,27 @@ class _Scanner:
         self._file = file
         self._at = 0
         self._line_ends = [match.start() for match in re.finditer("\n", text)]
-        self._braces: list[int] = []  # where a set begins or ends
+        self._edits: list[tuple[int, int, str]] = []  # from, to: what tomllib gets instead
         self._headers: dict[Path, int] = {}
         self._tables: dict[Path, int] = {}
         self._settled: dict[Path, int] = {}  # keys with a value, which no later line may add to
         self._faults: list[Fault] = []
         self.lines: dict[Path, int] = {}
+        self.pairs: dict[Path, dict[str, str]] = {}
+        """What was read at once, by the table."""
+        self.members: dict[Path, list[str]] = {}
+        """The members at the beginning of a list that were read at once, by the list."""
 
     def plain_toml(self) -> str:
-        """The text with every set written as an array; all else stays in its place."""
+        """The text with every set written as an array, without what was read at once.
+
+        All else stays in its line.
+        """
         pieces = []
         done = 0
-        for at in self._braces:
-            pieces += [self._text[done:at], "[" if self._text[at] == "{" else "]"]
-            done = at + 1
+        for start, end, instead in self._edits:
+            pieces += [self._text[done:start], instead]
+            done = end
         return "".join([*pieces, self._text[done:]])
 
     def scan(self) -> None:
@@ -125,6 +141,8 @@ class _Scanner:
         while self._skip(_GAP) < len(self._text):
             if self._text[self._at] == "[":
                 table = self._header()
+            elif self._plain_pairs(table):
+                continue
             else:
                 self._pair(table)
             if self._take(_REST_OF_LINE) is None:
@@ -154,6 +172,29 @@ class _Scanner:
         self._note(path, line)
         self._tables.setdefault(path, line)
         return path
+
+    def _plain_pairs(self, table: Path) -> bool:
+        """Read as many lines as there are that have nothing but text for one more key."""
+        if self._faults or len(table) >= MAX_DEPTH:
+            return False
+        start, pairs = self._at, self.pairs.setdefault(table, {})
+        while pair := _PLAIN_PAIR.match(self._text, self._at):
+            bare, basic, literal, value, literal_value = pair.groups()
+            name = next(part for part in (bare, basic, literal) if part is not None)
+            path = (*table, name)
+            if path in self._settled or path in self._tables:
+                break
+            self.lines[path] = self._settled[path] = self._line()
+            pairs[name] = literal_value if value is None else value
+            self._at = pair.end()
+        return self._leave_out(start)
+
+    def _leave_out(self, start: int) -> bool:
+        """Keep all from *start* on, but its lines, from tomllib."""
+        if self._at == start:
+            return False
+        self._edits.append((start, self._at, "\n" * self._text.count("\n", start, self._at)))
+        return True
 
     def _pair(self, table: Path) -> None:
         line = self._line()
@@ -203,9 +244,9 @@ class _Scanner:
             case "{" if _TABLE_AHEAD.match(self._text, self._at + 1):
                 self._inline_table(path)
             case "{":
-                self._braces.append(self._at)
+                self._edits.append((self._at, self._at + 1, "["))
                 self._members(path, "}")
-                self._braces.append(self._at - 1)
+                self._edits.append((self._at - 1, self._at, "]"))
             case _:
                 self._scalar(path)
 
@@ -229,6 +270,8 @@ class _Scanner:
     def _members(self, path: Path, end: str) -> None:
         opened = self._line()
         self._at += 1
+        self._skip(_GAP)
+        self._plain_members(path)
         while True:
             if self._skip(_GAP) == len(self._text):
                 self._stop(f'the list that begins here has no "{end}"', path, opened)
@@ -244,6 +287,16 @@ class _Scanner:
                 self._at += 1
             elif not self._text.startswith(end, self._at) and self._at < len(self._text):
                 self._stop(f'a quote, a "," or a "{end}" is missing', path)
+
+    def _plain_members(self, path: Path) -> None:
+        """Read as many members as there are that are text and have a comma behind them."""
+        start, members = self._at, self.members.setdefault(path, [])
+        while text := _PLAIN_MEMBER.match(self._text, self._at):
+            member = text[2] if text[1] is None else text[1]
+            self.lines.setdefault((*path, member), self._line())
+            members.append(member)
+            self._at = text.end()
+        self._leave_out(start)
 
     def _scalar(self, path: Path) -> str:
         string = self._take(_STRING)
@@ -304,17 +357,18 @@ class _Scanner:
 
 
 class _Flattening:
-    """From the tree that tomllib made to flat keys."""
+    """From the tree that tomllib made, and what *scanner* read at once, to flat keys."""
 
-    def __init__(self, lines: Mapping[Path, int], file: str | None) -> None:
-        self._lines = lines
+    def __init__(self, scanner: _Scanner, file: str | None) -> None:
+        self._lines = scanner.lines
+        self._pairs = scanner.pairs
+        self._members = scanner.members
         self._file = file
         self._entries: dict[str, Entry] = {}
         self._faults: list[Fault] = []
 
     def keys(self, tree: dict[str, _Value]) -> dict[str, Entry]:
-        for name, value in tree.items():
-            self._add((name,), value, 1)
+        self._table((), tree, 1)
         if self._faults:
             raise SettingsError(self._faults)
         return self._entries
@@ -322,19 +376,34 @@ class _Flattening:
     def _add(self, path: Path, value: _Value, line: int) -> None:
         line = self._lines.get(path, line)
         match value:
-            case dict() | list() if not value:
-                self._put(path, Entry("", line, Form.EMPTY))
             case dict():
-                for name, inner in value.items():
-                    self._add((*path, name), inner, line)
+                self._table(path, value, line)
             case list():
-                for text in dict.fromkeys(map(_text, value)):
+                at_once = self._members.get(path, [])
+                if not value and not at_once:
+                    self._put(path, Entry("", line, Form.EMPTY))
+                for text in dict.fromkeys(chain(at_once, map(_text, value))):
                     place = (*path, text)
                     self._put(place, Entry("", self._lines.get(place, line), Form.MEMBER))
             case int() if not -_MAX_INTEGER <= value < _MAX_INTEGER:
                 self._fault(line, path, "this number has more than 64 bits")
             case str() | int() | date() | time():
                 self._put(path, Entry(_text(value), line))
+
+    def _table(self, path: Path, table: dict[str, _Value], line: int) -> None:
+        """Take what stands in a table, in the order of its lines."""
+        pairs = self._pairs.get(path, {})
+        names: Iterable[str] = pairs or table
+        if pairs and table:
+            names = sorted((*pairs, *table), key=lambda name: self._lines.get((*path, name), line))
+        for name in names:
+            place = (*path, name)
+            if name in pairs:
+                self._put(place, Entry(pairs[name], self._lines[place]))
+            else:
+                self._add(place, table[name], line)
+        if path and not pairs and not table:
+            self._put(path, Entry("", line, Form.EMPTY))
 
     def _put(self, path: Path, entry: Entry) -> None:
         # Quoted keys can hold dots, so two places in the tree can be one flat key.

@@ -14,9 +14,10 @@ from mailward.settings.schema import SCHEMA
 MAX_COMPARED = 100  # characters; a longer unknown key is no slip of the finger
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_ID_TABLES = ("server.listener", "backend", "certificate")
+_ID_TABLES = {f"{table}.": table for table in ("server.listener", "backend", "certificate")}
+_BELOW_ID_TABLES = tuple(_ID_TABLES)
 _BY_STEM = {key.stem: key for key in SCHEMA} | {key.alias: key for key in SCHEMA if key.alias}
-_LISTS = tuple(key.stem for key in SCHEMA if key.shape is not Shape.ONE)
+_LISTS = {f"{key.stem}.": key for key in SCHEMA if key.shape is not Shape.ONE}
 _MEMBER_EXAMPLES = {
     "<network>": "192.0.2.0/24",
     "<prefix>": "2001:db8:64::/96",
@@ -55,9 +56,9 @@ def locate(flat: str) -> Place:
     key = _BY_STEM.get(pattern)
     if key is not None:
         return Place(key, name)
-    for stem in _LISTS:
-        if pattern.startswith(f"{stem}."):
-            return Place(_BY_STEM[stem], name, pattern[len(stem) + 1 :])
+    for below, lists in _LISTS.items():
+        if pattern.startswith(below):
+            return Place(lists, name, pattern[len(below) :])
     raise UnknownKeyError("is no key")
 
 
@@ -69,13 +70,13 @@ def is_table(flat: str) -> bool:
 
 def table_id(flat: str) -> tuple[str, str] | None:
     """The table of listeners or backends and the id in it that *flat* belongs to."""
-    for table in _ID_TABLES:
-        if flat.startswith(f"{table}."):
-            name = flat[len(table) + 1 :].partition(".")[0]
-            if (table, name) == ("backend", EMBEDDED):
-                return None  # it is no server elsewhere, and has keys of its own
-            return (table, name) if _ID.fullmatch(name) else None
-    return None
+    if not flat.startswith(_BELOW_ID_TABLES):
+        return None
+    below = next(below for below in _BELOW_ID_TABLES if flat.startswith(below))
+    table, name = _ID_TABLES[below], flat[len(below) :].partition(".")[0]
+    if (table, name) == ("backend", EMBEDDED):
+        return None  # it is no server elsewhere, and has keys of its own
+    return (table, name) if _ID.fullmatch(name) else None
 
 
 def why_unknown(flat: str) -> str:
@@ -86,8 +87,8 @@ def why_unknown(flat: str) -> str:
     """
     if is_table(flat):
         return "is a table; a key is one of those in it"
-    for table in _ID_TABLES:
-        if flat.startswith(f"{table}.") and table_id(flat) is None:
+    for below, table in _ID_TABLES.items():
+        if flat.startswith(below) and table_id(flat) is None:
             return f"an id under {table} has 1 to 64 letters, digits, - or _"
     pattern, name = _with_id(flat)
     for stem, key in _BY_STEM.items():

@@ -7,6 +7,8 @@ MINIMUM := import sys; sys.exit("mailward needs Python 3.11 or newer; try make P
 .PHONY: setup setup-dev run demo-servers test check unit fuzz interleavings fmt test-all lock man install uninstall clean
 
 MINUTES ?= 1
+CONFIG ?= examples/loopback.toml
+DEMO ?=
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready
@@ -27,7 +29,8 @@ $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.txt
 
 run: setup
 	@$(BIN)/python -m mailward.app.selfsigned .run
-	@exec $(BIN)/mailward serve --config examples/loopback.toml --data .run
+	@if [ -n "$(DEMO)" ]; then $(BIN)/python examples/demo.py $(CONFIG) .run; fi
+	@exec $(BIN)/mailward serve --config $(CONFIG) --data .run
 
 demo-servers: setup
 	@exec $(BIN)/python examples/demo_servers.py

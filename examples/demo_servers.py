@@ -1,4 +1,4 @@
-"""Runs a throw-away Dovecot and Postfix for examples/loopback.toml, until Ctrl-C.
+"""Runs a throw-away Dovecot and Postfix for examples/demo-servers.toml, until Ctrl-C.
 
 They listen on loopback only, take their clients' addresses from PROXY headers, and know two
 accounts whose passwords are made up at each start. What is submitted goes nowhere. Needs root,
@@ -58,6 +58,7 @@ def serve(accounts: dict[str, str]) -> None:
             print(f"Postfix (submission) on 127.0.0.1:{SUBMISSION_PORT}")
             for login, password in accounts.items():
                 print(f"account {login}, password {password}")
+            print("doors before them: make run CONFIG=examples/demo-servers.toml")
             print("Ctrl-C stops both and deletes all they hold", flush=True)
             signal.pause()
 

@@ -23,7 +23,7 @@ from mailward.wire.secret import Secret
 
 CLIENT = Client((IPv4Address("192.0.2.7"), 40_000), (IPv4Address("192.0.2.1"), 143))
 PASSWORD = b"opensesame"
-WEAK = Strength(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), 10)
+WEAK = Strength(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), 4_096)
 """So that tests are quick."""
 NOON = Instant(1_790_000_000.0)
 ANSWER_SECONDS = 10.0
@@ -61,7 +61,7 @@ class Premises:
 
 
 @asynccontextmanager
-async def premises(folder: Path) -> AsyncIterator[Premises]:
+async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Premises]:
     """An embedded server below *folder*, without accounts where it is new."""
     async with asyncio.TaskGroup() as tasks:
         built: list[Premises] = []
@@ -72,7 +72,7 @@ async def premises(folder: Path) -> AsyncIterator[Premises]:
             lambda: built[0].now,
             tasks,
             lambda: "mail.test",
-            WEAK,
+            strength,
         )
         built.append(Premises(embedded, Naming(), NOON))
         try:

@@ -22,6 +22,7 @@ from mailward.settings.dialect import read_keys
 from mailward.settings.errors import SettingsError
 from mailward.settings.schema import SCHEMA
 from tests.fuzz.http import http_chunks, http_request, http_response
+from tests.fuzz.mail import email, jmap_request
 from tests.fuzz.proxies import proxy_header
 from tests.fuzz.wire import (
     imap_backend,
@@ -118,6 +119,8 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             http_request,
             http_response,
             http_chunks,
+            email,
+            jmap_request,
             file,
             values,
         )

@@ -242,6 +242,8 @@ def _say_what_is_open(program: Program, data: Path) -> None:
         _log.warning("no listener is configured: see [server.listener.*] in the reference")
     for warning in program.warnings():
         _log.warning("%s", warning)
+    if program.accounts is not None and not program.accounts.everybody():
+        _log.info("nobody has an account yet: %s --data %s accounts add NAME", sys.argv[0], data)
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 

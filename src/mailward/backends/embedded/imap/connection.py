@@ -52,6 +52,8 @@ from mailward.backends.embedded.mail.model import (
 MAX_COMMAND_OCTETS = 2 * MAX_MESSAGE_OCTETS
 """With all its literals: one message of the longest, or more that are shorter."""
 MAX_BAD_COMMANDS = 20
+IDLE_SECONDS = 1_860.0
+"""RFC 9051 section 5.4: half an hour at least."""
 
 _LITERAL_PLUS = re.compile(rb"\{(\d+)\+\}\r?\n\Z")
 _BEFORE_LOGIN = (b"LOGIN", b"AUTHENTICATE", b"STARTTLS")
@@ -212,6 +214,13 @@ class _Connection(IMAPConnection):
         pass
 
     async def readline(self) -> memoryview:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                return await self._command()
+        except TimeoutError:
+            await self._end(b"Nothing was said for too long", b"UNAVAILABLE")
+
+    async def _command(self) -> memoryview:
         command = bytearray()
         while True:
             try:
@@ -234,7 +243,7 @@ class _Connection(IMAPConnection):
             await self._end(b"A literal is too long")
         return await self.reader.readexactly(octets)
 
-    async def _end(self, why: bytes) -> NoReturn:
+    async def _end(self, why: bytes, code: bytes = b"LIMIT") -> NoReturn:
         """RFC 7888 section 4: what is not read cannot be told from commands."""
-        await self.write_response(ResponseBye(why, ResponseCode.of(b"LIMIT")))
+        await self.write_response(ResponseBye(why, ResponseCode.of(code)))
         raise EOFError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from mailward.backends.embedded.mail.model import (
     Fresh,
     Mailbox,
     MailboxExistsError,
+    MailError,
     Message,
     NoSuchMailboxError,
     Script,
@@ -126,11 +128,13 @@ class AccountMail:
         """Copy (or move) what is still there of *uids*: each old UID, and its new message."""
         self._check_there(mailbox)
         self._check_there(destination)
-        there = sorted(uid for uid in uids if uid in self.by_id[mailbox].messages)
+        there = [uid for uid in uids if uid in self.by_id[mailbox].messages]
+        if not there:
+            return []
         change = await self._change(
             partial(self._file.copy, mailbox, there, destination, move=move)
         )
-        return list(zip(there, change.put, strict=True))
+        return list(zip(change.origins, change.put, strict=True))
 
     async def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> None:
         """Give messages, by their UIDs, other flags. Who is gone meanwhile is passed over."""
@@ -155,7 +159,8 @@ class AccountMail:
         claimed = range(box.recent_from, box.next_uid)
         if claimed:
             box.recent_from = box.next_uid  # nobody else gets them while the disk is asked
-            await self._change(partial(self._file.claim_recent, mailbox))
+            with suppress(MailError):  # on a full disk mail can be read all the same
+                await self._change(partial(self._file.claim_recent, mailbox))
         return claimed
 
     async def put_blob(self, octets: bytes) -> str:

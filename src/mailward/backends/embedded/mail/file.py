@@ -6,17 +6,15 @@ leaves nothing behind: the message and its place in the mailbox are one commit.
 
 from __future__ import annotations
 
-import os
 import secrets
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mailward.backends.embedded.mail.database import Database
 from mailward.backends.embedded.mail.model import (
     INBOX,
     MAX_MAILBOXES,
@@ -27,7 +25,6 @@ from mailward.backends.embedded.mail.model import (
     Mailbox,
     MailboxExistsError,
     Message,
-    NoRoomError,
     NoSuchMailboxError,
     Script,
     UnfitError,
@@ -35,7 +32,6 @@ from mailward.backends.embedded.mail.model import (
 from mailward.backends.embedded.mail.references import references
 from mailward.rules.model import Instant
 
-BUSY_SECONDS = 2.0
 APPLICATION_ID = int.from_bytes(b"mwml", "big")
 _FIRST_MAILBOXES = (
     (INBOX, "inbox"),
@@ -46,7 +42,7 @@ _FIRST_MAILBOXES = (
 )
 
 
-class MailFile:
+class MailFile(Database):
     """The mail of account *owner* at *path*, made with mode 0600 where there is none.
 
     Raises:
@@ -54,19 +50,13 @@ class MailFile:
     """
 
     def __init__(self, path: Path, owner: str, now: Instant) -> None:
-        self._path = path
+        super().__init__(path)
         with self._trouble():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 self._prepare(owner, now)
             except BaseException:
-                self._database.close()
+                self.close()
                 raise
-
-    def close(self) -> None:
-        with suppress(sqlite3.Error):
-            self._database.close()
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -114,7 +104,7 @@ class MailFile:
 
     def append(self, placed: Sequence[tuple[str, Fresh]], now: Instant) -> Changed:
         """Store each message in the mailbox whose id stands with it; all of them or none."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             put = []
             for mailbox, fresh in placed:
                 blob = self._put_blob(fresh.octets, 0.0)
@@ -137,17 +127,18 @@ class MailFile:
 
     def copy(self, mailbox: str, uids: Iterable[int], destination: str, *, move: bool) -> Changed:
         """Put what is still there of *uids* into *destination*, in their order."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = self._messages(mailbox, uids)
             put = [
                 self._place(replace(message, mailbox=destination, modseq=modseq))
                 for message in there
             ]
             gone = self._take_out(mailbox, there) if move else []
-            return self._changed(modseq, put=put, gone=gone)
+            changed = self._changed(modseq, put=put, gone=gone)
+            return replace(changed, origins=[message.uid for message in there])
 
     def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             put = [
                 replace(message, flags=flags[message.uid], modseq=modseq)
                 for message in self._messages(mailbox, flags)
@@ -160,7 +151,7 @@ class MailFile:
             return self._changed(modseq, put=put)
 
     def destroy(self, mailbox: str, uids: Iterable[int], now: Instant) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = self._messages(mailbox, uids)
             gone = self._take_out(mailbox, there)
             self._drop_blobs({message.blob for message in there}, now)
@@ -168,7 +159,7 @@ class MailFile:
 
     def claim_recent(self, mailbox: str) -> Changed:
         """Some session is told of everything that is in the mailbox now."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             self._run("UPDATE mailbox SET recent_from = next_uid WHERE id = ?", mailbox)
             return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
 
@@ -189,13 +180,13 @@ class MailFile:
 
     def create(self, names: Sequence[str]) -> Changed:
         """Make those of *names* that are missing."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             made = [self._create(name, None, modseq) for name in names if not self._id_of(name)]
             return Changed(modseq, mailboxes=made)
 
     def rename(self, names: Mapping[str, str]) -> Changed:
         """Give mailboxes, by their ids, other names."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             for mailbox, name in names.items():
                 if self._id_of(name):
                     raise MailboxExistsError(f"there is a mailbox {name} already")
@@ -206,7 +197,7 @@ class MailFile:
 
     def remove(self, mailbox: str, now: Instant) -> Changed:
         """Destroy a mailbox and all that is in it."""
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             there = [
                 _message(row)
                 for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)
@@ -217,7 +208,7 @@ class MailFile:
             return Changed(modseq, mailboxes_gone=[mailbox], gone=gone)
 
     def subscribe(self, mailbox: str, *, is_subscribed: bool) -> Changed:
-        with self._transaction() as modseq:
+        with self._change() as modseq:
             self._run(
                 "UPDATE mailbox SET is_subscribed = ?, modseq = ? WHERE id = ?",
                 *(is_subscribed, modseq, mailbox),
@@ -255,15 +246,12 @@ class MailFile:
     # -- inside --------------------------------------------------------------------------------
 
     def _prepare(self, owner: str, now: Instant) -> None:
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            f"application_id = {APPLICATION_ID}",
-        ):
+        # Nothing is written to a file that is there already: it can be read on a full disk.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             self._database.execute(f"PRAGMA {pragma}")
         if not self._row("SELECT 1 FROM sqlite_schema WHERE name = 'account'"):
             schema = files("mailward.backends.embedded.mail").joinpath("schema.sql").read_text()
+            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._database.executescript(f"BEGIN IMMEDIATE; {schema}")
             self._run("INSERT INTO account VALUES (?, 1, ?)", owner, int(now))
             for name, role in _FIRST_MAILBOXES:
@@ -358,49 +346,6 @@ class MailFile:
         )
         next_uids = {one: self._mailbox(one).next_uid for one in touched}
         return Changed(modseq, put=put, gone=gone, next_uids=next_uids)
-
-    def _modseq(self) -> int:
-        return self._number("SELECT modseq FROM account")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[int]:
-        """All that is done inside is done or not; what is given is the number of the change."""
-        with self._trouble():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._run("UPDATE account SET modseq = modseq + 1")
-                yield self._modseq()
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code == sqlite3.SQLITE_FULL:
-                raise NoRoomError(f"no room for {self._path}: make room on its disk") from None
-            raise BrokenError(f"{self._path}: {error}") from None
-        except OSError as error:
-            raise BrokenError(f"{self._path}: {error.strerror}") from None
-
-    def _run(self, statement: str, *values: object) -> int:
-        return self._database.execute(statement, values).rowcount
-
-    def _row(self, statement: str, *values: object) -> tuple[Any, ...] | None:
-        found: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
-        return found
-
-    def _number(self, statement: str) -> int:
-        (number,) = self._database.execute(statement).fetchone()
-        return int(number)
-
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._database.execute(statement, values).fetchall()
 
 
 def _mailbox(row: tuple[Any, ...]) -> Mailbox:

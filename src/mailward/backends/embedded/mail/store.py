@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from zlib import crc32
 
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.file import MailFile
-from mailward.backends.embedded.mail.model import BrokenError
+from mailward.backends.embedded.mail.model import BrokenError, NoRoomError
 from mailward.rules.model import Instant
 
 THREADS = 4
@@ -85,7 +85,8 @@ class MailStore:
             raise BrokenError(f"{self._folder}: {error.strerror}") from None
         file = MailFile(self.path(account), account, now)
         try:
-            file.drop_blobs(now)
+            with suppress(NoRoomError):
+                file.drop_blobs(now)
             return AccountMail(account, file, file.load(), thread, self._clock), file
         except BaseException:
             file.close()

@@ -17,22 +17,13 @@ from http import HTTPStatus
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.delivery.delivery import Delivery
-from mailward.backends.embedded.jmap.blobs import download, upload
 from mailward.backends.embedded.jmap.calls import make_calls
 from mailward.backends.embedded.jmap.desk import Desk
 from mailward.backends.embedded.jmap.errors import RequestError, not_json, over_limit
-from mailward.backends.embedded.jmap.events import EventSource
-from mailward.backends.embedded.jmap.limits import (
-    MAX_CONCURRENT_REQUESTS,
-    MAX_CONCURRENT_UPLOADS,
-    MAX_EVENT_SOURCES,
-    MAX_REQUEST_OCTETS,
-    MAX_UPLOAD_OCTETS,
-)
-from mailward.backends.embedded.jmap.reply import Reply, of_json, of_problem
-from mailward.backends.embedded.jmap.requests import Request
-from mailward.backends.embedded.jmap.requests import read_request as read_jmap
-from mailward.backends.embedded.jmap.resource import (
+from mailward.backends.embedded.jmap.http.blobs import download, upload
+from mailward.backends.embedded.jmap.http.events import EventSource
+from mailward.backends.embedded.jmap.http.reply import Reply, of_json, of_problem
+from mailward.backends.embedded.jmap.http.resource import (
     API_PATH,
     DOWNLOAD_PATH,
     EVENTS_PATH,
@@ -41,6 +32,15 @@ from mailward.backends.embedded.jmap.resource import (
     session,
     session_state,
 )
+from mailward.backends.embedded.jmap.limits import (
+    MAX_CONCURRENT_REQUESTS,
+    MAX_CONCURRENT_UPLOADS,
+    MAX_EVENT_SOURCES,
+    MAX_REQUEST_OCTETS,
+    MAX_UPLOAD_OCTETS,
+)
+from mailward.backends.embedded.jmap.requests import Request
+from mailward.backends.embedded.jmap.requests import read_request as read_jmap
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MailError, NoRoomError
 from mailward.backends.embedded.mail.store import MailStore

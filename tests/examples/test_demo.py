@@ -62,8 +62,9 @@ async def test_guesses_at_jmap_are_told_as_they_were_answered(port: int) -> None
         assert told[2].startswith("no connection: ")
 
 
-def test_the_example_has_doors_for_all_four_services() -> None:
-    configuration = configured((ROOT / "examples" / "demo-servers.toml").read_text())
+@pytest.mark.parametrize("name", ["loopback.toml", "demo-servers.toml"])
+def test_the_examples_have_doors_for_all_four_services(name: str) -> None:
+    configuration = configured((ROOT / "examples" / name).read_text())
     mail = {listener.protocol.value for listener in configuration.listeners}
     web = {listener.protocol.value for listener in configuration.web}
     assert mail | web == {"imap", "submission", "managesieve", "jmap"}

@@ -28,6 +28,7 @@ from tests.fuzz.embedded import (
     sieve_script,
 )
 from tests.fuzz.http import http_chunks, http_request, http_response
+from tests.fuzz.mail import email, jmap_request
 from tests.fuzz.proxies import proxy_header
 from tests.fuzz.wire import (
     imap_backend,
@@ -124,6 +125,8 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             http_request,
             http_response,
             http_chunks,
+            email,
+            jmap_request,
             file,
             values,
             embedded_submission,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,15 @@ def ward(folder: Path) -> Iterator[JmapWard]:
     ward.finish()
 
 
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    disk = folder / "ward" / "data"
+    disk.mkdir(parents=True)
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+    yield disk
+    subprocess.run(["/bin/umount", disk], check=True)
+
+
 def flags(client: imaplib.IMAP4) -> set[bytes]:
     client.noop()
     _, told = client.fetch("1", "(FLAGS)")
@@ -205,6 +215,27 @@ def test_what_was_answered_survives_a_crash(ward: JmapWard, folder: Path) -> Non
     ward.start(knows_backends=False)
     (got,) = ward.calls("alice", ("Email/get", {"ids": [email]}))
     assert got["list"][0]["keywords"] == {"$seen": True}
+    assert got["list"][0]["subject"] == "by JMAP"
+
+
+def test_on_a_full_disk_nothing_is_stored_and_all_can_be_read(
+    small_disk: Path, ward: JmapWard, folder: Path
+) -> None:
+    letter = folder / "letter"
+    letter.write_bytes(LETTER)
+    inbox = ward.role("alice", "inbox")
+    filed = {"blobId": ward.upload("alice", letter), "mailboxIds": {inbox: True}}
+    (made,) = ward.calls("alice", ("Email/import", {"emails": {"a": filed}}))
+    account = ward.session("alice")["primaryAccounts"][USING[1]]
+    statuses = []
+    while b"507" not in statuses:
+        letter.write_bytes(os.urandom(2_000_000))
+        target = f"/jmap/upload/{account}/"
+        told = ward.curl(target, "--data-binary", f"@{letter}", name="alice")
+        statuses.append(told[-3:])
+    assert set(statuses) == {b"201", b"507"}
+    assert small_disk.is_dir()
+    (got,) = ward.calls("alice", ("Email/get", {"ids": [made["created"]["a"]["id"]]}))
     assert got["list"][0]["subject"] == "by JMAP"
 
 

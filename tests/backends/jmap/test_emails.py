@@ -157,6 +157,15 @@ async def test_what_cannot_be_shown_is_an_error(
     assert await jmap.error("Email/get", **{"ids": [], **arguments}) == kind
 
 
+async def test_an_answer_that_would_be_too_long_is_none(jmap: Jmap) -> None:
+    octets = b"\r\n" + b"x" * 8_000_000
+    names = [(await jmap.put(octets)).email for _ in range(9)]
+    told = await jmap.call("Email/get", ids=names, properties=["preview", "hasAttachment"])
+    assert len(told["list"]) == 9
+    everything = {"ids": names, "properties": ["bodyValues"], "fetchAllBodyValues": True}
+    assert await jmap.error("Email/get", **everything) == "requestTooLarge"
+
+
 async def test_no_ids_are_all_emails(jmap: Jmap) -> None:
     for _ in range(3):
         await jmap.put(HELLO)

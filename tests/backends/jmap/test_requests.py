@@ -47,6 +47,7 @@ def request(*calls: Any, using: Any = (CORE, MAIL), **more: Any) -> dict[str, An
         (json.dumps(request(using=[CORE, "urn:x"])).encode(), "unknownCapability"),
         (json.dumps(request(*[["Core/echo", {}, "0"]] * 1_000)).encode(), "limit"),
         (b" " * 10_000_001, "limit"),
+        (b"[" + b"0," * 600_000 + b"0]", "limit"),
     ],
     ids=lambda value: str(value)[:40],
 )

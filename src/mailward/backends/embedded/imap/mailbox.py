@@ -214,14 +214,15 @@ class PymapMailbox(MailboxDataInterface[PymapMessage]):
     ) -> None:
         """Change the flags of messages, all at once."""
         there = self.ours.messages
-        await self.mail.set_flags(
-            self.ours.id,
-            {
-                uid: our_flags(mode.apply(pymap_flags(there[uid].flags), flag_set))
-                for uid in uids
-                if uid in there
-            },
-        )
+        async with self.mail.changing:
+            await self.mail.set_flags(
+                self.ours.id,
+                {
+                    uid: our_flags(mode.apply(pymap_flags(there[uid].flags), flag_set))
+                    for uid in uids
+                    if uid in there
+                },
+            )
 
     async def delete(self, uids: Iterable[int]) -> None:
         await self.mail.destroy(self.ours.id, uids)

@@ -9,8 +9,8 @@ from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.inside import Inside
-from mailward.backends.embedded.jmap.resource import SESSION_PATH
-from mailward.backends.embedded.jmap.serving import Premises, Serving
+from mailward.backends.embedded.jmap.http.resource import SESSION_PATH
+from mailward.backends.embedded.jmap.http.serving import Premises, Serving
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.backends.http import Wire
 from mailward.backends.port import Client, ProofAnswer, Proven

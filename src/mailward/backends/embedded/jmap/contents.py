@@ -1,4 +1,4 @@
-"""What is in many messages, read some at a time and looked at beside the event loop."""
+"""What is in messages: one, or many, read some at a time and looked at beside the event loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from mailward.backends.embedded.jmap.message.mime import MAX_HEADER_OCTETS
+from mailward.backends.embedded.jmap.message.bodies import split_blob
+from mailward.backends.embedded.jmap.message.mime import MAX_HEADER_OCTETS, read_message
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import Message
 
@@ -15,6 +16,16 @@ MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
 
 _T = TypeVar("_T")
+
+
+async def find_blob(mail: AccountMail, blob: str) -> bytes | None:
+    """The octets of a message, an upload or one part of either; ``None``: there are none here."""
+    whole, path = split_blob(blob)
+    octets = await mail.blob(whole)
+    if octets is None or path is None:
+        return octets
+    part = (await asyncio.to_thread(read_message, octets)).find(path)
+    return None if part is None else part.body()[0]
 
 
 async def looked_at(

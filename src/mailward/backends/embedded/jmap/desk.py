@@ -21,7 +21,7 @@ from mailward.backends.embedded.mail.model import (
 from mailward.backends.port import Client
 from mailward.rules.model import Instant
 
-MAX_CONTENT_OCTETS = 67_108_864
+MAX_CONTENT_CHARS = 67_108_864
 """What all calls of a request may take out of messages: an answer is made in memory."""
 
 _KEYWORDS = {SEEN: "$seen", ANSWERED: "$answered", FLAGGED: "$flagged", DRAFT: "$draft"}
@@ -41,7 +41,7 @@ class Desk:
     """Creation ids, and what they became."""
     further: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
     """Answers of calls that a call implies."""
-    content_octets: int = 0
+    _content_chars: int = 0
 
     @property
     def state(self) -> str:
@@ -56,12 +56,12 @@ class Desk:
         """The id that *name* means, where it is a creation id (RFC 8620 section 5.3)."""
         return self.created.get(name[1:], name) if name.startswith("#") else name
 
-    def spend(self, octets: int) -> None:
+    def spend(self, chars: int) -> None:
         """Raises:
         MethodError: it is too much for one request.
         """
-        self.content_octets += octets
-        if self.content_octets > MAX_CONTENT_OCTETS:
+        self._content_chars += chars
+        if self._content_chars > MAX_CONTENT_CHARS:
             raise MethodError("requestTooLarge", "that is too much content: ask for fewer emails")
 
     def places(self, email: str) -> list[Message]:
@@ -97,3 +97,22 @@ def with_keywords(flags: Flags, wanted: set[str]) -> Flags:
     }
     new = wanted - flag_keywords(frozenset(kept))
     return frozenset(kept | {_FLAGS.get(keyword, keyword) for keyword in new})
+
+
+def weight(value: object, at_most: int) -> int:
+    """How many characters *value* is in JSON, about; what is more than *at_most* is not counted."""
+    left, found = [value], 0
+    while left and found <= at_most:
+        one = left.pop()
+        found += 4
+        match one:
+            case str():
+                found += len(one)
+            case list() | tuple():
+                left += one
+            case dict():
+                found += sum(len(name) for name in one)
+                left += one.values()
+            case _:
+                pass
+    return found

@@ -11,7 +11,10 @@ SUBMISSION = "urn:ietf:params:jmap:submission"
 MAX_UPLOAD_OCTETS = MAX_MESSAGE_OCTETS
 MAX_CONCURRENT_UPLOADS = 4
 MAX_REQUEST_OCTETS = 10_000_000
-MAX_CONCURRENT_REQUESTS = 8
+MAX_VALUES = 500_000
+"""In a request: each takes far longer to read than its octets, and nobody else has a turn then."""
+MAX_CONCURRENT_REQUESTS = 4
+MAX_EVENT_SOURCES = 16
 MAX_CALLS = 32
 MAX_OBJECTS_IN_GET = 1_000
 MAX_OBJECTS_IN_SET = 1_000

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mailward.backends.embedded.jmap.desk import weight
 from mailward.backends.embedded.jmap.errors import (
     MethodError,
     invalid,
@@ -20,6 +21,7 @@ from mailward.backends.embedded.jmap.limits import (
     MAX_CALLS,
     MAX_NESTING,
     MAX_REQUEST_OCTETS,
+    MAX_VALUES,
 )
 
 MAX_REFERENCES = 100
@@ -52,8 +54,10 @@ def read_json(octets: bytes) -> object:
     """What *octets* say in I-JSON (RFC 7493), nested only so deep.
 
     Raises:
-        RequestError: notJSON.
+        RequestError: it is none, or too much of it.
     """
+    if octets.count(b",") > MAX_VALUES:
+        raise over_limit("maxSizeRequest", f"{MAX_VALUES} values at most")
     try:
         value: object = json.loads(
             octets.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -117,20 +121,7 @@ class Budget:
         MethodError: it is too much.
         """
         self._references -= 1
-        left = [value]
-        while left and self._weight >= 0 and self._references >= 0:
-            one = left.pop()
-            self._weight -= 4
-            match one:
-                case str():
-                    self._weight -= len(one)
-                case list():
-                    left += one
-                case dict():
-                    self._weight -= sum(len(name) for name in one)
-                    left += one.values()
-                case _:
-                    pass
+        self._weight -= weight(value, self._weight)
         if self._weight < 0 or self._references < 0:
             raise MethodError("invalidResultReference", "the references bring too much")
 

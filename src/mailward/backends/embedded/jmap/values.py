@@ -12,7 +12,6 @@ from mailward.rules.model import Instant
 
 MAX_ID_CHARS = 255
 MAX_INT = 2**53 - 1  # RFC 8620 section 1.3
-MAX_KEYWORD_CHARS = 255
 
 _UTC_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z")
 # RFC 8621 section 4.1.1

@@ -62,6 +62,9 @@ class AccountMail:
         """By the email's id: each place where it stands, by mailbox and UID."""
         self.threads: dict[str, set[str]] = {}
         """By the thread's id: its emails."""
+        self.changing = asyncio.Lock()
+        """Held by whoever makes new flags of those that are there, until they are: or two who add
+        one each would lose one."""
         self._news = asyncio.Event()
         for mailbox in mailboxes:
             self.by_id[mailbox.id] = mailbox

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from mailward.backends.embedded.jmap.message.charsets import decoded, read_text
 
-MAX_HEADER_OCTETS = 1_048_576
+MAX_HEADER_OCTETS = 262_144
 """Of one part; what follows is body."""
 MAX_STRUCTURED_OCTETS = 16_384
 """Of a field that is taken apart; what follows is not looked at."""
@@ -244,9 +244,9 @@ def _header(octets: bytes, start: int, end: int) -> tuple[list[_Field], int]:
         name = _FIELD_NAME.match(octets, at, limit)
         if name is None:
             break  # the empty line is missing
-        after = _next_line(octets, at, end)
+        after = _next_line(octets, at, limit)
         while octets.startswith((b" ", b"\t"), after, limit):
-            after = _next_line(octets, after, end)
+            after = _next_line(octets, after, limit)
         found.append(_Field(name[1].decode("ascii"), at, name.end(), after))
         at = after
     return found, at

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from mailward.backends.embedded.jmap.blobs import find_blob
+from mailward.backends.embedded.jmap.contents import find_blob
 from mailward.backends.embedded.jmap.desk import Desk, keywords, with_keywords
 from mailward.backends.embedded.jmap.errors import SetError, unfit
 from mailward.backends.embedded.jmap.message.compose import compose
@@ -77,6 +77,13 @@ async def apply(desk: Desk, changes: Changes) -> dict[str, object]:
     results = Results(desk.state)
     create = partial(_create, desk)
     await create_all(desk, changes.create, create, results.created, results.not_created)
+    async with desk.mail.changing:
+        await _change(desk, changes, results)
+    return results.answer(desk)
+
+
+async def _change(desk: Desk, changes: Changes, results: Results) -> None:
+    """Update, then destroy."""
     batch = _Batch(desk)
     for name, patch in changes.update.items():
         try:
@@ -95,7 +102,6 @@ async def apply(desk: Desk, changes: Changes) -> dict[str, object]:
     results.destroyed = [
         desk.named(name) for name in changes.destroy if name not in results.not_destroyed
     ]
-    return results.answer(desk)
 
 
 async def email_import(desk: Desk, arguments: Arguments) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mailward.backends.embedded.jmap.contents import looked_at
-from mailward.backends.embedded.jmap.desk import Desk, keywords
+from mailward.backends.embedded.jmap.desk import MAX_CONTENT_CHARS, Desk, keywords, weight
 from mailward.backends.embedded.jmap.errors import invalid
 from mailward.backends.embedded.jmap.message.bodies import (
     ALL_PART_PROPERTIES,
@@ -93,8 +93,6 @@ async def email_get(desk: Desk, arguments: Arguments) -> dict[str, object]:
     arguments.end()
     places = {name: desk.places(desk.named(name)) for name in get.ids}
     there = [of_it for of_it in places.values() if of_it]
-    if wanted.needs_body:
-        desk.spend(sum(of_it[0].size for of_it in there))
     found = [_in_memory(of_it) for of_it in there]
     if wanted.needs_header:
         await _add_contents(desk, wanted, [of_it[0] for of_it in there], found)
@@ -107,13 +105,15 @@ async def _add_contents(
 ) -> None:
     """Add to each of *found* what is in its message; what is gone meanwhile becomes empty."""
 
-    def look(place: int, octets: bytes) -> dict[str, object]:
-        return shown_content(octets, messages[place].blob, wanted)
+    def look(place: int, octets: bytes) -> tuple[dict[str, object], int]:
+        shown = shown_content(octets, messages[place].blob, wanted)
+        return shown, weight(shown, MAX_CONTENT_CHARS)
 
     missing = set(range(len(messages)))
-    async for place, shown in looked_at(
+    async for place, (shown, chars) in looked_at(
         desk.mail, messages, look, header_only=not wanted.needs_body
     ):
+        desk.spend(chars)
         missing.discard(place)
         found[place].update(shown)
     for place in missing:

@@ -18,8 +18,6 @@ from mailward.backends.embedded.jmap.values import (
     unsigned,
 )
 
-MAX_QUERY_RESULTS = 100_000
-
 
 @dataclass(frozen=True, slots=True)
 class Get:

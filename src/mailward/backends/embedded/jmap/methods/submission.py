@@ -154,7 +154,6 @@ async def _send(desk: Desk, emails: dict[str, str], given: Mapping[str, object])
 async def _octets(desk: Desk, message: Message) -> bytes:
     if message.size > MAX_SENT_OCTETS:
         raise SetError("tooLarge", more={"maxSize": MAX_SENT_OCTETS})
-    desk.spend(message.size)
     octets = await desk.mail.blob(message.blob)
     if octets is None:
         raise unfit(["emailId"])

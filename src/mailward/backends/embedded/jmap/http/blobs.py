@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote, unquote
 
 from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.jmap.contents import find_blob
 from mailward.backends.embedded.jmap.errors import RequestError
-from mailward.backends.embedded.jmap.message.bodies import split_blob
-from mailward.backends.embedded.jmap.message.mime import read_message
-from mailward.backends.embedded.jmap.reply import Reply, of_json
-from mailward.backends.embedded.jmap.resource import DOWNLOAD_PATH, UPLOAD_PATH
+from mailward.backends.embedded.jmap.http.reply import Reply, of_json
+from mailward.backends.embedded.jmap.http.resource import DOWNLOAD_PATH, UPLOAD_PATH
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.wire.http.head import RequestHead
 
@@ -64,16 +62,6 @@ async def download(account: Account, mail: AccountMail, target: str) -> Reply:
         *BLOB_FIELDS,
     )
     return Reply(HTTPStatus.OK, octets, fields)
-
-
-async def find_blob(mail: AccountMail, blob: str) -> bytes | None:
-    """The octets of a message, an upload or one part of either; ``None``: there are none here."""
-    whole, path = split_blob(blob)
-    octets = await mail.blob(whole)
-    if octets is None or path is None:
-        return octets
-    part = (await asyncio.to_thread(read_message, octets)).find(path)
-    return None if part is None else part.body()[0]
 
 
 def _check_account(name: str, account: Account) -> None:

@@ -11,32 +11,36 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.delivery.delivery import Delivery
-from mailward.backends.embedded.jmap.blobs import download, upload
 from mailward.backends.embedded.jmap.calls import make_calls
 from mailward.backends.embedded.jmap.desk import Desk
 from mailward.backends.embedded.jmap.errors import RequestError, not_json, over_limit
-from mailward.backends.embedded.jmap.limits import (
-    MAX_CONCURRENT_REQUESTS,
-    MAX_CONCURRENT_UPLOADS,
-    MAX_REQUEST_OCTETS,
-    MAX_UPLOAD_OCTETS,
-)
-from mailward.backends.embedded.jmap.reply import Reply, of_json, of_problem
-from mailward.backends.embedded.jmap.requests import Request
-from mailward.backends.embedded.jmap.requests import read_request as read_jmap
-from mailward.backends.embedded.jmap.resource import (
+from mailward.backends.embedded.jmap.http.blobs import download, upload
+from mailward.backends.embedded.jmap.http.events import EventSource
+from mailward.backends.embedded.jmap.http.reply import Reply, of_json, of_problem
+from mailward.backends.embedded.jmap.http.resource import (
     API_PATH,
     DOWNLOAD_PATH,
+    EVENTS_PATH,
     SESSION_PATH,
     UPLOAD_PATH,
     session,
     session_state,
 )
+from mailward.backends.embedded.jmap.limits import (
+    MAX_CONCURRENT_REQUESTS,
+    MAX_CONCURRENT_UPLOADS,
+    MAX_EVENT_SOURCES,
+    MAX_REQUEST_OCTETS,
+    MAX_UPLOAD_OCTETS,
+)
+from mailward.backends.embedded.jmap.requests import Request
+from mailward.backends.embedded.jmap.requests import read_request as read_jmap
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MailError, NoRoomError
 from mailward.backends.embedded.mail.store import MailStore
@@ -64,6 +68,7 @@ class Premises:
     clock: Callable[[], Instant]
     requests: Counter[str] = field(default_factory=Counter)
     uploads: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
 
 
 @contextmanager
@@ -75,8 +80,14 @@ def _one_of(counter: Counter[str], account: str, at_most: int, limit: str) -> It
         yield
     finally:
         counter[account] -= 1
-        if not counter[account]:
-            del counter[account]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer has no end: it tells *account* what changes."""
+
+    account: Account
+    source: EventSource
 
 
 class Serving:
@@ -94,6 +105,9 @@ class Serving:
                 head = read_request(octets)
                 body = Body(reader, request_framing(head))
                 reply = await self._reply(head, body)
+                if isinstance(reply, Told):
+                    await self._tell(reply, reader, writer)
+                    return
                 stays = head.keeps_alive and body.is_over
                 writer.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
                 await writer.drain()
@@ -102,7 +116,7 @@ class Serving:
         except (CutOffError, HttpError):
             pass  # the door would not have passed that on: nobody waits for an answer
 
-    async def _reply(self, head: RequestHead, body: Body) -> Reply:
+    async def _reply(self, head: RequestHead, body: Body) -> Reply | Told:
         if head.method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, fields=(("Allow", b"GET, HEAD, POST, OPTIONS"),))
         credentials = read_authorization(head.fields)
@@ -116,7 +130,7 @@ class Serving:
             case Account() as account:
                 return await self._for(account, head, body)
 
-    async def _for(self, account: Account, head: RequestHead, body: Body) -> Reply:
+    async def _for(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
         try:
             return await self._at(account, head, body)
         except RequestError as error:
@@ -126,7 +140,7 @@ class Serving:
             status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
             return of_problem(RequestError("about:blank", str(error), status))
 
-    async def _at(self, account: Account, head: RequestHead, body: Body) -> Reply:
+    async def _at(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
         path = head.path
         if path in {WELL_KNOWN, SESSION_PATH}:
             _check_method(head, *_READING)
@@ -137,11 +151,31 @@ class Serving:
         if path.startswith(UPLOAD_PATH):
             _check_method(head, "POST")
             return await self._upload(account, head, body)
+        if path.rstrip("/") == EVENTS_PATH.rstrip("/"):
+            _check_method(head, "GET")
+            if self._premises.sources[account.id] >= MAX_EVENT_SOURCES:
+                raise over_limit(
+                    "maxConcurrentRequests",
+                    f"{MAX_EVENT_SOURCES} event sources at most",
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                )
+            return Told(account, EventSource.read(head))
         if path.startswith(DOWNLOAD_PATH):
             _check_method(head, *_READING)
             async with self._mail.open(account.id) as mail:
                 return await download(account, mail, head.target)
         raise RequestError("about:blank", "there is nothing here", HTTPStatus.NOT_FOUND)
+
+    async def _tell(
+        self, told: Told, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        account, sources = told.account, self._premises.sources
+        sources[account.id] += 1
+        try:
+            is_current = partial(self._accounts.is_current, account)
+            await told.source.tell(account, self._mail, is_current, (reader, writer))
+        finally:
+            sources[account.id] -= 1
 
     def _origin(self, head: RequestHead) -> str:
         """How the client calls us.
@@ -156,13 +190,9 @@ class Serving:
         ):
             if _media_type(head) != _JSON:
                 raise not_json("the content type is not application/json")
-            request = read_jmap(
-                await _whole(
-                    body,
-                    MAX_REQUEST_OCTETS,
-                    over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most"),
-                )
-            )
+            too_long = over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most")
+            octets = await _whole(body, MAX_REQUEST_OCTETS, too_long)
+            request = await asyncio.to_thread(read_jmap, octets)
             async with self._mail.open(account.id) as mail:
                 desk = self._desk(account, mail, request)
                 answers = await make_calls(request, desk)

@@ -1,0 +1,1 @@
+"""What JMAP says over HTTP: its session, its requests, blobs and news."""

@@ -112,3 +112,56 @@ def test_a_socket_left_by_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
         premises.open_socket("s")
     listening.close()
     premises.leave()
+
+
+EMBEDDED = """
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:0"]
+backend = "embedded"
+"""
+
+
+def test_without_what_the_embedded_server_needs_the_daemon_says_what_to_install(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(EMBEDDED)
+    without = "import sys; sys.modules['pymap'] = None; from mailward.app.cli.main import main;"
+    serve = [sys.executable, "-c", f"{without} sys.exit(main())", *SERVE[-1:]]
+    done = subprocess.run(
+        [*serve, "--config", str(file), "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "install mailward[embedded]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_accounts_that_cannot_be_read_are_a_fault_and_no_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(EMBEDDED)
+    (tmp_path / "embedded").mkdir()
+    (tmp_path / "embedded" / "accounts.db").write_bytes(b"no database" * 1000)
+    done = subprocess.run(
+        [*SERVE, "--config", str(file), "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "accounts.db" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_daemon_without_the_embedded_server_loads_nothing_of_it() -> None:
+    program = (
+        "import sys, mailward.app.daemon;"
+        " parts = ('pymap', 'passlib', 'mailward.backends.embedded');"
+        " sys.exit(any(name.startswith(parts) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

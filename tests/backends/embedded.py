@@ -123,14 +123,14 @@ class Session(asyncio.Protocol):
     async def up_to(self, start: bytes) -> bytes:
         """All up to the first line that begins so."""
         async with asyncio.timeout(ANSWER_SECONDS):
+            line = 0  # where the one that is looked at begins
             while True:
-                read = 0
-                for line in bytes(self._held).splitlines(keepends=True):
-                    read += len(line)
-                    if line.startswith(start) and line.endswith(b"\n"):
-                        answer = bytes(self._held[:read])
-                        del self._held[:read]
+                while (end := self._held.find(b"\n", line) + 1) > 0:
+                    if self._held.startswith(start, line):
+                        answer = bytes(self._held[:end])
+                        del self._held[:end]
                         return answer
+                    line = end
                 assert not self._has_ended, bytes(self._held)
                 self._more.clear()
                 await self._more.wait()

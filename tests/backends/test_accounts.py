@@ -340,7 +340,8 @@ async def test_an_imported_password_is_right_and_becomes_argon2id(
 ) -> None:
     accounts = house.embedded.accounts
     assert await accounts.take_in([f"alice:{hashed}:1000:1000::/home/a::x=y"]) == 1
-    assert not is_in(await house.login(b"alice", b"wrong"))
+    for wrong in (b"wrong", b"pw\0", b"\xff", b"x" * 4096):
+        assert not is_in(await house.login(b"alice", wrong))
     assert is_in(await house.login(b"alice", b"pw"))
     (view,) = accounts.everybody()
     assert view.scheme == "ARGON2ID"

@@ -96,6 +96,8 @@ class Accounts:
         It takes the same work whether there is such an account, whether it is enabled or not.
         """
         account = self.find(name)
+        if b"\0" in password.reveal():
+            account = None  # nobody's: and to HMAC one with NULs behind it is the same password
         if account is not None and self._was_proven(account, password):
             return account
         try:
@@ -171,9 +173,9 @@ class Accounts:
         """Its mail is left where it is; whoever gets the name next does not get that."""
         async with self._writing:
             account = self._named(name)
-            await self._write(partial(self._file.remove, account.id))
-            del self._by_id[account.id]
-            self._folded = None
+            await self._write(
+                partial(self._file.remove, account.id), lambda: self._by_id.pop(account.id)
+            )
         return self._view(account)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
@@ -183,9 +185,7 @@ class Accounts:
                 raise MisreadError(misread)
             if not check:
                 made = [await self._taken_in(one) for one in found]
-                await self._write(partial(self._file.put, made))
-                self._by_id |= {account.id: account for account in made}
-                self._folded = None
+                await self._put(*made)
         return len(found)
 
     async def close(self) -> None:
@@ -280,7 +280,7 @@ class Accounts:
         what = b"\0".join((account.id.encode(), account.password.encode(), password.reveal()))
         return hmac.digest(self._key, what, "sha256")[:16]
 
-    async def _made(self, password: Secret) -> tuple[str, ScramKeys | None]:
+    async def _made(self, password: Secret) -> tuple[str, ScramKeys]:
         try:
             return await self._hashes.compute(
                 lambda: (self._hashes.made(password), self._hashes.scram_keys(password))
@@ -288,13 +288,23 @@ class Accounts:
         except BusyError:
             raise AccountBusyError("too many passwords are being hashed; try again") from None
 
-    async def _put(self, account: Account) -> None:
-        await self._write(partial(self._file.put, [account]))
-        self._by_id[account.id] = account
-        self._folded = None
+    async def _put(self, *accounts: Account) -> None:
+        def apply() -> None:
+            self._by_id |= {account.id: account for account in accounts}
 
-    async def _write(self, job: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._writer, job)
+        await self._write(partial(self._file.put, accounts), apply)
+
+    async def _write(self, job: Callable[[], None], apply: Callable[[], object]) -> None:
+        """Do *job*, and *apply* it here when the disk has it, though nobody waits any more."""
+
+        def written(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                apply()
+                self._folded = None
+
+        doing = asyncio.get_running_loop().run_in_executor(self._writer, job)
+        doing.add_done_callback(written)
+        await asyncio.shield(doing)
 
 
 def check_password(password: Secret) -> None:

@@ -73,7 +73,7 @@ class Hashes:
     def made(self, password: Secret) -> str:
         return self._hasher.hash(password.reveal())
 
-    def scram_keys(self, password: Secret) -> ScramKeys | None:
+    def scram_keys(self, password: Secret) -> ScramKeys:
         return scram_keys(password, iterations=self._iterations)
 
     def stranger_keys(self, secret: bytes, name: str) -> ScramKeys:

@@ -109,7 +109,14 @@ def scheme_of(hashed: str) -> str:
 
 def matches_imported(hashed: str, password: Secret) -> bool:
     """Whether *hashed*, with its scheme in braces, is made of *password*."""
-    scheme, rest = hashed[1:].split("}", 1)
+    scheme, _, rest = hashed[1:].partition("}")
+    try:
+        return _matches(scheme, rest, password)
+    except ValueError:  # a password that its scheme cannot take, with a NUL for one
+        return False
+
+
+def _matches(scheme: str, rest: str, password: Secret) -> bool:
     octets = password.reveal()
     match scheme:
         case "SHA256-CRYPT" | "SHA512-CRYPT" | "MD5-CRYPT":

@@ -32,11 +32,9 @@ class ScramKeys:
 
 def scram_keys(
     password: Secret, salt: bytes | None = None, iterations: int = ITERATIONS
-) -> ScramKeys | None:
-    """The keys for *password*; ``None`` for one that SCRAM cannot spell (RFC 4013)."""
-    prepared = sasl_prepared(password.reveal())
-    if prepared is None:
-        return None
+) -> ScramKeys:
+    """The keys for *password*. One that RFC 4013 cannot spell is taken as it is."""
+    prepared = sasl_prepared(password.reveal()) or password.reveal()
     salt = secrets.token_bytes(SALT_OCTETS) if salt is None else salt
     salted = pbkdf2_hmac("sha256", prepared, salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", "sha256")

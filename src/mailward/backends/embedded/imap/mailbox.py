@@ -329,6 +329,7 @@ def _gone(cached: CachedMessage) -> PymapMessage:
     return cached.gone()
 
 
+@lru_cache(10_000)
 def pymap_flags(flags: Flags) -> frozenset[Flag]:
     return frozenset(_flag(flag) for flag in flags)
 

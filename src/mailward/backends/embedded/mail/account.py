@@ -128,11 +128,13 @@ class AccountMail:
         """Copy (or move) what is still there of *uids*: each old UID, and its new message."""
         self._check_there(mailbox)
         self._check_there(destination)
-        there = sorted(uid for uid in uids if uid in self.by_id[mailbox].messages)
+        there = [uid for uid in uids if uid in self.by_id[mailbox].messages]
+        if not there:
+            return []
         change = await self._change(
             partial(self._file.copy, mailbox, there, destination, move=move)
         )
-        return list(zip(there, change.put, strict=True))
+        return list(zip(change.origins, change.put, strict=True))
 
     async def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> None:
         """Give messages, by their UIDs, other flags. Who is gone meanwhile is passed over."""

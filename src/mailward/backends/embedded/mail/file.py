@@ -134,7 +134,8 @@ class MailFile(Database):
                 for message in there
             ]
             gone = self._take_out(mailbox, there) if move else []
-            return self._changed(modseq, put=put, gone=gone)
+            changed = self._changed(modseq, put=put, gone=gone)
+            return replace(changed, origins=[message.uid for message in there])
 
     def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> Changed:
         with self._change() as modseq:

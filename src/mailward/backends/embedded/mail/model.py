@@ -122,6 +122,8 @@ class Changed:
     """New, or with other properties (their messages are not looked at)."""
     mailboxes_gone: Sequence[str] = ()
     put: Sequence[Message] = ()
+    origins: Sequence[int] = ()
+    """The UIDs that those of *put* were copied from, if they were."""
     gone: Sequence[tuple[str, int]] = ()
     """Mailbox and UID."""
     next_uids: Mapping[str, int] = field(default_factory=dict)

@@ -216,6 +216,7 @@ class Program:
         if self._embedded is not None:
             self._embedded.settings = prepared.configuration.embedded
             backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
+            backends[EMBEDDED, Protocol.SUBMISSION] = self._embedded.submission
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():
@@ -268,6 +269,7 @@ class Program:
                 lambda: self.guard.policy.naming,
                 self._clock,
                 self._tasks,
+                hostname=lambda: self._configuration.hostname or platform.node(),
             )
         except AccountError as error:
             raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, str(error))]) from None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.hashes import Strength
+from mailward.backends.embedded.delivery.delivery import Delivery
+from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.backend import EmbeddedSubmission
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
@@ -36,13 +40,22 @@ class Embedded:
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
         strength: Strength | None = None,
+        hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
         self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
+        self.delivery = Delivery(
+            Directory(self.accounts, naming, hostname),
+            self.mail,
+            hostname,
+            clock,
+            lambda: self.settings.relay,
+        )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
+        self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:
         """End what is left of the sessions, and let go of the files."""

@@ -1,0 +1,105 @@
+"""The embedded server's submission."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.delivery.delivery import Delivery
+from mailward.backends.embedded.delivery.trace import MAX_TRACE_OCTETS, Origin
+from mailward.backends.embedded.inside import BUFFER_OCTETS, Inside
+from mailward.backends.embedded.login import EmbeddedBackend
+from mailward.backends.embedded.mail.account import AccountMail
+from mailward.backends.embedded.mail.model import MAX_MESSAGE_OCTETS
+from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.session import (
+    SubmissionSession,
+    Submitted,
+    extensions,
+)
+from mailward.backends.port import Client
+from mailward.wire.door import Closing, Reply
+
+MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
+SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
+LINGER_SECONDS = 5.0
+"""So long what a client still sends is read and dropped, or it would not see our last words."""
+
+
+class EmbeddedSubmission(EmbeddedBackend):
+    """As :class:`mailward.backends.port.Backend` says."""
+
+    def __init__(
+        self, accounts: Accounts, mail: MailStore, inside: Inside, delivery: Delivery
+    ) -> None:
+        super().__init__(accounts, mail, inside)
+        self._delivery = delivery
+
+    @property
+    def offer(self) -> Sequence[str]:
+        return (*extensions(MAX_OCTETS), f"AUTH {' '.join(self.mechanisms)}")
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        return extensions(MAX_OCTETS)
+
+    async def serve(
+        self,
+        account: Account,
+        mail: AccountMail,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        session = SubmissionSession(
+            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS
+        )
+        while True:
+            match session.next_event():
+                case None:
+                    try:
+                        async with asyncio.timeout(SILENCE.total_seconds()):
+                            octets = await reader.read(BUFFER_OCTETS)
+                    except TimeoutError:
+                        writer.write(session.timed_out())
+                        return
+                    if not octets:
+                        return
+                    session.receive_data(octets)
+                case Reply(octets):
+                    writer.write(octets)
+                    await writer.drain()
+                case Submitted() as submitted:
+                    if not self._accounts.is_current(account):
+                        writer.write(session.locked_out())
+                        return
+                    origin = _origin(account, client, submitted)
+                    identity, outcome = await self._delivery.deliver(
+                        origin, submitted.envelope, submitted.octets
+                    )
+                    writer.write(session.settled(outcome, identity))
+                case Closing(octets):
+                    writer.write(octets)
+                    await _linger(reader, writer)
+                    return
+
+
+def _origin(account: Account, client: Client, submitted: Submitted) -> Origin:
+    kind = "UTF8SMTP" if submitted.envelope.is_utf8 else "ESMTP"
+    protocol = f"{kind}{'S' if client.tls is not None else ''}A"
+    name = submitted.client_name.decode("ascii", "replace")
+    return Origin(account.name, client.source[0], name, protocol)
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say that we end, and wait until the client does."""
+    writer.write_eof()
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(BUFFER_OCTETS):
+                pass
+    except TimeoutError:
+        pass  # it has had its time

@@ -216,6 +216,7 @@ class Program:
         if self._embedded is not None:
             self._embedded.settings = prepared.configuration.embedded
             backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
+            backends[EMBEDDED, Protocol.MANAGESIEVE] = self._embedded.managesieve
             backends[EMBEDDED, Protocol.SUBMISSION] = self._embedded.submission
         for upstream in self.upstreams():
             match upstream:

@@ -8,7 +8,7 @@ from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import LISTENER_PROTOCOL
 from mailward.settings.upstreams import Spoken
 
-SPOKEN: frozenset[Spoken] = frozenset({Protocol.IMAP, Protocol.SUBMISSION})
+SPOKEN: frozenset[Spoken] = frozenset({Protocol.IMAP, Protocol.MANAGESIEVE, Protocol.SUBMISSION})
 """What it speaks."""
 
 

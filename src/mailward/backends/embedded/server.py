@@ -14,6 +14,7 @@ from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.managesieve.backend import EmbeddedManageSieve
 from mailward.backends.embedded.submission.backend import EmbeddedSubmission
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
@@ -55,6 +56,7 @@ class Embedded:
             lambda: self.settings.relay,
         )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
+        self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
         self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:

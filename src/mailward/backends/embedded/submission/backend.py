@@ -57,15 +57,30 @@ class EmbeddedSubmission(EmbeddedBackend):
         session = SubmissionSession(
             self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS
         )
+        try:
+            await self._speak(session, account, client, reader, writer)
+        except TimeoutError:
+            writer.write(session.timed_out())
+        except asyncio.CancelledError:
+            writer.write(session.stopping())
+            raise
+
+    async def _speak(
+        self,
+        session: SubmissionSession,
+        account: Account,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Raises:
+        TimeoutError: the client says nothing.
+        """
         while True:
             match session.next_event():
                 case None:
-                    try:
-                        async with asyncio.timeout(SILENCE.total_seconds()):
-                            octets = await reader.read(BUFFER_OCTETS)
-                    except TimeoutError:
-                        writer.write(session.timed_out())
-                        return
+                    async with asyncio.timeout(SILENCE.total_seconds()):
+                        octets = await reader.read(BUFFER_OCTETS)
                     if not octets:
                         return
                     session.receive_data(octets)
@@ -76,9 +91,10 @@ class EmbeddedSubmission(EmbeddedBackend):
                     if not self._accounts.is_current(account):
                         writer.write(session.locked_out())
                         return
-                    origin = _origin(account, client, submitted)
                     identity, outcome = await self._delivery.deliver(
-                        origin, submitted.envelope, submitted.octets
+                        _origin(account, client, submitted),
+                        submitted.envelope,
+                        submitted.octets,
                     )
                     writer.write(session.settled(outcome, identity))
                 case Closing(octets):

@@ -118,6 +118,9 @@ class SubmissionSession:
     def timed_out(self) -> bytes:
         return self._end(b"4.4.2", b"Nothing was heard for too long")
 
+    def stopping(self) -> bytes:
+        return self._end(b"4.3.2", b"The server is stopping")
+
     def locked_out(self) -> bytes:
         return self._end(b"4.7.0", b"The login holds no longer, log in again")
 

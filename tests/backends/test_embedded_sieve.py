@@ -24,6 +24,14 @@ def run(script: str, message: bytes = MESSAGE) -> Decision:
     return decide((ALL + script).encode(), "ann@shop.example", "me@example.org", message)
 
 
+def outcome(script: str, message: bytes) -> Decision | str:
+    """What comes of it, or why nothing does."""
+    try:
+        return run(script, message)
+    except RunError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize(
     ("script", "decision"),
     [
@@ -132,10 +140,7 @@ def test_what_is_both_rejected_and_kept_is_a_fault() -> None:
 )
 def test_no_script_takes_long(script: str) -> None:
     message = b"Subject: " + b"a" * 100_000 + b"\r\n\r\n" + b"a" * 3_000_000
-    try:
-        assert run(script, message) == INBOX
-    except RunError as error:
-        assert str(error) == "it takes too long"
+    assert outcome(script, message) in (INBOX, "it takes too long")
 
 
 @pytest.mark.parametrize("depth", [10, 1_000])
@@ -145,10 +150,8 @@ def test_parts_may_be_nested_as_deep_as_they_like(depth: int) -> None:
         for level in range(depth)
     )
     message = b"Subject: deep\r\n" + nested + b"\r\nfound\r\n"
-    try:
-        assert run('if body :contains "found" { discard; }', message) == NOWHERE
-    except RunError as error:
-        assert str(error) == "its parts are nested too deep"
+    made = outcome('if body :contains "found" { discard; }', message)
+    assert made in (NOWHERE, "its parts are nested too deep")
 
 
 @pytest.mark.parametrize(

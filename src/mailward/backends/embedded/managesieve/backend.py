@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mailward.backends.embedded.accounts.file import Account
+from mailward.backends.embedded.farewell import linger
 from mailward.backends.embedded.inside import BUFFER_OCTETS
 from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
@@ -45,6 +46,7 @@ class EmbeddedManageSieve(EmbeddedBackend):
             await _speak(session, reader, writer)
         except LineError as error:
             writer.write(b'BYE "%b"\r\n' % str(error).capitalize().encode("ascii"))
+            await linger(reader, writer)
         except TimeoutError:
             writer.write(b'BYE "Nothing was heard for too long"\r\n')
         except asyncio.CancelledError:

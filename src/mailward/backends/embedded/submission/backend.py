@@ -10,6 +10,7 @@ from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.delivery.trace import MAX_TRACE_OCTETS, Origin
+from mailward.backends.embedded.farewell import linger
 from mailward.backends.embedded.inside import BUFFER_OCTETS, Inside
 from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
@@ -25,8 +26,6 @@ from mailward.wire.door import Closing, Reply
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
 SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
-LINGER_SECONDS = 5.0
-"""So long what a client still sends is read and dropped, or it would not see our last words."""
 
 
 class EmbeddedSubmission(EmbeddedBackend):
@@ -99,7 +98,7 @@ class EmbeddedSubmission(EmbeddedBackend):
                     writer.write(session.settled(outcome, identity))
                 case Closing(octets):
                     writer.write(octets)
-                    await _linger(reader, writer)
+                    await linger(reader, writer)
                     return
 
 
@@ -108,14 +107,3 @@ def _origin(account: Account, client: Client, submitted: Submitted) -> Origin:
     protocol = f"{kind}{'S' if client.tls is not None else ''}A"
     name = submitted.client_name.decode("ascii", "replace")
     return Origin(account.name, client.source[0], name, protocol)
-
-
-async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say that we end, and wait until the client does."""
-    writer.write_eof()
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while await reader.read(BUFFER_OCTETS):
-                pass
-    except TimeoutError:
-        pass  # it has had its time

@@ -44,7 +44,8 @@ class Content:
         end = self._octets.find(_END, already)
         if end < 0:
             self._check(len(self._octets))
-            if len(self._octets) > self._max_octets + len(CRLF) or self.is_too_long:
+            # All of the end but its last octet may be here already.
+            if len(self._octets) >= self._max_octets + len(_END) or self.is_too_long:
                 self._give_up(len(_END) - 1)
             return None
         rest = bytes(self._octets[end + len(_END) :])

@@ -11,6 +11,7 @@ from mailward.backends.embedded.delivery.envelope import (
     Recipient,
     Refused,
 )
+from mailward.backends.embedded.submission.content import Room
 from mailward.backends.embedded.submission.session import SubmissionSession, Submitted
 from mailward.wire.door import Closing, Reply
 from tests.wire.stage import Stage, to_octets, to_text
@@ -34,8 +35,9 @@ def find(address: str) -> Recipient | Refused:
 class SubmissionStage(Stage):
     fed, said = "C", "S"
 
-    def __init__(self) -> None:
-        self.session = SubmissionSession("mail.example.org", b"me", find, MAX_OCTETS)
+    def __init__(self, room_octets: int) -> None:
+        self.room = Room(room_octets)
+        self.session = SubmissionSession("mail.example.org", b"me", find, MAX_OCTETS, self.room)
 
     def opening(self) -> list[str]:
         return []

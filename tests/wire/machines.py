@@ -125,8 +125,8 @@ def _smtp_arrival(options: Options) -> Stage:
     return DialogueStage(SmtpArrival(**_approach(options)))
 
 
-def _embedded_submission(_: Options) -> Stage:
-    return SubmissionStage()
+def _embedded_submission(options: Options) -> Stage:
+    return SubmissionStage(int(options.get("room", "1000")))
 
 
 _MACHINES: dict[str, Callable[[Options], Stage]] = {

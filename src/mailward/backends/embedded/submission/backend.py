@@ -16,6 +16,7 @@ from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MAX_MESSAGE_OCTETS
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.content import Room
 from mailward.backends.embedded.submission.session import (
     SubmissionSession,
     Submitted,
@@ -25,6 +26,8 @@ from mailward.backends.port import Client
 from mailward.wire.door import Closing, Reply
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
+MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
+"""Of all sessions together, or whoever has an account could fill the memory."""
 SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
 
 
@@ -36,6 +39,7 @@ class EmbeddedSubmission(EmbeddedBackend):
     ) -> None:
         super().__init__(accounts, mail, inside)
         self._delivery = delivery
+        self._room = Room(MAX_UNDER_WAY_OCTETS)
 
     @property
     def offer(self) -> Sequence[str]:
@@ -54,7 +58,7 @@ class EmbeddedSubmission(EmbeddedBackend):
         writer: asyncio.StreamWriter,
     ) -> None:
         session = SubmissionSession(
-            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS
+            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS, self._room
         )
         try:
             await self._speak(session, account, client, reader, writer)
@@ -63,6 +67,8 @@ class EmbeddedSubmission(EmbeddedBackend):
         except asyncio.CancelledError:
             writer.write(session.stopping())
             raise
+        finally:
+            session.close()
 
     async def _speak(
         self,

@@ -48,6 +48,9 @@ class Filing:
         except (SieveError, RunError) as error:
             self._complain(here, script, str(error))
             return _KEPT, script
+        except Exception:  # noqa: BLE001 -- no fault of ours keeps a message from its reader
+            _log.exception("the active Sieve script of %s cannot be run", here.account.name)
+            return _KEPT, script
         return decision, script
 
     async def mailboxes(

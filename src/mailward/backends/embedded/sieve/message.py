@@ -54,7 +54,11 @@ class Looked:
     def addresses(self, name: str) -> Iterator[str]:
         for value in self._fields.get(name, ()):
             self._effort.spend(len(value) * _DECODING)
-            for _, address in getaddresses([value[:MAX_DECODED_CHARACTERS]]):
+            try:
+                found = getaddresses([value[:MAX_DECODED_CHARACTERS]])
+            except RecursionError:  # remarks in remarks: no address that anybody could want
+                continue
+            for _, address in found:
                 yield address
 
     def body(self, transform: Transform, types: Sequence[str]) -> Iterator[str]:

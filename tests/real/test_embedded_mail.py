@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import smtplib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,20 @@ def test_strange_messages_are_kept_as_they_are(ward: LineWard, message: bytes) -
         assert status == "OK"
     (received,) = ward.mailbox("bob")
     assert received.endswith(message)
+
+
+def test_who_waits_hears_of_a_delivery_within_a_second(ward: LineWard) -> None:
+    with ward.reader("bob") as waiting, ward.sender("alice") as client:
+        waiting.select()
+        waiting.send(b"i IDLE\r\n")
+        assert waiting.readline().startswith(b"+ ")
+        client.sendmail("alice", "bob", MESSAGE)
+        sent = time.monotonic()
+        assert waiting.readline() == b"* 1 EXISTS\r\n"
+        assert time.monotonic() - sent < 1.0
+        waiting.send(b"DONE\r\n")
+        while not waiting.readline().startswith(b"i "):
+            pass
 
 
 def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:

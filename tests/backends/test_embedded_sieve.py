@@ -154,6 +154,11 @@ def test_parts_may_be_nested_as_deep_as_they_like(depth: int) -> None:
     assert made in (NOWHERE, "its parts are nested too deep")
 
 
+def test_remarks_in_remarks_hide_one_address_at_most() -> None:
+    message = b"From: " + b"(" * 8_000 + b"\r\nFrom: ann@example\r\n\r\n"
+    assert run('if address "from" "ann@example" { discard; }', message) == NOWHERE
+
+
 @pytest.mark.parametrize(
     "message", [b"", b"\r\n", b"no header at all", b"\xff\xfe: \xff\r\n\xff", b"Subject: \xe9\r\n"]
 )

@@ -129,6 +129,16 @@ async def test_what_a_script_rejects_is_refused_with_its_words(tmp_path: Path) -
         assert await messages(here, "bob") == []
 
 
+async def test_the_words_of_a_rejection_are_cut_to_what_a_reply_may_be(tmp_path: Path) -> None:
+    async with house(tmp_path, "alice", "bob") as here:
+        why = ("x" * 5_000 + "\r\n") * 40
+        await activate(here, "bob", f'require "reject"; reject "{why}";')
+        async with session(here.embedded.submission) as alice:
+            lines = (await send(alice, ["bob"])).splitlines(keepends=True)
+    assert len(lines) == 20
+    assert max(map(len, lines)) <= 512
+
+
 async def test_who_is_refused_by_some_only_is_told_by_a_report(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob", "eve") as here:
         await activate(here, "bob", 'require "reject"; reject "not mine";')

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import resource
 import smtplib
+import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from tests.real.embedded import ACCOUNTS, EmbeddedWard
+from tests.real.attack import Told, guess
+from tests.real.embedded_lines import ACCOUNTS, LineWard
 from tests.real.sieve import sieve_connect, sievelib
 
 MESSAGE = b"From: alice@localhost\r\nSubject: hello\r\n\r\nHow are you?\r\n"
@@ -18,15 +21,15 @@ ALICE = "alice", ACCOUNTS["alice"]
 
 
 @pytest.fixture
-def ward(folder: Path) -> Iterator[EmbeddedWard]:
-    ward = EmbeddedWard(folder / "mailward")
+def ward(folder: Path) -> Iterator[LineWard]:
+    ward = LineWard(folder / "mailward")
     ward.start(knows_backends=False)
     ward.add_accounts()
     yield ward
     ward.finish()
 
 
-def test_what_smtplib_sends_imaplib_reads(ward: EmbeddedWard) -> None:
+def test_what_smtplib_sends_imaplib_reads(ward: LineWard) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice@localhost", ["bob@localhost", "alice@door.test"], MESSAGE)
     for name in ACCOUNTS:
@@ -36,7 +39,7 @@ def test_what_smtplib_sends_imaplib_reads(ward: EmbeddedWard) -> None:
 
 
 def test_sieve_connect_keeps_a_script_and_the_next_message_is_filed(
-    ward: EmbeddedWard, folder: Path
+    ward: LineWard, folder: Path
 ) -> None:
     door, local = ward.sieve_door, folder / "local"
     local.write_text(SCRIPT)
@@ -51,13 +54,13 @@ def test_sieve_connect_keeps_a_script_and_the_next_message_is_filed(
     assert b"Subject: Hello" in kept
 
 
-def test_sievelib_keeps_scripts(ward: EmbeddedWard) -> None:
+def test_sievelib_keeps_scripts(ward: LineWard) -> None:
     assert sievelib(ward.sieve_door, *ALICE, SCRIPT) == "in"
     wrong = sievelib(ward.sieve_door, "alice", "wrong-opensesame", SCRIPT)
     assert wrong == "refused () Authentication failed"
 
 
-def test_what_was_answered_survives_a_crash(ward: EmbeddedWard) -> None:
+def test_what_was_answered_survives_a_crash(ward: LineWard) -> None:
     with ward.sender("alice") as client:
         sent = 0
         for number in range(50):
@@ -73,7 +76,7 @@ def test_what_was_answered_survives_a_crash(ward: EmbeddedWard) -> None:
     assert b"Subject: 49" in found[-1]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: EmbeddedWard) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: LineWard) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice", "bob", MESSAGE)
         limits = resource.prlimit(ward.pid, resource.RLIMIT_FSIZE)
@@ -101,7 +104,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: EmbeddedWard)
     ],
     ids=["empty", "no header", "8 bits", "a line of 1 MB", "1,000 nested parts"],
 )
-def test_strange_messages_are_kept_as_they_are(ward: EmbeddedWard, message: bytes) -> None:
+def test_strange_messages_are_kept_as_they_are(ward: LineWard, message: bytes) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice", "bob", message)
     with ward.reader("bob") as client:
@@ -112,7 +115,21 @@ def test_strange_messages_are_kept_as_they_are(ward: EmbeddedWard, message: byte
     assert received.endswith(message)
 
 
-def test_five_megabytes_in_chunks_arrive_whole(ward: EmbeddedWard) -> None:
+def test_who_waits_hears_of_a_delivery_within_a_second(ward: LineWard) -> None:
+    with ward.reader("bob") as waiting, ward.sender("alice") as client:
+        waiting.select()
+        waiting.send(b"i IDLE\r\n")
+        assert waiting.readline().startswith(b"+ ")
+        client.sendmail("alice", "bob", MESSAGE)
+        sent = time.monotonic()
+        assert waiting.readline() == b"* 1 EXISTS\r\n"
+        assert time.monotonic() - sent < 1.0
+        waiting.send(b"DONE\r\n")
+        while not waiting.readline().startswith(b"i "):
+            pass
+
+
+def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:
     message = b"Subject: big\r\n\r\n" + (b"y" * 998 + b"\r\n") * 5_000
     with ward.sender("alice") as client:
         client.mail("alice")
@@ -124,3 +141,27 @@ def test_five_megabytes_in_chunks_arrive_whole(ward: EmbeddedWard) -> None:
             assert client.getreply()[0] == 250
     (received,) = ward.mailbox("bob")
     assert received.endswith(message)
+
+
+@pytest.mark.timeout(600)  # a hundred times the work that a password is
+def test_a_hundred_failures_over_all_doors_ban_the_address(ward: LineWard) -> None:
+    doors = cycle(ward.doors)
+    for number in range(100):
+        told = guess(next(doors), f"login{number}", "wrong-opensesame", source="127.0.0.66")
+        assert told is Told.WRONG
+    for door in ward.doors:
+        assert guess(door, *ALICE, source="127.0.0.66") is Told.DROPPED
+        assert guess(door, *ALICE, source="127.0.0.67") is Told.OK
+    assert ward.bans()["127.0.0.66"]["failures"] == 100
+
+
+@pytest.mark.timeout(600)  # a hundred times the work that a password is
+def test_a_hundred_failures_from_everywhere_ban_the_login(ward: LineWard) -> None:
+    doors = cycle(ward.doors)
+    for number in range(100):
+        told = guess(next(doors), "alice", "wrong-opensesame", source=f"127.0.1.{number}")
+        assert told is Told.WRONG
+    for door in ward.doors:
+        assert guess(door, *ALICE, source="127.0.2.1") is Told.LATER
+        assert guess(door, "bob", ACCOUNTS["bob"], source="127.0.1.1") is Told.OK
+    assert list(ward.bans()) == ["alice"]

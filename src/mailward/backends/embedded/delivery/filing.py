@@ -48,6 +48,9 @@ class Filing:
         except (SieveError, RunError) as error:
             self._complain(here, script, str(error))
             return _KEPT, script
+        except Exception as fault:  # noqa: BLE001 -- none of ours keeps a message from its reader
+            self._complain(here, script, "a fault of ours", fault)
+            return _KEPT, script
         return decision, script
 
     async def mailboxes(
@@ -64,10 +67,13 @@ class Filing:
             found.setdefault(mailbox.id, mailbox)
         return list(found.values())
 
-    def _complain(self, here: Here, script: bytes, why: str) -> None:
+    def _complain(
+        self, here: Here, script: bytes, why: str, fault: Exception | None = None
+    ) -> None:
         seen = f"{here.account.id}:{sha256(script).hexdigest()}"
         if seen not in self._complaints:
-            _log.warning("the active Sieve script of %s fails: %s", here.account.name, why)
+            name = here.account.name
+            _log.warning("the active Sieve script of %s fails: %s", name, why, exc_info=fault)
         self._complaints[seen] = None
         while len(self._complaints) > MAX_COMPLAINTS:
             self._complaints.popitem(last=False)

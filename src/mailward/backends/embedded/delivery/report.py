@@ -61,7 +61,7 @@ def report(
             _PART.format(boundary=boundary, kind=kind, text=text) for kind, text in parts
         ),
     )
-    return CRLF.join(line.encode() for line in told.splitlines()) + CRLF
+    return told.replace("\r\n", "\n").encode().replace(b"\n", CRLF)
 
 
 def _status(hostname: str, failed: Mapping[str, Refused]) -> str:

@@ -11,7 +11,7 @@ MAX_EFFORT = 50_000_000
 
 _COMPILING = 50
 """So many characters can be looked at while one of a pattern is made ready."""
-_UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_LOWER = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))  # noqa: PLR2004 -- A, Z
 _PIECE = re.compile(r"(\*)|(\?)|\\(.)|([^*?\\]+|\\\Z)", re.DOTALL)
 
 
@@ -37,9 +37,9 @@ class Effort:
 def fits(matcher: Matcher, value: str, effort: Effort) -> bool:
     """Whether one of the keys fits *value*."""
     if matcher.folds:
-        value = value.translate(_UPPER)
+        value = _folded(value)
     for key in matcher.keys:
-        wanted = key.translate(_UPPER) if matcher.folds else key
+        wanted = _folded(key) if matcher.folds else key
         effort.spend(len(value) + len(wanted))
         match matcher.match:
             case Match.IS:
@@ -51,6 +51,11 @@ def fits(matcher: Matcher, value: str, effort: Effort) -> bool:
         if found:
             return True
     return False
+
+
+def _folded(text: str) -> str:
+    """By i;ascii-casemap (RFC 4790 section 9.2): of the octets of UTF-8 only ASCII's change."""
+    return text.encode("utf-8", "surrogatepass").translate(_LOWER).decode("utf-8", "surrogatepass")
 
 
 def _matches(key: str, value: str, effort: Effort) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from email import message_from_bytes
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message as Part
 from email.utils import getaddresses
@@ -54,7 +54,11 @@ class Looked:
     def addresses(self, name: str) -> Iterator[str]:
         for value in self._fields.get(name, ()):
             self._effort.spend(len(value) * _DECODING)
-            for _, address in getaddresses([value[:MAX_DECODED_CHARACTERS]]):
+            try:
+                found = getaddresses([value[:MAX_DECODED_CHARACTERS]])
+            except RecursionError:  # remarks in remarks: no address that anybody could want
+                continue
+            for _, address in found:
                 yield address
 
     def body(self, transform: Transform, types: Sequence[str]) -> Iterator[str]:
@@ -86,7 +90,7 @@ def _decoded(value: str) -> str:
         return value
     try:
         return str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
+    except (MessageError, LookupError, ValueError):
         return value
 
 

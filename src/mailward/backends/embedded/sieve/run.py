@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailward.backends.embedded.sieve.matching import Effort, EffortError, fits
 from mailward.backends.embedded.sieve.message import Looked
@@ -31,6 +32,8 @@ from mailward.backends.embedded.sieve.script import (
 )
 
 INBOX = "INBOX"
+MAX_CACHED_OCTETS = 8_192
+"""What is longer is read anew for each message, or it would take too much memory."""
 MAX_MAILBOXES = 16
 """Into so many a script may put one message."""
 
@@ -63,11 +66,15 @@ def decide(script: bytes, sender: str, recipient: str, octets: bytes) -> Decisio
         SieveError: it cannot be read.
         RunError: it takes too much, or says things that exclude one another.
     """
-    block = parse(script)
+    block = _parsed(script) if len(script) <= MAX_CACHED_OCTETS else parse(script)
     try:
         return _Run(sender, recipient, octets).decide(block)
     except EffortError as error:
         raise RunError(str(error)) from None
+
+
+_parsed = lru_cache(maxsize=256)(parse)
+"""A script stays the same for many messages."""
 
 
 class _Run:

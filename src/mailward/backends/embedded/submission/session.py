@@ -25,6 +25,8 @@ from mailward.wire.smtp.reply import closing_reply, is_name
 
 MAX_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8
 MAX_MISTAKES = 20
+MAX_REPLY_LINES = 20
+MAX_REPLY_CHARACTERS = 400  # RFC 5321 section 4.5.3.1.5: 512 octets, with all that stands before
 MAX_AHEAD_OCTETS = 131_072
 _MAX_DIGITS = 20  # RFC 1870 section 4
 
@@ -364,6 +366,7 @@ def extensions(max_octets: int) -> tuple[str, ...]:
 
 def _reply(code: int, status: str, why: str) -> bytes:
     """One reply, of as many lines as *why* has (RFC 5321 section 4.2.1)."""
-    lines = [f"{status} {line}".encode("ascii", "replace") for line in why.splitlines() or [""]]
+    words = (line[:MAX_REPLY_CHARACTERS] for line in why.splitlines()[:MAX_REPLY_LINES] or [""])
+    lines = [f"{status} {line}".encode("ascii", "replace") for line in words]
     before = b"".join(b"%d-%b\r\n" % (code, line) for line in lines[:-1])
     return before + b"%d %b\r\n" % (code, lines[-1])

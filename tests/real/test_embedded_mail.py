@@ -6,10 +6,12 @@ import resource
 import smtplib
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
+from tests.real.attack import Told, guess
 from tests.real.embedded_lines import ACCOUNTS, LineWard
 from tests.real.sieve import sieve_connect, sievelib
 
@@ -139,3 +141,27 @@ def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:
             assert client.getreply()[0] == 250
     (received,) = ward.mailbox("bob")
     assert received.endswith(message)
+
+
+@pytest.mark.timeout(600)  # a hundred times the work that a password is
+def test_a_hundred_failures_over_all_doors_ban_the_address(ward: LineWard) -> None:
+    doors = cycle(ward.doors)
+    for number in range(100):
+        told = guess(next(doors), f"login{number}", "wrong-opensesame", source="127.0.0.66")
+        assert told is Told.WRONG
+    for door in ward.doors:
+        assert guess(door, *ALICE, source="127.0.0.66") is Told.DROPPED
+        assert guess(door, *ALICE, source="127.0.0.67") is Told.OK
+    assert ward.bans()["127.0.0.66"]["failures"] == 100
+
+
+@pytest.mark.timeout(600)  # a hundred times the work that a password is
+def test_a_hundred_failures_from_everywhere_ban_the_login(ward: LineWard) -> None:
+    doors = cycle(ward.doors)
+    for number in range(100):
+        told = guess(next(doors), "alice", "wrong-opensesame", source=f"127.0.1.{number}")
+        assert told is Told.WRONG
+    for door in ward.doors:
+        assert guess(door, *ALICE, source="127.0.2.1") is Told.LATER
+        assert guess(door, "bob", ACCOUNTS["bob"], source="127.0.1.1") is Told.OK
+    assert list(ward.bans()) == ["alice"]

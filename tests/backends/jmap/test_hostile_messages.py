@@ -74,7 +74,14 @@ MESSAGES: dict[str, bytes] = {
     "broken words": b"Subject: =?x?b?!?= =?utf-8?b?a?= =?utf-8?q?=ff?= =?hex?q?00?=\r\n\r\nx",
     "tags": b"Content-Type: text/html\r\n\r\n" + b"<" * 1_000_000 + b"<script>" * 10_000,
     "references": b"Content-Type: text/html\r\n\r\n&#xD800;&#99999999999;&amp" * 1_000,
+    "a tag without end": b"Content-Type: text/html\r\n\r\n<" + b"a" * 1_000_000,
+    "a reference of 5,000 digits": b"Content-Type: text/html\r\n\r\n&#" + b"1" * 5_000,
+    "a boundary all over a line": b"Content-Type: multipart/mixed; boundary="
+    + b"-" * 60
+    + b"\r\n\r\nx"
+    + b"-" * 5_000_000,
     "commas": header(b"," * 200_000),
+    "escaped quotes": header(b'"' + b'\\"' * 100_000 + b"\\"),
     "quotes": header(b'"' * 200_001),
     "backslashes": header(b'"' + b"\\" * 200_001),
     "comments": header(b"(" * 200_000),

@@ -83,9 +83,7 @@ class _Conversation:
         if any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
             _expect(await self._ask("DATA"), wanted=354)
             _expect(await self._send(octets))
-        with suppress(OSError, TimeoutError, _RelayError):
-            # Whatever comes of this: what it has taken it has taken.
-            self._writer.write(b"QUIT\r\n")
+        self._writer.write(b"QUIT\r\n")  # what it has taken it has taken, whatever comes of this
         return outcomes
 
     async def _greet(self, hostname: str) -> set[bytes]:

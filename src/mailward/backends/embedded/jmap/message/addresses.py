@@ -13,7 +13,7 @@ MAX_ADDRESSES = 10_000
 _LEXEME = re.compile(
     r"""
       (?P<space>\s+)
-    | (?P<quoted>"(?:[^"\\]|\\.)*(?:"|\Z))
+    | (?P<quoted>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))
     | (?P<literal>\[[^\[\]]*(?:\]|\Z))
     | (?P<mark>[(),:;<>@])
     | (?P<atom>[^\s"(),:;<>@\[]+|.)

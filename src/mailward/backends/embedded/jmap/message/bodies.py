@@ -24,7 +24,10 @@ ALL_PART_PROPERTIES = frozenset(PART_PROPERTIES) | {"headers", "subParts"}
 
 _MEDIA = ("image/", "audio/", "video/")
 _TEXTS = ("text/plain", "text/html")
-_TAG = re.compile(r"<(/?)([A-Za-z]*)[^<>]*>")
+# Possessive: what is no tag is looked at once, not once for each length its name could have.
+_TAG = re.compile(r"<(/?)([A-Za-z]*+)[^<>]*+>")
+_LONG_NUMBER = re.compile(r"&#(?:[0-9]{20}|[xX][0-9A-Fa-f]{20})[0-9A-Fa-f]*;?")
+"""Of a character that nobody has: the standard library fails at thousands of digits."""
 _HIDDEN = frozenset({"head", "script", "style", "title"})
 
 
@@ -252,7 +255,7 @@ def without_markup(text: str) -> str:
         at = match.end()
     if not hidden:
         pieces.append(text[at:])
-    return html.unescape("".join(pieces))
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", "".join(pieces)))
 
 
 def cut_text(text: str, octets: int) -> tuple[str, bool]:

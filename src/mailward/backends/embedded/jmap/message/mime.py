@@ -189,7 +189,7 @@ class _Reader:
         while (found := octets.find(delimiter, at, end)) >= 0:
             line_end = octets.find(b"\n", found, end)
             after = end if line_end < 0 else line_end + 1
-            at = found + 1
+            at = after  # in this line there is no other beginning of one
             if found != start and octets[found - 1 : found] != b"\n":
                 continue
             rest = octets[found + len(delimiter) : min(after, found + len(delimiter) + 1_000)]
@@ -199,7 +199,6 @@ class _Reader:
             before = found
             if before > start:  # the line's end before a delimiter is part of that
                 before -= 2 if octets[max(start, found - 2) : found] == b"\r\n" else 1
-            at = after
             yield before, after, is_last
 
 

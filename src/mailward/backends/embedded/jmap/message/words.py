@@ -23,19 +23,20 @@ def decode_words(text: str) -> str:
         return unicodedata.normalize("NFC", text)
     pieces: list[str] = []
     at = 0
-    held, charset = b"", ""  # words of one character set: some cut characters in two
+    held, charset = bytearray(), ""  # words of one character set: some cut characters in two
     for match in _WORD.finditer(text):
         between = text[at : match.start()]
         octets = _octets(match[2], match[3])
         if octets is None:
             continue
         if held and (between.strip() or match[1].lower() != charset):
-            pieces.append(_shown(held, charset))
-            held = b""
+            pieces.append(_shown(bytes(held), charset))
+            held.clear()
         if between.strip() or not charset:
             pieces.append(between)
-        held, charset, at = held + octets, match[1].lower(), match.end()
-    pieces += [_shown(held, charset), text[at:]]
+        held += octets
+        charset, at = match[1].lower(), match.end()
+    pieces += [_shown(bytes(held), charset), text[at:]]
     return unicodedata.normalize("NFC", "".join(pieces))
 
 

@@ -37,15 +37,21 @@ class Inside:
 
         Whoever gets it must close it.
         """
-        near, far = await self._pair(serve)
-        loop = asyncio.get_running_loop()
+        near, far = _pair()
         try:
+            loop = asyncio.get_running_loop()
             transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
         except BaseException:
             near.close()
-            far.transport.abort()
+            far.close()
             raise
+        # Before the session can say a word: nobody listens yet.
         transport.pause_reading()
+        try:
+            await self._begin(serve, far)
+        except BaseException:
+            transport.abort()
+            raise
         return transport
 
     async def streams(self, serve: Serve) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -53,13 +59,19 @@ class Inside:
 
         Whoever gets it must close it.
         """
-        near, far = await self._pair(serve)
+        near, far = _pair()
         try:
-            return await asyncio.open_connection(sock=near, limit=BUFFER_OCTETS)
+            reader, writer = await asyncio.open_connection(sock=near, limit=BUFFER_OCTETS)
         except BaseException:
             near.close()
-            far.transport.abort()
+            far.close()
             raise
+        try:
+            await self._begin(serve, far)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return reader, writer
 
     async def close(self) -> None:
         """End every session; one that does not take its last words goes without."""
@@ -70,20 +82,15 @@ class Inside:
                 task.cancel()
             await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
 
-    async def _pair(self, serve: Serve) -> tuple[socket.socket, asyncio.StreamWriter]:
-        near, end = socket.socketpair()
+    async def _begin(self, serve: Serve, far: socket.socket) -> None:
         try:
-            near.setblocking(False)
-            end.setblocking(False)
-            reader, writer = await asyncio.open_connection(sock=end, limit=BUFFER_OCTETS)
+            reader, writer = await asyncio.open_connection(sock=far, limit=BUFFER_OCTETS)
         except BaseException:
-            near.close()
-            end.close()
+            far.close()
             raise
         task = self._tasks.create_task(self._run(serve, reader, writer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return near, writer
 
     async def _run(
         self, serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -98,3 +105,10 @@ class Inside:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    return near, far

@@ -11,6 +11,7 @@ import logging
 import re
 import ssl
 from argparse import Namespace
+from contextlib import suppress
 from functools import cached_property
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ from pymap.parsing.command.select import FetchCommand
 from pymap.parsing.commands import Commands, InvalidCommand
 from pymap.parsing.response import (
     CommandResponse,
+    Response,
     ResponseBye,
     ResponseCode,
     ResponseNo,
@@ -52,6 +54,7 @@ from mailward.backends.embedded.mail.model import (
 MAX_COMMAND_OCTETS = 2 * MAX_MESSAGE_OCTETS
 """With all its literals: one message of the longest, or more that are shorter."""
 MAX_BAD_COMMANDS = 20
+PIECE_OCTETS = 16_384
 IDLE_SECONDS = 1_860.0
 """RFC 9051 section 5.4: half an hour at least."""
 
@@ -203,6 +206,23 @@ def _is_too_big(cmd: InvalidCommand) -> bool:
     return code is not None and bytes(code) == b"[TOOBIG]"
 
 
+class _Gathered(WriteStream):
+    """Passes on what is written in pieces of some size: pymap writes a word at a time."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._held = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._held += data
+        if len(self._held) >= PIECE_OCTETS:
+            self.flush()
+
+    def flush(self) -> None:
+        self._writer.write(bytes(self._held))
+        self._held.clear()
+
+
 class _Connection(IMAPConnection):
     """Reads commands of bounded length, and logs no mail."""
 
@@ -212,6 +232,13 @@ class _Connection(IMAPConnection):
     @classmethod
     def _print(cls, log_format: str, output: str | bytes) -> None:
         pass
+
+    async def write_response(self, resp: Response) -> None:
+        gathered = _Gathered(self.writer)
+        with suppress(ConnectionError):
+            await resp.async_write(gathered)
+            gathered.flush()
+            await self.writer.drain()
 
     async def readline(self) -> memoryview:
         try:

@@ -21,6 +21,12 @@ from mailward.settings.build import build, check_key
 from mailward.settings.dialect import read_keys
 from mailward.settings.errors import SettingsError
 from mailward.settings.schema import SCHEMA
+from tests.fuzz.embedded import (
+    embedded_managesieve,
+    embedded_submission,
+    sieve_message,
+    sieve_script,
+)
 from tests.fuzz.http import http_chunks, http_request, http_response
 from tests.fuzz.mail import email, jmap_request
 from tests.fuzz.proxies import proxy_header
@@ -123,6 +129,10 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             jmap_request,
             file,
             values,
+            embedded_submission,
+            embedded_managesieve,
+            sieve_script,
+            sieve_message,
         )
     },
     "stored": (stored, "values"),

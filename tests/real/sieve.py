@@ -28,7 +28,7 @@ class SieveDoor:
     authority: Path | None = None
 
 
-def sievelib(door: SieveDoor, login: str, password: str) -> str:
+def sievelib(door: SieveDoor, login: str, password: str, script: str = SCRIPT) -> str:
     """Log in and work on a script; "in", or what came instead."""
     trust = {} if door.authority is None else {"SSL_CERT_FILE": str(door.authority)}
     done = subprocess.run(
@@ -37,7 +37,7 @@ def sievelib(door: SieveDoor, login: str, password: str) -> str:
             Path(__file__).with_name("sievelib_program.py"),
             *("localhost", str(door.port), door.tls, login),
         ],
-        input=f"{password}\n{SCRIPT}",
+        input=f"{password}\n{script}",
         env={**os.environ, **trust},
         capture_output=True,
         text=True,

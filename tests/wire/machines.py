@@ -33,6 +33,7 @@ from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor, takes_xclient
 from mailward.wire.smtp.passage import SmtpPassage
 from mailward.wire.smtp.watch import SubmissionWatch
+from tests.backends.embedded_stage import SubmissionStage
 from tests.wire.stage import (
     DialogueStage,
     DoorStage,
@@ -124,6 +125,10 @@ def _smtp_arrival(options: Options) -> Stage:
     return DialogueStage(SmtpArrival(**_approach(options)))
 
 
+def _embedded_submission(options: Options) -> Stage:
+    return SubmissionStage(int(options.get("room", "1000")))
+
+
 _MACHINES: dict[str, Callable[[Options], Stage]] = {
     "imap-door": _imap_door,
     "submission-door": _submission_door,
@@ -136,6 +141,7 @@ _MACHINES: dict[str, Callable[[Options], Stage]] = {
     "managesieve-watch": _managesieve_watch,
     "smtp-passage": _smtp_passage,
     "smtp-arrival": _smtp_arrival,
+    "embedded-submission": _embedded_submission,
 }
 
 

@@ -216,6 +216,7 @@ class Program:
         if self._embedded is not None:
             self._embedded.settings = prepared.configuration.embedded
             backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
+            backends[EMBEDDED, Protocol.MANAGESIEVE] = self._embedded.managesieve
             web[EMBEDDED, Web.JMAP] = self._embedded.jmap
             backends[EMBEDDED, Protocol.SUBMISSION] = self._embedded.submission
         for upstream in self.upstreams():
@@ -270,7 +271,7 @@ class Program:
                 lambda: self.guard.policy.naming,
                 self._clock,
                 self._tasks,
-                lambda: self._configuration.hostname or platform.node(),
+                hostname=lambda: self._configuration.hostname or platform.node(),
             )
         except AccountError as error:
             raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, str(error))]) from None

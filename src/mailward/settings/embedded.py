@@ -8,7 +8,9 @@ from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import LISTENER_PROTOCOL
 from mailward.settings.upstreams import Spoken
 
-SPOKEN: frozenset[Spoken] = frozenset({Protocol.IMAP, Protocol.SUBMISSION, Web.JMAP})
+SPOKEN: frozenset[Spoken] = frozenset(
+    {Protocol.IMAP, Protocol.MANAGESIEVE, Protocol.SUBMISSION, Web.JMAP}
+)
 """What it speaks."""
 
 

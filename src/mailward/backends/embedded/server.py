@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mailward.backends.embedded.imap.backend import EmbeddedImap
 from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.jmap.backend import EmbeddedJmap
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.managesieve.backend import EmbeddedManageSieve
 from mailward.backends.embedded.submission.backend import EmbeddedSubmission
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
@@ -39,8 +41,8 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
-        hostname: Callable[[], str],
         strength: Strength | None = None,
+        hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
@@ -56,6 +58,7 @@ class Embedded:
         )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
         self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside, self.delivery, clock)
+        self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
         self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from mailward.backends.embedded.delivery.directory import Directory
 from mailward.backends.embedded.delivery.envelope import (
@@ -16,6 +18,9 @@ from mailward.backends.embedded.delivery.envelope import (
     Recipient,
     Refused,
 )
+from mailward.backends.embedded.delivery.filing import Filing
+from mailward.backends.embedded.delivery.relay import hand_on
+from mailward.backends.embedded.delivery.report import report
 from mailward.backends.embedded.delivery.trace import Origin, above, received, return_path
 from mailward.backends.embedded.mail.model import (
     INBOX,
@@ -25,6 +30,7 @@ from mailward.backends.embedded.mail.model import (
     NoRoomError,
 )
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.sieve.run import Filed, Rejected
 from mailward.rules.model import Instant
 
 NO_RELAY = Refused(550, "5.7.1", "Only who has an account here can be written to")
@@ -32,7 +38,19 @@ NOBODY = Refused(550, "5.1.1", "Nobody has that address")
 _NO_ROOM = Refused(451, "4.3.1", "There is no room for it now, try again later")
 _TROUBLE = Refused(451, "4.3.0", "It cannot be stored now, try again later")
 
+_T = TypeVar("_T")
 _log = logging.getLogger("mailward.embedded")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Where it is to go, as *script* says."""
+
+    filed: Filed
+    script: bytes
+
+
+_INTO_THE_INBOX = _Decided(Filed((INBOX,)), b"")
 
 
 class Delivery:
@@ -51,6 +69,7 @@ class Delivery:
         self.hostname = hostname
         self._clock = clock
         self._relay = relay
+        self._filing = Filing()
 
     def find(self, address: str) -> Recipient | Refused:
         """Whose *address* it is, or why nothing can be sent to it."""
@@ -65,25 +84,84 @@ class Delivery:
     async def deliver(
         self, origin: Origin, envelope: Envelope, octets: bytes
     ) -> tuple[str, Outcome]:
-        """Deliver *octets*; a name for it in logs, and what has come of it."""
+        """Deliver *octets*, which *origin* sends; a name for it, and what has come of it.
+
+        One answer is for all recipients. Where it was delivered to some only, it is Delivered, and
+        a report in the sender's inbox says who did not get it: told to try again, he would send it
+        twice to the others.
+        """
         identity = secrets.token_hex(8)
         addresses = [recipient.address for recipient in envelope.recipients]
         trace = received(origin, self.hostname(), addresses, identity, self._clock())
-        traced = above(trace, octets)
-        outcomes = [
-            await self._deliver_here(here, envelope.sender, traced)
-            for here in _each_account_once(envelope.recipients)
-        ]
-        for outcome in outcomes:
-            if isinstance(outcome, Refused):
-                return identity, outcome
-        return identity, Delivered()
+        outcomes = await self._deliver(envelope, above(trace, octets))
+        failed = {address: one for address, one in outcomes.items() if isinstance(one, Refused)}
+        if not failed:
+            return identity, Delivered()
+        # What is tried again in vain is refused in the end; not so the other way round.
+        worst = min(failed.values(), key=lambda refused: refused.is_final)
+        if len(failed) == len(outcomes):
+            return identity, worst
+        return identity, await self._report(origin, failed, octets)
 
-    async def _deliver_here(self, here: Here, sender: str, octets: bytes) -> Outcome:
+    async def _deliver(self, envelope: Envelope, octets: bytes) -> dict[str, Outcome]:
+        """What has come of it for each address; who has several of them gets one message."""
+        outcomes: dict[str, Outcome] = {}
+        here = _each_account_once(envelope.recipients)
+        with_path = return_path(envelope.sender) + octets
+        # All that may refuse it is asked before anything is stored.
+        decided = [
+            (one, await self._told(self._decide(one, envelope.sender, with_path))) for one in here
+        ]
+        elsewhere = [one.address for one in envelope.recipients if isinstance(one, Elsewhere)]
+        if elsewhere:
+            relay = self._relay()
+            outcomes |= (
+                dict.fromkeys(elsewhere, NO_RELAY)
+                if relay is None
+                else await hand_on(relay, self.hostname(), envelope, elsewhere, octets)
+            )
+        for one, decision in decided:
+            outcomes[one.address] = (
+                decision
+                if isinstance(decision, Refused)
+                else await self._told(self._store(one, decision, with_path))
+            )
+        return outcomes
+
+    async def _decide(self, here: Here, sender: str, octets: bytes) -> _Decided | Refused:
+        async with self._mail.open(here.account.id) as mail:
+            decision, script = await self._filing.decide(here, mail, sender, octets)
+        match decision:
+            case Filed() as filed:
+                return _Decided(filed, script)
+            case Rejected(why):
+                return Refused(550, "5.7.1", why)
+
+    async def _store(self, here: Here, decided: _Decided, octets: bytes) -> Outcome:
+        async with self._mail.open(here.account.id) as mail:
+            mailboxes = await self._filing.mailboxes(here, mail, decided.filed, decided.script)
+            if mailboxes:
+                first, *others = mailboxes
+                message = await mail.append(first.id, Fresh(octets))
+                for other in others:
+                    # The same email in several mailboxes, not several that look alike.
+                    await mail.copy(first.id, [message.uid], other.id)
+        return Delivered()
+
+    async def _report(
+        self, origin: Origin, failed: Mapping[str, Refused], octets: bytes
+    ) -> Outcome:
+        """Tell the sender, or let the whole be tried again if he cannot be told."""
+        sender = self.directory.find(self.directory.address(origin.account))
+        if not isinstance(sender, Here):
+            return _TROUBLE
+        told = report(sender.address, self.hostname(), failed, octets, self._clock())
+        return await self._told(self._store(sender, _INTO_THE_INBOX, return_path("") + told))
+
+    async def _told(self, doing: Awaitable[_T]) -> _T | Refused:
+        """What comes of *doing*, its errors as an answer."""
         try:
-            async with self._mail.open(here.account.id) as mail:
-                inbox = mail.mailbox(INBOX)
-                await mail.append(inbox.id, Fresh(return_path(sender) + octets))
+            return await doing
         except NoRoomError as error:
             _log.error("%s", error)
             return _NO_ROOM
@@ -92,7 +170,6 @@ class Delivery:
             return _TROUBLE
         except MailError as error:
             return Refused(554, "5.3.0", str(error))
-        return Delivered()
 
 
 def _each_account_once(recipients: Sequence[Recipient]) -> list[Here]:

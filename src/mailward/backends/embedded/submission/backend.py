@@ -10,11 +10,13 @@ from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.delivery.trace import MAX_TRACE_OCTETS, Origin
+from mailward.backends.embedded.farewell import linger
 from mailward.backends.embedded.inside import BUFFER_OCTETS, Inside
 from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MAX_MESSAGE_OCTETS
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.submission.content import Room
 from mailward.backends.embedded.submission.session import (
     SubmissionSession,
     Submitted,
@@ -24,9 +26,9 @@ from mailward.backends.port import Client
 from mailward.wire.door import Closing, Reply
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
+MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
+"""Of all sessions together, or whoever has an account could fill the memory."""
 SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
-LINGER_SECONDS = 5.0
-"""So long what a client still sends is read and dropped, or it would not see our last words."""
 
 
 class EmbeddedSubmission(EmbeddedBackend):
@@ -37,6 +39,7 @@ class EmbeddedSubmission(EmbeddedBackend):
     ) -> None:
         super().__init__(accounts, mail, inside)
         self._delivery = delivery
+        self._room = Room(MAX_UNDER_WAY_OCTETS)
 
     @property
     def offer(self) -> Sequence[str]:
@@ -55,17 +58,34 @@ class EmbeddedSubmission(EmbeddedBackend):
         writer: asyncio.StreamWriter,
     ) -> None:
         session = SubmissionSession(
-            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS
+            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS, self._room
         )
+        try:
+            await self._speak(session, account, client, reader, writer)
+        except TimeoutError:
+            writer.write(session.timed_out())
+        except asyncio.CancelledError:
+            writer.write(session.stopping())
+            raise
+        finally:
+            session.close()
+
+    async def _speak(
+        self,
+        session: SubmissionSession,
+        account: Account,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Raises:
+        TimeoutError: the client says nothing.
+        """
         while True:
             match session.next_event():
                 case None:
-                    try:
-                        async with asyncio.timeout(SILENCE.total_seconds()):
-                            octets = await reader.read(BUFFER_OCTETS)
-                    except TimeoutError:
-                        writer.write(session.timed_out())
-                        return
+                    async with asyncio.timeout(SILENCE.total_seconds()):
+                        octets = await reader.read(BUFFER_OCTETS)
                     if not octets:
                         return
                     session.receive_data(octets)
@@ -76,14 +96,15 @@ class EmbeddedSubmission(EmbeddedBackend):
                     if not self._accounts.is_current(account):
                         writer.write(session.locked_out())
                         return
-                    origin = _origin(account, client, submitted)
                     identity, outcome = await self._delivery.deliver(
-                        origin, submitted.envelope, submitted.octets
+                        _origin(account, client, submitted),
+                        submitted.envelope,
+                        submitted.octets,
                     )
                     writer.write(session.settled(outcome, identity))
                 case Closing(octets):
                     writer.write(octets)
-                    await _linger(reader, writer)
+                    await linger(reader, writer)
                     return
 
 
@@ -92,14 +113,3 @@ def _origin(account: Account, client: Client, submitted: Submitted) -> Origin:
     protocol = f"{kind}{'S' if client.tls is not None else ''}A"
     name = submitted.client_name.decode("ascii", "replace")
     return Origin(account.name, client.source[0], name, protocol)
-
-
-async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say that we end, and wait until the client does."""
-    writer.write_eof()
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while await reader.read(BUFFER_OCTETS):
-                pass
-    except TimeoutError:
-        pass  # it has had its time

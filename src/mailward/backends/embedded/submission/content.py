@@ -7,6 +7,8 @@ send a second message in somebody else's name.
 
 from __future__ import annotations
 
+from enum import Enum, auto, unique
+
 from mailward.wire.lines import CRLF
 
 _END = b"\r\n.\r\n"
@@ -16,18 +18,43 @@ class BareLineEndError(Exception):
     """A CR or an LF stands alone."""
 
 
-class Content:
-    """One message of *max_octets* at most; of a longer one the end is awaited, and nothing kept."""
+@unique
+class Loss(Enum):
+    """Why a message is not kept; its end is awaited all the same."""
 
-    def __init__(self, max_octets: int) -> None:
+    TOO_LONG = auto()
+    NO_ROOM = auto()
+    """All messages that are under way take too much together."""
+
+
+class Room:
+    """*octets* for all messages that are under way, in all sessions."""
+
+    def __init__(self, octets: int) -> None:
+        self._left = octets
+
+    def take(self, octets: int) -> bool:
+        """Whether there is room for so much more, which is taken then."""
+        if octets > self._left:
+            return False
+        self._left -= octets
+        return True
+
+    def give_back(self, octets: int) -> None:
+        self._left += octets
+
+
+class Content:
+    """One message of *max_octets* at most, in *room* until it is closed."""
+
+    def __init__(self, max_octets: int, room: Room) -> None:
         self._max_octets = max_octets
+        self._room = room
+        self._taken = 0
         self._octets = bytearray()
         self._checked = 0
         """So far the line ends are right."""
-        self.is_too_long = False
-
-    def __len__(self) -> int:
-        return len(self._octets)
+        self.loss: Loss | None = None
 
     def begin_data(self) -> None:
         # A dot may stand in the first line, too: here every line begins behind a CRLF.
@@ -44,13 +71,13 @@ class Content:
         end = self._octets.find(_END, already)
         if end < 0:
             self._check(len(self._octets))
-            if len(self._octets) > self._max_octets + len(CRLF) or self.is_too_long:
-                self._give_up(len(_END) - 1)
+            # All of the end but its last octet may be here already.
+            self._hold(len(octets), self._max_octets + len(_END) - 1, len(_END) - 1)
             return None
         rest = bytes(self._octets[end + len(_END) :])
         self._check(end + len(_END))
         del self._octets[end + len(CRLF) :]
-        self.is_too_long |= len(self._octets) > self._max_octets + len(CRLF)
+        self._hold(len(octets) - len(rest), self._max_octets + len(CRLF), 0)
         return rest
 
     def data(self) -> bytes:
@@ -65,8 +92,7 @@ class Content:
         """
         self._octets += octets
         self._check(len(self._octets))
-        if len(self._octets) > self._max_octets or self.is_too_long:
-            self._give_up(1)
+        self._hold(len(octets), self._max_octets, 1)
 
     def chunks(self) -> bytes:
         """The message, when the last of it is here.
@@ -78,6 +104,16 @@ class Content:
             raise BareLineEndError
         return bytes(self._octets)
 
+    def empty(self) -> None:
+        """It is read: what is held of it now is held elsewhere, and its room still taken."""
+        self._octets = bytearray()
+
+    def close(self) -> None:
+        """Give its room back."""
+        self._room.give_back(self._taken)
+        self._taken = 0
+        self.empty()
+
     def _check(self, end: int) -> None:
         if self._octets.endswith(b"\r", 0, end):
             end -= 1  # the other half may still come
@@ -87,9 +123,18 @@ class Content:
             if self._octets.count(half, start, end) != pairs:
                 raise BareLineEndError
 
-    def _give_up(self, kept: int) -> None:
-        """Keep the last octets only, in which the end may have begun."""
-        self.is_too_long = True
-        gone = max(0, len(self._octets) - kept)
-        del self._octets[:gone]
-        self._checked = max(0, self._checked - gone)
+    def _hold(self, more: int, most: int, kept: int) -> None:
+        """Take room for *more* octets; of too many keep the last, in which the end may begin."""
+        if self.loss is None:
+            if len(self._octets) > most:
+                self.loss = Loss.TOO_LONG
+            elif self._room.take(more):
+                self._taken += more
+            else:
+                self.loss = Loss.NO_ROOM
+        if self.loss is not None:
+            self._room.give_back(self._taken)
+            self._taken = 0
+            gone = max(0, len(self._octets) - kept)
+            del self._octets[:gone]
+            self._checked = max(0, self._checked - gone)

@@ -17,7 +17,7 @@ from mailward.backends.embedded.delivery.envelope import (
     Recipient,
     Refused,
 )
-from mailward.backends.embedded.submission.content import BareLineEndError, Content
+from mailward.backends.embedded.submission.content import BareLineEndError, Content, Loss, Room
 from mailward.backends.embedded.submission.path import PathError, read_path
 from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, Reply
 from mailward.wire.lines import LineError, Lines
@@ -25,6 +25,8 @@ from mailward.wire.smtp.reply import closing_reply, is_name
 
 MAX_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8
 MAX_MISTAKES = 20
+MAX_REPLY_LINES = 20
+MAX_REPLY_CHARACTERS = 400  # RFC 5321 section 4.5.3.1.5: 512 octets, with all that stands before
 MAX_AHEAD_OCTETS = 131_072
 _MAX_DIGITS = 20  # RFC 1870 section 4
 
@@ -66,13 +68,20 @@ class _State(Enum):
 
 
 class SubmissionSession:
-    """Speaks with one client who is logged in. *client_name* is what it said in EHLO before."""
+    """Speaks with one client who is logged in. *client_name* is what it said in EHLO before.
 
-    def __init__(self, hostname: str, client_name: bytes, find: Find, max_octets: int) -> None:
+    Messages of *max_octets* at most are held in *room*, which is given back by :meth:`close`.
+    """
+
+    def __init__(
+        self, hostname: str, client_name: bytes, find: Find, max_octets: int, room: Room
+    ) -> None:
         self._hostname = hostname.encode("ascii", "replace")
         self._client_name = client_name
         self._find = find
         self._max_octets = max_octets
+        self._room = room
+        self._content = Content(max_octets, room)
         self._lines = Lines(MAX_AHEAD_OCTETS)
         self._state = _State.COMMAND
         self._mistakes = 0
@@ -83,7 +92,8 @@ class SubmissionSession:
         self._sender: str | None = None
         self._is_utf8 = False
         self._recipients: dict[str, Recipient] = {}
-        self._content = Content(self._max_octets)
+        self._content.close()
+        self._content = Content(self._max_octets, self._room)
         self._chunk_left = 0
         self._is_last_chunk = False
         self._chunk_refusal = b""
@@ -117,6 +127,14 @@ class SubmissionSession:
 
     def timed_out(self) -> bytes:
         return self._end(b"4.4.2", b"Nothing was heard for too long")
+
+    def close(self) -> None:
+        """Nothing more is going to be said: give back what is held."""
+        self._state = _State.OVER
+        self._forget()
+
+    def stopping(self) -> bytes:
+        return self._end(b"4.3.2", b"The server is stopping")
 
     def locked_out(self) -> bytes:
         return self._end(b"4.7.0", b"The login holds no longer, log in again")
@@ -270,8 +288,8 @@ class SubmissionSession:
         self._chunk_left -= len(octets)
         if not self._chunk_refusal:
             self._content.add_chunk(octets)
-            if self._content.is_too_long:
-                self._chunk_refusal = self._too_long
+            if self._content.loss is not None:
+                self._chunk_refusal = self._lost(self._content.loss)
         if self._chunk_left:
             return None
         self._state = _State.COMMAND
@@ -284,13 +302,14 @@ class SubmissionSession:
         return self._ok(b"250 2.0.0 OK, go on\r\n")
 
     def _whole(self, read: Callable[[], bytes]) -> SubmissionEvent:
-        if self._content.is_too_long:
+        if self._content.loss is not None:
+            refusal = self._lost(self._content.loss)
             self._state = _State.COMMAND
             self._forget()
-            return Reply(self._too_long)
+            return Reply(refusal)
         envelope = Envelope(self._sender or "", tuple(self._recipients.values()), self._is_utf8)
         octets = read()
-        self._content = Content(self._max_octets)
+        self._content.empty()
         self._state = _State.DELIVERING
         return Submitted(envelope, octets, self._client_name)
 
@@ -299,6 +318,13 @@ class SubmissionSession:
     @property
     def _too_long(self) -> bytes:
         return b"552 5.3.4 A message has %d octets at most\r\n" % self._max_octets
+
+    def _lost(self, loss: Loss) -> bytes:
+        match loss:
+            case Loss.TOO_LONG:
+                return self._too_long
+            case Loss.NO_ROOM:
+                return b"452 4.3.1 Too much mail is on its way, try again later\r\n"
 
     @property
     def _nobody(self) -> bytes:
@@ -340,6 +366,7 @@ def extensions(max_octets: int) -> tuple[str, ...]:
 
 def _reply(code: int, status: str, why: str) -> bytes:
     """One reply, of as many lines as *why* has (RFC 5321 section 4.2.1)."""
-    lines = [f"{status} {line}".encode("ascii", "replace") for line in why.splitlines() or [""]]
+    words = (line[:MAX_REPLY_CHARACTERS] for line in why.splitlines()[:MAX_REPLY_LINES] or [""])
+    lines = [f"{status} {line}".encode("ascii", "replace") for line in words]
     before = b"".join(b"%d-%b\r\n" % (code, line) for line in lines[:-1])
     return before + b"%d %b\r\n" % (code, lines[-1])

@@ -1,0 +1,1 @@
+"""ManageSieve after login: an account's scripts, and which of them is active."""

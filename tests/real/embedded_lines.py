@@ -1,0 +1,102 @@
+"""The built-in mail server behind doors for lines of all kinds, and the clients that use it."""
+
+from __future__ import annotations
+
+import imaplib
+import smtplib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailward.app.clock import SteadyClock
+from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
+from tests.real.embedded import EmbeddedWard
+from tests.real.sieve import SieveDoor
+
+ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
+
+_CONFIGURATION = f"""\
+[server]
+hostname = "door.test"
+
+[server.security]
+{{security}}
+
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:{{imap}}"]
+backend = "embedded"
+
+[server.listener.submission]
+protocol = "submission"
+bind = ["127.0.0.1:{{submission}}"]
+backend = "embedded"
+
+[server.listener.managesieve]
+protocol = "managesieve"
+bind = ["127.0.0.1:{{managesieve}}"]
+backend = "embedded"
+
+[certificate.default]
+cert = "{CERTIFICATE_NAME}"
+private-key = "{KEY_NAME}"
+
+[log]
+level = "debug"
+"""
+
+
+class LineWard(EmbeddedWard):
+    """One daemon that takes mail, gives it, and keeps scripts; alice and bob have accounts."""
+
+    def __init__(self, folder: Path, security: str = 'fail2ban = "100/1d"') -> None:
+        super().__init__(folder, security)
+        make_certificate(self.data, datetime.fromtimestamp(SteadyClock()(), UTC))
+
+    def configure(self, security: str) -> None:
+        self.configuration.write_text(
+            _CONFIGURATION.format(
+                security=security,
+                imap=self.imap.port,
+                submission=self.submission.port,
+                managesieve=self.managesieve.port,
+            )
+        )
+
+    def add_accounts(self) -> None:
+        for name, password in ACCOUNTS.items():
+            self.add(name, password)
+
+    @property
+    def sieve_door(self) -> SieveDoor:
+        return SieveDoor(self.managesieve.port, "starttls", self.data / CERTIFICATE_NAME)
+
+    # -- clients -------------------------------------------------------------------------------
+
+    @contextmanager
+    def sender(self, name: str) -> Iterator[smtplib.SMTP]:
+        with smtplib.SMTP("127.0.0.1", self.submission.port, "client.test", 60) as client:
+            client.login(name, ACCOUNTS[name])
+            yield client
+
+    @contextmanager
+    def reader(self, name: str) -> Iterator[imaplib.IMAP4]:
+        with imaplib.IMAP4("127.0.0.1", self.imap.port, 60) as client:
+            client.login(name, ACCOUNTS[name])
+            yield client
+
+    def mailbox(self, name: str, mailbox: str = "INBOX") -> list[bytes]:
+        """The messages in a mailbox, as IMAP gives them."""
+        with self.reader(name) as client:
+            status, _ = client.select(mailbox, readonly=True)
+            if status != "OK":
+                return []
+            _, found = client.search(None, "ALL")
+            return [_fetched(client, number.decode()) for number in found[0].split()]
+
+
+def _fetched(client: imaplib.IMAP4, number: str) -> bytes:
+    _, data = client.fetch(number, "(BODY.PEEK[])")
+    first: Sequence[bytes] = data[0]  # type: ignore[assignment]  # what stands beside a literal
+    return first[1]

@@ -198,6 +198,7 @@ def _envelope(desk: Desk, given: object, fields: Fields) -> Envelope:
         why = next(iter(refused.values()))
         raise SetError("invalidRecipients", why, {"invalidRecipients": list(refused)})
     is_ascii = all(address.isascii() for address in (said.sender, *said.recipients))
+    is_ascii = is_ascii and all(raw.isascii() for _, raw in fields)
     return Envelope(said.sender, found, is_utf8=not is_ascii)
 
 

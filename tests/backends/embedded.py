@@ -71,7 +71,6 @@ async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Pre
             lambda: built[0].naming,
             lambda: built[0].now,
             tasks,
-            lambda: "mail.test",
             strength,
         )
         built.append(Premises(embedded, Naming(), NOON))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import imaplib
 import json
 import os
 import subprocess
+import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from tests.real.daemon import Mailward
 from tests.real.processes import eventually, free_port
 
 ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
+CALL_SECONDS = 2.0
+"""Two runs of curl take so long at most, on a machine that has other things to do."""
 WRONG = "wrong-opensesame"
 USING = [f"urn:ietf:params:jmap:{one}" for one in ("core", "mail", "submission")]
 LETTER = b"From: alice@door.test\r\nTo: bob@door.test\r\nSubject: by JMAP\r\n\r\nHow are you?\r\n"
@@ -182,6 +187,23 @@ def test_curl_sends_reads_and_flags_and_imaplib_sees_it(ward: JmapWard, folder: 
         assert email["threadId"].encode() in told
     (got,) = ward.calls("bob", ("Email/get", {"ids": found["ids"], "properties": ["keywords"]}))
     assert set(got["list"][0]["keywords"]) == {"$flagged", "$seen", "work"}
+
+
+def test_who_listens_hears_of_a_delivery_within_a_second(ward: JmapWard, folder: Path) -> None:
+    letter = folder / "letter"
+    letter.write_bytes(LETTER)
+    filed = {"blobId": ward.upload("bob", letter), "mailboxIds": {ward.role("bob", "inbox"): True}}
+    url = ward.session("bob")["eventSourceUrl"].format(types="*", closeafter="state", ping=0)
+    login = b64encode(f"bob:{ACCOUNTS['bob']}".encode()).decode()
+    with closing(http.client.HTTPConnection("127.0.0.1", ward.port, timeout=30)) as line:
+        line.request("GET", url, headers={"Authorization": f"Basic {login}"})
+        answer = line.getresponse()  # whoever has its head hears all that happens from here on
+        begun = time.monotonic()
+        ward.calls("bob", ("Email/import", {"emails": {"a": filed}}))
+        told = answer.read()
+        assert time.monotonic() - begun < 1.0 + CALL_SECONDS
+    assert b"event: state" in told
+    assert b'"@type": "StateChange"' in told
 
 
 def test_a_long_message_goes_up_and_comes_down_unchanged(ward: JmapWard, folder: Path) -> None:

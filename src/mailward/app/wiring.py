@@ -271,7 +271,7 @@ class Program:
                 lambda: self.guard.policy.naming,
                 self._clock,
                 self._tasks,
-                lambda: self._configuration.hostname or platform.node(),
+                hostname=lambda: self._configuration.hostname or platform.node(),
             )
         except AccountError as error:
             raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, str(error))]) from None

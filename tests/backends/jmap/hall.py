@@ -173,7 +173,7 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
     now = [NOON]
     async with asyncio.TaskGroup() as tasks:
         embedded = Embedded(
-            folder, EmbeddedSettings(), Naming, lambda: now[0], tasks, lambda: "mail.test", WEAK
+            folder, EmbeddedSettings(), Naming, lambda: now[0], tasks, WEAK, lambda: "mail.test"
         )
         for name, password in PASSWORDS.items():
             if embedded.accounts.find(name.encode()) is None:

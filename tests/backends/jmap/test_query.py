@@ -178,6 +178,7 @@ def nested(levels: int) -> dict[str, Any]:
         ({"filter": {"header": ["a", "b", "c"]}}, "invalidArguments"),
         ({"filter": {"hasAttachment": "yes"}}, "invalidArguments"),
         ({"filter": {"text": ["a"]}}, "invalidArguments"),
+        ({"filter": {"text": "a " * 5_000}}, "invalidArguments"),
         ({"filter": {"colour": "red"}}, "unsupportedFilter"),
         ({"filter": {"operator": "AND", "conditions": [1]}}, "invalidArguments"),
         ({"filter": {"operator": "AND", "conditions": [], "more": 1}}, "invalidArguments"),
@@ -217,8 +218,8 @@ async def test_5_000_messages_are_looked_through_in_less_than_2_seconds(jmap: Jm
                 (
                     inbox,
                     Fresh(
-                        b"From: a%d@x.test\r\nTo: b@x.test\r\nSubject: number %d\r\n\r\nbody %d\r\n"
-                        % (number, number, number),
+                        b"From: a%d@x.test\r\nIn-Reply-To: <one@x>\r\nSubject: number %d\r\n\r\n"
+                        b"body %d\r\n" % (number, number, number),
                         frozenset({"\\Seen"} if number % 2 else ()),
                         Instant(NOON + number),
                     ),
@@ -230,7 +231,7 @@ async def test_5_000_messages_are_looked_through_in_less_than_2_seconds(jmap: Jm
     for given, sort, total in (
         ({"inMailbox": inbox}, newest, 5_000),
         ({"inMailbox": inbox, "hasKeyword": "$seen"}, newest, 2_500),
-        ({"someInThreadHaveKeyword": "$seen"}, newest, 2_500),
+        ({"someInThreadHaveKeyword": "$seen"}, newest, 5_000),
         ({"subject": "number 4999"}, newest, 1),
         ({"text": "body 4999"}, newest, 1),
         ({}, [{"property": "subject"}, {"property": "from"}], 5_000),

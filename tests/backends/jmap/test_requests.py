@@ -25,6 +25,7 @@ def request(*calls: Any, using: Any = (CORE, MAIL), **more: Any) -> dict[str, An
         (b"{", "notJSON"),
         (b"\xff", "notJSON"),
         (b'{"using": [], "methodCalls": [], "x": NaN}', "notJSON"),
+        (b'{"using": [], "methodCalls": [], "x": 1e999}', "notJSON"),
         (b'{"using": [], "using": [], "methodCalls": []}', "notJSON"),
         (b'{"using": [], "methodCalls": [["Core/echo", {"x": "\\ud800"}, "0"]]}', "notJSON"),
         (b'{"using": [], "methodCalls": [], "x": 1' + b"0" * 5_000 + b"}", "notJSON"),

@@ -59,6 +59,14 @@ async def test_without_an_envelope_the_header_says_who_gets_it(jmap: Jmap) -> No
     assert len(await inbox_of(jmap, BOB)) == 1
 
 
+async def test_what_is_sent_has_no_line_that_ends_for_some_only(jmap: Jmap) -> None:
+    octets = f"From: {ALICE}\nTo: {BOB}\n\nhello\r.\rMAIL FROM:<x@y>\n".encode()
+    assert (await send(jmap, octets))["created"]
+    (received,) = await inbox_of(jmap, BOB)
+    assert received.endswith(b"\r\n\r\nhello\r\n.\r\nMAIL FROM:<x@y>\r\n")
+    assert received.count(b"\r") == received.count(b"\n") == received.count(b"\r\n")
+
+
 async def test_a_draft_is_written_sent_and_filed_in_one_request(jmap: Jmap) -> None:
     drafts, sent = await jmap.mailbox("Drafts"), await jmap.mailbox("Sent")
     answers = await jmap.calls(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,8 +41,8 @@ class Embedded:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
-        hostname: Callable[[], str],
         strength: Strength | None = None,
+        hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
         folder = data / settings.path
@@ -56,8 +57,8 @@ class Embedded:
             lambda: self.settings.relay,
         )
         self.imap = EmbeddedImap(self.accounts, self.mail, self._inside)
-        self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
         self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside, self.delivery, clock)
+        self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
         self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
 
     async def close(self) -> None:

@@ -67,7 +67,7 @@ async def make_calls(request: Request, desk: Desk) -> list[Answer]:
         except MailError as error:
             answers.append(("error", MethodError("serverFail", str(error)).answer(), call.id))
         except Exception:  # noqa: BLE001 -- the other calls are none the worse for it
-            _log.exception("a call of %s broke off", call.name)
+            _log.exception("a call of %a broke off", call.name[:100])
             answers.append(("error", MethodError("serverFail").answer(), call.id))
         desk.further.clear()
         await asyncio.sleep(0)

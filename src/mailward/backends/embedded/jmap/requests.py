@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from mailward.backends.embedded.jmap.desk import weight
 from mailward.backends.embedded.jmap.errors import (
@@ -60,7 +61,10 @@ def read_json(octets: bytes) -> object:
         raise over_limit("maxSizeRequest", f"{MAX_VALUES} values at most")
     try:
         value: object = json.loads(
-            octets.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+            octets.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except (ValueError, RecursionError):
         raise not_json("this is no I-JSON") from None
@@ -205,6 +209,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("too large for a number")
+    return number
 
 
 def _is_flat(value: object) -> bool:

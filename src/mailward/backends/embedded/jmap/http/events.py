@@ -66,7 +66,6 @@ class EventSource:
     ) -> None:
         """Tell until the client leaves, or may not know any more."""
         reader, writer = streams
-        writer.write(HEAD)
         async with store.open(account.id) as mail, asyncio.TaskGroup() as tasks:
             telling = tasks.create_task(self._tell(account, mail, is_current, writer))
             leaving = tasks.create_task(_left(reader))
@@ -82,6 +81,7 @@ class EventSource:
         writer: asyncio.StreamWriter,
     ) -> None:
         state = mail.modseq if self.after is None else min(self.after, mail.modseq)
+        writer.write(HEAD)  # whoever sees it hears of all that happens from now on
         while True:
             try:
                 async with asyncio.timeout(self.ping_seconds or None):

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from mailward.backends.embedded.jmap.errors import MethodError
 from mailward.backends.embedded.jmap.values import WrongValue, flag, keyword, listed, record, text
 
-MAX_CONDITIONS = 100
+MAX_CONDITIONS = 50
 MAX_ORDERS = 10
 COLLATIONS = frozenset({"i;ascii-casemap", "i;unicode-casemap"})
 

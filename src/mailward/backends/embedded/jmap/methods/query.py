@@ -23,6 +23,7 @@ from mailward.backends.embedded.jmap.methods.searched import (
     IN_CONTENT,
     Content,
     Email,
+    Thread,
     sort_key,
 )
 from mailward.backends.embedded.jmap.methods.standard import Window
@@ -78,6 +79,7 @@ class _Search:
         self._orders = orders
         self._needs_header = any(order.name in IN_CONTENT for order in orders)
         self._found: list[_Found] = []
+        self._threads: dict[str, Thread] = {}
 
     async def run(self) -> list[_Found]:
         sorted_only, others = await self._by_memory()
@@ -96,7 +98,7 @@ class _Search:
             places = self._desk.places(name)
             if not places:
                 continue
-            email = Email(self._desk, name, places)
+            email = Email(self._desk, name, places, self._threads)
             match self._matches(email):
                 case True if self._needs_header:
                     matching.append(email)

@@ -32,6 +32,7 @@ _REPLY = re.compile(
     r"(?:\s*(?:re|fwd?|aw|wg)(?:\[\d+\])?\s*:|\s*\[[^\[\]]*\](?=.*\S))", re.IGNORECASE
 )
 _MAX_SUBJECT = 998
+MAX_WORDS_CHARS = 256
 
 
 class Content:
@@ -39,28 +40,49 @@ class Content:
 
     def __init__(self, octets: bytes, *, is_whole: bool) -> None:
         self._octets = octets
+        self._folded: dict[str, str | None] = {}
         self.is_whole = is_whole
 
     @cached_property
     def fields(self) -> Fields:
         return read_header(self._octets)
 
-    def field(self, name: str) -> str:
-        """All fields of that name, decoded."""
-        return "\n".join(as_text(raw) for known, raw in self.fields if known.lower() == name)
+    def field(self, name: str) -> str | None:
+        """All fields of that name, folded; ``None`` where there are none."""
+        if name not in self._folded:
+            values = [as_text(raw) for known, raw in self.fields if known.lower() == name]
+            self._folded[name] = folded("\n".join(values)) if values else None
+        return self._folded[name]
 
     @cached_property
     def body(self) -> str:
+        """All that is text, folded."""
         message = read_message(self._octets)
-        return "\n".join(
-            plain(part, SEARCHED_OCTETS)
-            for part in message.walk()
-            if part.parts is None and part.type.startswith("text/")
+        return folded(
+            "\n".join(
+                plain(part, SEARCHED_OCTETS)
+                for part in message.walk()
+                if part.parts is None and part.type.startswith("text/")
+            )
         )
 
     @cached_property
     def has_attachment(self) -> bool:
         return sort_out(read_message(self._octets)).has_attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """The keywords that all emails of a thread have, and those that some have."""
+
+    of_all: frozenset[str]
+    of_some: frozenset[str]
+
+    @classmethod
+    def read(cls, desk: Desk, thread: str) -> Thread:
+        emails = list(desk.mail.threads.get(thread, ()))
+        each = [keywords(places) for one in emails if (places := desk.places(one))] or [set()]
+        return cls(frozenset(set.intersection(*each)), frozenset(set.union(*each)))
 
 
 @dataclass
@@ -70,6 +92,8 @@ class Email:
     desk: Desk
     id: str
     places: list[Message]
+    threads: dict[str, Thread]
+    """Those that were looked at already: one may hold all emails that there are."""
     content: Content | None = None
 
     @property
@@ -80,11 +104,12 @@ class Email:
     def keywords(self) -> set[str]:
         return keywords(self.places)
 
-    @cached_property
-    def in_thread(self) -> list[set[str]]:
-        """The keywords of each email in its thread."""
-        emails = self.desk.mail.threads.get(self.first.thread, ())
-        return [keywords(places) for one in emails if (places := self.desk.places(one))]
+    @property
+    def thread(self) -> Thread:
+        name = self.first.thread
+        if name not in self.threads:
+            self.threads[name] = Thread.read(self.desk, name)
+        return self.threads[name]
 
 
 Reader = Callable[[object], Condition[Email]]
@@ -98,16 +123,23 @@ class Words:
 
     @classmethod
     def read(cls, value: object) -> Words:
-        tokens = []
-        for double, single, word in _PHRASE.findall(text(value)):
+        wanted, tokens = text(value), []
+        if len(wanted) > MAX_WORDS_CHARS:
+            raise WrongValue(f"a text of {MAX_WORDS_CHARS} characters at most")
+        for double, single, word in _PHRASE.findall(wanted):
             token = word or _ESCAPED.sub(r"\1", double or single)
             if token.strip():
-                tokens.append(" ".join(token.split()).casefold())
+                tokens.append(folded(token))
         return cls(tuple(tokens))
 
-    def are_in(self, *texts: str) -> bool:
-        folded = [" ".join(one.split()).casefold() for one in texts]
-        return all(any(token in one for one in folded) for token in self.tokens)
+    def are_in(self, *texts: str | None) -> bool:
+        """Whether all are in *texts*, which are folded."""
+        return all(any(token in one for one in texts if one) for token in self.tokens)
+
+
+def folded(text: str) -> str:
+    """As it is compared: in one line, in one case."""
+    return " ".join(text.split()).casefold()
 
 
 def _in_field(name: str) -> Reader:
@@ -155,8 +187,8 @@ def _in_header(value: object) -> Condition[Email]:
     def holds(email: Email) -> Verdict:
         if email.content is None:
             return None
-        raw = [raw for known, raw in email.content.fields if known.lower() == name]
-        return bool(raw) and words.are_in(*(as_text(one) for one in raw))
+        value = email.content.field(name)
+        return value is not None and words.are_in(value)
 
     return holds
 
@@ -209,14 +241,10 @@ CONDITIONS: Mapping[str, Reader] = {
     "maxSize": _compared(unsigned, lambda message, bound: message.size < bound),
     "hasKeyword": _of_keyword(lambda email, wanted: wanted in email.keywords),
     "notKeyword": _of_keyword(lambda email, wanted: wanted not in email.keywords),
-    "allInThreadHaveKeyword": _of_keyword(
-        lambda email, wanted: all(wanted in one for one in email.in_thread)
-    ),
-    "someInThreadHaveKeyword": _of_keyword(
-        lambda email, wanted: any(wanted in one for one in email.in_thread)
-    ),
+    "allInThreadHaveKeyword": _of_keyword(lambda email, wanted: wanted in email.thread.of_all),
+    "someInThreadHaveKeyword": _of_keyword(lambda email, wanted: wanted in email.thread.of_some),
     "noneInThreadHaveKeyword": _of_keyword(
-        lambda email, wanted: not any(wanted in one for one in email.in_thread)
+        lambda email, wanted: wanted not in email.thread.of_some
     ),
     "hasAttachment": _with_attachment,
     "text": _anywhere,
@@ -239,9 +267,9 @@ def sort_key(email: Email, order: Order) -> str | float:  # noqa: PLR0911 -- one
         case "hasKeyword":
             return order.keyword in email.keywords
         case "allInThreadHaveKeyword":
-            return all(order.keyword in one for one in email.in_thread)
+            return order.keyword in email.thread.of_all
         case "someInThreadHaveKeyword":
-            return any(order.keyword in one for one in email.in_thread)
+            return order.keyword in email.thread.of_some
         case "from" | "to":
             raw = _raw(email, order.name)
             mailboxes = read_addresses(unfolded(raw)) if raw else []

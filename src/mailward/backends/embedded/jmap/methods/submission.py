@@ -5,6 +5,7 @@ What is sent is delivered, or not, before it is answered: so no submission is ke
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ _SUBMISSION = (
     *("deliveryStatus", "dsnBlobIds", "mdnBlobIds"),
 )
 _MINE = "self"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLIND = frozenset({"bcc", "resent-bcc"})
 
 
@@ -134,7 +136,8 @@ async def _send(desk: Desk, emails: dict[str, str], given: Mapping[str, object])
     protocol = "HTTPS" if client.tls is not None else "HTTP"
     origin = Origin(desk.account.name, client.source[0], "jmap", protocol)
     # RFC 8621 section 7.5: nobody learns who else got it.
-    sent = without_fields(octets, _BLIND)
+    # A lone CR or LF ends a line for some and not for others (RFC 5321 section 2.3.8).
+    sent = _LINE_END.sub(b"\r\n", without_fields(octets, _BLIND))
     _, outcome = await desk.delivery.deliver(origin, envelope, sent)
     match outcome:
         case Refused():
@@ -195,6 +198,7 @@ def _envelope(desk: Desk, given: object, fields: Fields) -> Envelope:
         why = next(iter(refused.values()))
         raise SetError("invalidRecipients", why, {"invalidRecipients": list(refused)})
     is_ascii = all(address.isascii() for address in (said.sender, *said.recipients))
+    is_ascii = is_ascii and all(raw.isascii() for _, raw in fields)
     return Envelope(said.sender, found, is_utf8=not is_ascii)
 
 

@@ -140,6 +140,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
     ward.finish()
 
 
+@pytest.mark.timeout(400)  # argon2 is slow on purpose
 def test_a_hundred_failures_ban_the_address_and_the_login(ward: EmbeddedWard) -> None:
     for number in range(100):
         told = guess(ward.imap, f"name{number}", "wrong-opensesame", source="127.0.0.66")

@@ -36,7 +36,7 @@ from tests.real.processes import Child, answers, eventually, free_port, private_
 from tests.real.servers import Dovecot, Postfix, program, running
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench" / "results" / "full" / "soak.json"
+RESULTS = ROOT / "bench" / "results" / "soak.json"
 SAMPLE_SECONDS = 10.0
 SETTLED_MINUTES = 10.0
 """Until then what is kept of the window fills up."""

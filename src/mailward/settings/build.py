@@ -24,17 +24,19 @@ from mailward.settings.readers import VALUE_ERRORS
 from mailward.settings.reading import Reading, is_ban
 from mailward.settings.schema import (
     HOSTNAME,
-    LOG_FORMAT,
-    LOG_LEVEL,
     LOGIN_TIMEOUT,
-    MANAGEMENT_SOCKET,
     MAX_ATTEMPTS,
     MAX_WAITING,
     MAX_WAITING_PER_ADDRESS,
+)
+from mailward.settings.tls import read_certificates
+from mailward.settings.upkeepkeys import (
+    LOG_FORMAT,
+    LOG_LEVEL,
+    MANAGEMENT_SOCKET,
     STORE_PATH,
     STORE_TYPE,
 )
-from mailward.settings.tls import read_certificates
 from mailward.settings.upstreams import read_upstreams
 
 V = TypeVar("V")

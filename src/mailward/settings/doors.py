@@ -28,13 +28,12 @@ from mailward.settings.passages import read_passage_tls
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import (
-    ADMIN_SECRET,
-    ADMIN_USER,
     LISTENER_BACKEND,
     LISTENER_BIND,
     LISTENER_PROTOCOL,
 )
 from mailward.settings.tls import check_plaintext, read_door_tls
+from mailward.settings.upkeepkeys import ADMIN_SECRET, ADMIN_USER
 from mailward.settings.upstreams import BACKENDS, check_address, check_encryption, check_told
 from mailward.settings.webkeys import LISTENER_CLIENT_HEADER, LISTENER_PATHS
 

@@ -3,8 +3,8 @@
 ``{ "192.168.0.20", "10.0.0.0/8" }`` may stand where an array may, over several lines, with
 comments and a trailing comma. A scanner that knows only keys, brackets, strings and comments
 turns the braces of sets into brackets, in place, and notes the line of every key; what anything
-means is left to :mod:`tomllib`. Only text in plain quotes, with nothing in it to be unfolded, is read
-at once: long lists consist of it. Nothing here knows which keys exist.
+means is left to :mod:`tomllib`. Only text in plain quotes, with nothing in it to be unfolded, is
+read at once: long lists consist of it. Nothing here knows which keys exist.
 
 Whatever the text is, it is read in linear time and nothing but :class:`SettingsError` is raised.
 """

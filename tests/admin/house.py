@@ -208,7 +208,7 @@ class House:
     def _clock(self) -> Instant:
         return self.now
 
-    def _read(self) -> Mapping[str, Entry]:
+    def _read(self) -> dict[str, Entry]:
         return read_keys(self.file.read_text(), str(self.file))
 
     async def _reload_certificates(self) -> int:

@@ -6,8 +6,10 @@ A ban is a key, too: what stands in the block lists here is what the guard has b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NoReturn
 
 from mailward.admin.loaded import Anew, Loaded, read_anew
@@ -31,14 +33,14 @@ from mailward.admin.wishes import (
     done,
 )
 from mailward.guard import operations
-from mailward.guard.bites import in_bites, keeping_all, let_go, sorted_in_bites
+from mailward.guard.bites import keeping_all, let_go, sorted_in_bites
 from mailward.guard.journal import Event
 from mailward.guard.operations import AllowedError
 from mailward.guard.service import Guard
 from mailward.rules.addresses import parse_network
 from mailward.rules.model import Ban, Instant, SubjectKind
 from mailward.rules.subjects import SubjectError
-from mailward.settings.build import canonical_key, check_key
+from mailward.settings.build import EffectiveKey, canonical_key, check_key
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry
 from mailward.settings.errors import Fault, SettingsError
@@ -57,7 +59,7 @@ class Source:
     """
 
     name: str | None
-    read: Callable[[], Mapping[str, Entry]]
+    read: Callable[[], dict[str, Entry]]
     apply: Callable[[Configuration], Awaitable[None]]
     reload_certificates: Callable[[], Awaitable[int]]
 
@@ -252,19 +254,22 @@ class Keys:
 
     # -- listing and reloading -------------------------------------------------------------------
 
-    async def listed(self, prefix: str = "") -> list[Listed]:
+    async def listed(self, prefix: str = "") -> Iterator[Listed]:
         """The keys in force that begin with *prefix*, sorted: the file's, stored ones and bans."""
-        keys: dict[str, Listed] = {}
-        async for some in in_bites(self.loaded.effective()):
-            for known in some:
-                keys[known.key] = Listed(known.key, known.value, self.loaded.origin(known))
         # The bans of the file stand there already.
-        async for bite in in_bites(await operations.kept_bans(self._guard, self._clock())):
-            for ban in bite:
-                key = ban_key(ban.subject)
-                keys[key] = Listed(key, ban.note, "store")
-        wanted = (known for known in keys.values() if known.key.startswith(prefix))
-        return await sorted_in_bites(wanted, key=lambda known: known.key)
+        kept = await operations.kept_bans(self._guard, self._clock())
+        known: list[EffectiveKey | Ban] = [*self.loaded.effective(), *kept]
+        wanted = (one for one in known if _key(one).startswith(prefix))
+        # Of two with the same key the one in force comes last, here and behind the sorting.
+        each = groupby(await sorted_in_bites(wanted, key=_key), key=_key)
+        return (self._listed(key, last) for key, same in each for last in deque(same, maxlen=1))
+
+    def _listed(self, key: str, known: EffectiveKey | Ban) -> Listed:
+        match known:
+            case EffectiveKey():
+                return Listed(key, known.value, self.loaded.origin(known))
+            case Ban():
+                return Listed(key, known.note, "store")
 
     async def reload(self) -> Done:
         """Read everything anew and use it as a whole, or change nothing.
@@ -322,7 +327,10 @@ class Keys:
         faults = (*built.file_faults, *built.stored_faults)
         if built.configuration is None or faults:
             raise SettingsError(faults)
-        return read_anew(entries, built), built.configuration
+        anew = read_anew(entries, built)
+        for key in list(entries):  # whoever frees all of them at once keeps everybody waiting
+            del entries[key]
+        return anew, built.configuration
 
     def _reject(self, faults: Sequence[Fault]) -> NoReturn:
         self._guard.journal.write(
@@ -343,6 +351,10 @@ class Keys:
 
     async def _done(self, message: str) -> Done:
         return done(message, stored=await self._guard.writer.written())
+
+
+def _key(known: EffectiveKey | Ban) -> str:
+    return known.key if isinstance(known, EffectiveKey) else ban_key(known.subject)
 
 
 def _is_member(key: str) -> bool:

@@ -100,7 +100,7 @@ class Routes:
                     "next": None if found.next is None else place_text(found.next),
                 }
             )
-        return await _stream(
+        return await stream(
             request,
             "bans",
             (row_of(self._control.guard, ban) for ban in bans),
@@ -111,7 +111,7 @@ class Routes:
         prefix = fields.optional_text("prefix") or ""
         fields.end()
         keys = await self._control.keys.listed(prefix)
-        return await _stream(
+        return await stream(
             request,
             "settings",
             ({"key": known.key, "value": known.value, "origin": known.origin} for known in keys),
@@ -269,7 +269,7 @@ def _keeping(count: int) -> AbstractContextManager[None]:
     return keeping_all() if count > MANY else nullcontext()
 
 
-async def _stream(request: web.Request, name: str, rows: Iterable[Json]) -> web.StreamResponse:
+async def stream(request: web.Request, name: str, rows: Iterable[object]) -> web.StreamResponse:
     """A list of any length as the one field *name*, without holding up connections for it."""
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)

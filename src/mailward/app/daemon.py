@@ -260,7 +260,7 @@ def _say_what_is_open(program: Program, data: Path) -> None:
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 
-def _read_file(path: Path | None) -> Mapping[str, Entry]:
+def _read_file(path: Path | None) -> dict[str, Entry]:
     """The keys of the configuration file; none where there is no file.
 
     Raises:

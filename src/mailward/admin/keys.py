@@ -327,7 +327,7 @@ class Keys:
         faults = (*built.file_faults, *built.stored_faults)
         if built.configuration is None or faults:
             raise SettingsError(faults)
-        anew = read_anew(entries, built)
+        anew = read_anew(entries, built, self.loaded.file)
         for key in list(entries):  # whoever frees all of them at once keeps everybody waiting
             del entries[key]
         return anew, built.configuration

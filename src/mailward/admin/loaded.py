@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from mailward.admin.names import ALLOWED_NETWORKS, ban_key
 from mailward.rules.addresses import AddressError, NetworkTable, parse_network
@@ -22,11 +23,19 @@ class Anew:
     keys: Mapping[str, EffectiveKey]
 
 
-def read_anew(entries: Mapping[str, Entry], built: Built) -> Anew:
-    """What was *built* of *entries*, as it is kept."""
+def read_anew(
+    entries: Mapping[str, Entry],
+    built: Built,
+    before: Mapping[str, EffectiveKey] = MappingProxyType({}),
+) -> Anew:
+    """What was *built* of *entries*, as it is kept; what is as *before* is not made twice."""
     # To spell networks takes a while, and the bans on them have done so.
     bans = () if built.configuration is None else built.configuration.policy.blocked
-    return Anew(built, effective(entries, {}, {ban_key(ban.subject) for ban in bans}))
+    keys = effective(entries, {}, {ban_key(ban.subject) for ban in bans})
+    for key, known in keys.items():
+        if before.get(key) == known:
+            keys[key] = before[key]
+    return Anew(built, keys)
 
 
 @dataclass(slots=True)

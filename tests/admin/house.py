@@ -22,6 +22,7 @@ from mailward.admin.api import make_app
 from mailward.admin.control import Control
 from mailward.admin.gate import Gate
 from mailward.admin.keys import Keys, Source
+from mailward.admin.loaded import read_anew
 from mailward.edges.doors import Doors
 from mailward.edges.house import House as Shared
 from mailward.edges.lobby import Lobby
@@ -172,12 +173,13 @@ class House:
     async def _serve(self, up: threading.Event) -> None:
         contents = await self.store.load()
         entries = self._read()
-        configuration = build(entries, contents.settings, self.now).configuration
+        built = build(entries, contents.settings, self.now, name=str(self.file))
+        configuration = built.configuration
         assert configuration is not None
         journal = Journal()
         self.guard = Guard(self.store, configuration.policy, journal, contents, self.now)
         source = Source(str(self.file), self._read, self._apply, self._reload_certificates)
-        keys = Keys(self.guard, self._clock, source, entries, contents.settings)
+        keys = Keys(self.guard, self._clock, source, read_anew(entries, built), contents.settings)
         self.control = Control(
             self.guard, self._clock, keys, lambda: self.doors, "1.2.3", lambda: self.warnings
         )
@@ -206,7 +208,7 @@ class House:
     def _clock(self) -> Instant:
         return self.now
 
-    def _read(self) -> Mapping[str, Entry]:
+    def _read(self) -> dict[str, Entry]:
         return read_keys(self.file.read_text(), str(self.file))
 
     async def _reload_certificates(self) -> int:

@@ -10,10 +10,11 @@ from typing import TypeVar
 import pytest
 
 from mailward.guard import operations
-from mailward.guard.bites import BITE, sorted_in_bites
+from mailward.guard.bites import BITE, let_go, sorted_in_bites
 from mailward.guard.journal import Event
-from mailward.rules.model import Reason, Subject, SubjectKind
-from tests.guard.conftest import Scene
+from mailward.rules.model import Ban, Reason, Subject, SubjectKind
+from mailward.rules.policy import Policy
+from tests.guard.conftest import NOON, Scene
 
 T = TypeVar("T")
 MANY = 5_000
@@ -98,3 +99,27 @@ async def test_what_is_lifted_while_the_list_is_made_is_not_in_it(scene: Scene) 
 async def test_a_list_sorted_in_bites_is_sorted(count: int) -> None:
     names = [str(n * 7_919 % 10_007) for n in range(count)]
     assert await sorted_in_bites(names, key=str) == sorted(names)
+
+
+def blocking(*subjects: Subject) -> Policy:
+    return Policy(blocked=tuple(Ban(subject, Reason.MANUAL, NOON) for subject in subjects))
+
+
+@pytest.mark.parametrize("size", [10, MANY])
+async def test_a_new_list_in_the_file_is_in_force_as_a_whole(scene: Scene, size: int) -> None:
+    mirror, first, second = scene.guard.mirror, LIST[: size // 2], LIST[size // 2 : size]
+    scene.guard.adopt(blocking(*first, LIST[-1]), scene.now)
+    with mirror.changes.follow() as news:
+        scene.guard.adopt(blocking(*second, LIST[-1]), scene.now)
+        told = await anext(news.batches())
+    kept = {*second, LIST[-1]}
+    assert {subject for subject in LIST if mirror.is_fixed(subject)} == kept
+    assert {change.ban.subject for change in told} == kept - {LIST[-1]}
+    assert len(mirror) == len(kept)
+
+
+async def test_a_list_that_is_let_go_goes_in_bites() -> None:
+    things: list[object] = [object() for _ in range(MANY)]
+    _, turns = await turns_during(let_go(things))
+    assert not things
+    assert turns >= MANY // (2 * BITE)

@@ -302,3 +302,59 @@ def test_what_toml_accepts_is_accepted_with_the_same_values(pairs: list[tuple[st
         assert values(text) == {
             key: told[value] if value is True else str(value) for key, value in expected.items()
         }
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", '"10.0.0.0/8"', "'b c'", '"\\u0061x"', "d.e", "f"]),
+            st.sampled_from(['"x"', "'y'", '""', '"\\t"', "7", "[]", '"""z"""', "true"]),
+            st.sampled_from(["", "  # why", "\t"]),
+        ),
+        max_size=8,
+        unique_by=lambda pair: pair[0],
+    )
+)
+def test_text_that_is_read_at_once_stands_where_it_stood(pairs: list[tuple[str, str, str]]) -> None:
+    text = "[t]\n" + "".join(f"{key} = {value}{more}\n" for key, value, more in pairs)
+    expected = list(tomllib.loads(text)["t"])
+    found = [key.split(".")[1] for key in values(text) if key != "t"]
+    assert found == [name.partition(".")[0] for name in expected]
+    assert sorted(lines(text).values()) == list(lines(text).values())
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(['"x"', "'y'", '""', '"10.0.0.0/8"', '"\\u0062"', "7"]),
+            st.sampled_from([",", " , ", ",\n", ", # why\n\n", "\n,\n"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_members_that_are_read_at_once_stay_in_their_order_and_lines(
+    members: list[tuple[str, str]],
+) -> None:
+    inside = "".join(f"{member}{behind}" for member, behind in members)
+    expected = list(dict.fromkeys(map(str, tomllib.loads(f"l = [{inside}]")["l"])))
+    for text in (f"l = [{inside}]\n", f"l = {{{inside}}}\n", f"l = [\n{inside}]\n"):
+        assert list(values(text)) == [f"l.{member}" for member in expected]
+    before, told = "l = [", dict[str, int]()
+    for member, behind in members:
+        told.setdefault(str(tomllib.loads(f"v = {member}")["v"]), before.count("\n") + 1)
+        before += member + behind
+    assert lines(f"l = [{inside}]\n") == {f"l.{member}": line for member, line in told.items()}
+
+
+@pytest.mark.parametrize("junk", ["\x00", "\x7f", "\r", "\\q"])
+def test_what_toml_refuses_in_text_is_refused_in_long_lists_too(junk: str) -> None:
+    assert fault(f'[n]\n"a" = "b"\n"c" = "d{junk}"\n').startswith("mail.toml:3: ")
+    assert fault(f'[n]\n"a" = "b" # {junk[0]}\n"c{junk}" = "d"\n').startswith("mail.toml:")
+    assert fault(f'n = [\n"a", "b",\n"c{junk}",\n]\n').startswith("mail.toml:3: ")
+
+
+def test_a_key_in_a_long_list_that_stands_twice_is_a_fault_of_its_line() -> None:
+    assert fault('[n]\n"a" = "b"\n"c" = "d"\na = "e"\n') == (
+        "mail.toml:4: n.a: is set twice, first in line 2"
+    )

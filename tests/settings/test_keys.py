@@ -13,7 +13,8 @@ SECURITY = "server.security"
 
 
 def listed(text: str, stored: dict[str, str] | None = None) -> list[tuple[str, str, int | None]]:
-    return [(key.key, key.value, key.line) for key in effective(read_keys(text), stored or {})]
+    known = effective(read_keys(text), stored or {})
+    return [(key.key, key.value, key.line) for _, key in sorted(known.items())]
 
 
 @pytest.mark.parametrize(

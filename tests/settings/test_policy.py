@@ -8,8 +8,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from mailward.rules.logins import LoginFormat
-from mailward.rules.model import Ban, Limit, Reason
+from mailward.rules.model import Ban, Instant, Limit, Reason
 from mailward.rules.policy import Policy, Term
+from mailward.settings.build import build
+from mailward.settings.dialect import read_keys
 from tests.settings.sample import NOW, SECURITY, configured, faults, policy, security
 
 
@@ -232,3 +234,46 @@ def test_a_long_chain_of_aliases_is_followed_to_its_end() -> None:
     chain = "".join(f'"d{n}.example" = "d{n + 1}.example"\n' for n in range(5_000))
     naming = configured(f"[server.security.domain-aliases]\n{chain}").policy.naming
     assert naming.login(b"ada@d0.example") == "ada@d5000.example"
+
+
+def read_after(before: str, after: str) -> tuple[tuple[Ban, ...], tuple[Ban, ...]]:
+    """The bans of two configurations, the second read a minute later."""
+    first = configured(before).policy
+    now = Instant(NOW + 60)
+    second = build(read_keys(after), {}, now, before=first).configuration
+    assert second is not None
+    return first.blocked, second.policy.blocked
+
+
+def test_a_network_that_stays_in_the_file_is_banned_since_it_came() -> None:
+    text = security('blocked-networks = { "192.0.2.1/24", "10.0.0.0/8" }')
+    more = security('blocked-networks = { "192.0.2.1/24", "10.0.0.0/8", "2001:db8::/32" }')
+    first, second = read_after(text, more)
+    assert all(ban is known for ban, known in zip(second, first, strict=False))
+    assert [ban.since - NOW for ban in second] == [0, 0, 60]
+
+
+def test_another_note_makes_it_another_ban() -> None:
+    first, second = read_after(
+        security('blocked-networks."10.0.0.0/8" = "scanner"'),
+        security('blocked-networks."10.0.0.0/8" = "guesses"'),
+    )
+    assert [ban.note for ban in first + second] == ["scanner", "guesses"]
+
+
+def test_what_an_old_text_means_is_asked_anew_where_other_translators_are_known() -> None:
+    blocked = 'blocked-networks = { "2001:db8:64::c000:200/120" }\n'
+    first, second = read_after(
+        security(blocked), security(blocked + 'nat64-prefixes = { "2001:db8:64::/96" }')
+    )
+    assert [ban.subject.name for ban in first + second] == [
+        "2001:db8:64::c000:200/120",
+        "192.0.2.0/24",
+    ]
+
+
+def test_a_block_that_was_right_is_refused_once_the_file_allows_it() -> None:
+    before = security('blocked-networks = { "192.0.2.0/24" }')
+    after = before + 'allowed-networks = { "192.0.2.0/23" }\n'
+    result = build(read_keys(after), {}, NOW, before=configured(before).policy)
+    assert "which wins" in str(result.file_faults[0])

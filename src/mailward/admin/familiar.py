@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mailward.admin.control import Control
 from mailward.admin.forms import json_pairs, query_fields
+from mailward.admin.routes import stream
 from mailward.admin.wishes import Refusal, RefusedError
 from mailward.settings.build import check_key
 from mailward.settings.errors import SettingsError
@@ -20,10 +21,10 @@ class Familiar:
     def __init__(self, control: Control) -> None:
         self._control = control
 
-    async def listed(self, request: web.Request) -> web.Response:
+    async def listed(self, request: web.Request) -> web.StreamResponse:
         query_fields(request).end()
         keys = await self._control.keys.listed(request.match_info.get("key", ""))
-        return web.json_response({"data": [[known.key, known.value] for known in keys]})
+        return await stream(request, "data", ([known.key, known.value] for known in keys))
 
     async def add(self, request: web.Request) -> web.Response:
         query_fields(request).end()

@@ -6,11 +6,13 @@ A ban is a key, too: what stands in the block lists here is what the guard has b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NoReturn
 
-from mailward.admin.loaded import Loaded
+from mailward.admin.loaded import Anew, Loaded, read_anew
 from mailward.admin.names import (
     ALLOWED_NETWORKS,
     ban_key,
@@ -31,14 +33,14 @@ from mailward.admin.wishes import (
     done,
 )
 from mailward.guard import operations
-from mailward.guard.bites import in_bites, sorted_in_bites
+from mailward.guard.bites import keeping_all, let_go, sorted_in_bites
 from mailward.guard.journal import Event
 from mailward.guard.operations import AllowedError
 from mailward.guard.service import Guard
 from mailward.rules.addresses import parse_network
 from mailward.rules.model import Ban, Instant, SubjectKind
 from mailward.rules.subjects import SubjectError
-from mailward.settings.build import Built, canonical_key, check_key
+from mailward.settings.build import EffectiveKey, canonical_key, check_key
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry
 from mailward.settings.errors import Fault, SettingsError
@@ -51,12 +53,13 @@ from mailward.stores.port import SettingDeleted, SettingPut
 class Source:
     """The configuration file *name* (``None``: there is none), and how to use what it says.
 
-    The calls raise ``SettingsError``: the file cannot be read; what it says cannot be applied; a
-    certificate cannot be used. The last one says how many certificates there are.
+    The calls raise ``SettingsError``: the file cannot be read (that is done in a thread); what it
+    says cannot be applied; a certificate cannot be used. The last one says how many certificates
+    there are.
     """
 
     name: str | None
-    read: Callable[[], Mapping[str, Entry]]
+    read: Callable[[], dict[str, Entry]]
     apply: Callable[[Configuration], Awaitable[None]]
     reload_certificates: Callable[[], Awaitable[int]]
 
@@ -71,7 +74,7 @@ class Listed:
 
 
 class Keys:
-    """The settings of *guard*: *entries* as the file was last read, and the *stored* ones.
+    """The settings of *guard*: *anew* as the file was last read, and the *stored* ones.
 
     Changes come one after the other: no two can mix.
     """
@@ -81,15 +84,15 @@ class Keys:
         guard: Guard,
         clock: Callable[[], Instant],
         source: Source,
-        entries: Mapping[str, Entry],
+        anew: Anew,
         stored: Mapping[str, str],
     ) -> None:
         self._guard = guard
         self._clock = clock
         self._source = source
         self._changing = asyncio.Lock()
-        self.loaded = Loaded(source.name, entries, dict(stored))
-        self.loaded.take(entries, self.loaded.build(entries, clock()))
+        self.loaded = Loaded(source.name, dict(stored))
+        self.loaded.take(anew)
 
     # -- adding ----------------------------------------------------------------------------------
 
@@ -251,36 +254,40 @@ class Keys:
 
     # -- listing and reloading -------------------------------------------------------------------
 
-    async def listed(self, prefix: str = "") -> list[Listed]:
+    async def listed(self, prefix: str = "") -> Iterator[Listed]:
         """The keys in force that begin with *prefix*, sorted: the file's, stored ones and bans."""
-        keys = {
-            known.key: Listed(known.key, known.value, origin)
-            for known, origin in self.loaded.effective()
-        }
         # The bans of the file stand there already.
-        async for bite in in_bites(await operations.kept_bans(self._guard, self._clock())):
-            for ban in bite:
-                key = ban_key(ban.subject)
-                keys[key] = Listed(key, ban.note, "store")
-        wanted = (known for known in keys.values() if known.key.startswith(prefix))
-        return await sorted_in_bites(wanted, key=lambda known: known.key)
+        kept = await operations.kept_bans(self._guard, self._clock())
+        known: list[EffectiveKey | Ban] = [*self.loaded.effective(), *kept]
+        wanted = (one for one in known if _key(one).startswith(prefix))
+        # Of two with the same key the one in force comes last, here and behind the sorting.
+        each = groupby(await sorted_in_bites(wanted, key=_key), key=_key)
+        return (self._listed(key, last) for key, same in each for last in deque(same, maxlen=1))
+
+    def _listed(self, key: str, known: EffectiveKey | Ban) -> Listed:
+        match known:
+            case EffectiveKey():
+                return Listed(key, known.value, self.loaded.origin(known))
+            case Ban():
+                return Listed(key, known.note, "store")
 
     async def reload(self) -> Done:
         """Read everything anew and use it as a whole, or change nothing.
+
+        It is read in a thread: connections have their turns meanwhile.
 
         Raises:
             RefusedError: with a complaint for each fault.
         """
         async with self._changing:
-            before = self.loaded.configuration
-            try:
-                entries, built, configuration = self._read_anew()
-                await self._source.apply(configuration)
-            except SettingsError as error:
-                self._reject(error.faults)
-            self.loaded.take(entries, built)
-            self._guard.journal.write(Event.CONFIG_RELOADED, self._clock(), count=len(entries))
-            late = [] if before is None else _for_the_next_start(before, configuration)
+            with keeping_all():
+                anew, configuration = await self._take_anew()
+                now = self._clock()
+                self._guard.journal.write(Event.CONFIG_RELOADED, now, count=len(anew.keys))
+                before = self.loaded.configuration
+                late = [] if before is None else _for_the_next_start(before, configuration)
+                del before
+                await let_go(self.loaded.take(anew))
             if not late:
                 return await self._done("Success. The configuration is in force.")
             return await self._done(
@@ -306,13 +313,24 @@ class Keys:
             return await self._done("There are no certificates to reload.")
         return await self._done(f"Success. {counted(read, 'certificate')} read anew.")
 
-    def _read_anew(self) -> tuple[Mapping[str, Entry], Built, Configuration]:
+    async def _take_anew(self) -> tuple[Anew, Configuration]:
+        try:
+            anew, configuration = await asyncio.to_thread(self._read_anew, self._clock())
+            await self._source.apply(configuration)
+        except SettingsError as error:
+            self._reject(error.faults)
+        return anew, configuration
+
+    def _read_anew(self, now: Instant) -> tuple[Anew, Configuration]:
         entries = self._source.read()
-        built = self.loaded.build(entries, self._clock())
+        built = self.loaded.build(entries, now)
         faults = (*built.file_faults, *built.stored_faults)
         if built.configuration is None or faults:
             raise SettingsError(faults)
-        return entries, built, built.configuration
+        anew = read_anew(entries, built, self.loaded.file)
+        for key in list(entries):  # whoever frees all of them at once keeps everybody waiting
+            del entries[key]
+        return anew, built.configuration
 
     def _reject(self, faults: Sequence[Fault]) -> NoReturn:
         self._guard.journal.write(
@@ -333,6 +351,10 @@ class Keys:
 
     async def _done(self, message: str) -> Done:
         return done(message, stored=await self._guard.writer.written())
+
+
+def _key(known: EffectiveKey | Ban) -> str:
+    return known.key if isinstance(known, EffectiveKey) else ban_key(known.subject)
 
 
 def _is_member(key: str) -> bool:

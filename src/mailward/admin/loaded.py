@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from mailward.admin.names import ALLOWED_NETWORKS
+from mailward.admin.names import ALLOWED_NETWORKS, ban_key
 from mailward.rules.addresses import AddressError, NetworkTable, parse_network
 from mailward.rules.model import Instant, Network
 from mailward.settings.build import Built, EffectiveKey, build, effective
@@ -14,38 +15,63 @@ from mailward.settings.dialect import Entry
 from mailward.settings.errors import Fault
 
 
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What a file says: what was *built* of it, and its *keys* by their one spelling."""
+
+    built: Built
+    keys: Mapping[str, EffectiveKey]
+
+
+def read_anew(
+    entries: Mapping[str, Entry],
+    built: Built,
+    before: Mapping[str, EffectiveKey] = MappingProxyType({}),
+) -> Anew:
+    """What was *built* of *entries*, as it is kept; what is as *before* is not made twice."""
+    # To spell networks takes a while, and the bans on them have done so.
+    bans = () if built.configuration is None else built.configuration.policy.blocked
+    keys = effective(entries, {}, {ban_key(ban.subject) for ban in bans})
+    for key, known in keys.items():
+        if before.get(key) == known:
+            keys[key] = before[key]
+    return Anew(built, keys)
+
+
 @dataclass(slots=True)
 class Loaded:
-    """*entries* are of the file *name*; *stored* changes while the daemon runs.
+    """*file* are the keys of the file *name*; *stored* changes while the daemon runs.
 
     *pending* keys were changed, but wait for a reload. *faults* are those of stored keys, which
     are not in force.
     """
 
     name: str | None
-    entries: Mapping[str, Entry]
     stored: dict[str, str]
     configuration: Configuration | None = None
     faults: tuple[Fault, ...] = ()
     pending: dict[str, None] = field(default_factory=dict)
-    _lines: dict[str, int | None] = field(default_factory=dict)
+    file: Mapping[str, EffectiveKey] = field(default_factory=dict)
 
     def build(self, entries: Mapping[str, Entry], now: Instant) -> Built:
         """What *entries* make together with all that is stored."""
-        return build(entries, self.stored, now, name=self.name)
+        before = None if self.configuration is None else self.configuration.policy
+        return build(entries, self.stored, now, name=self.name, before=before)
 
-    def take(self, entries: Mapping[str, Entry], built: Built) -> None:
-        """Use what was *built* of *entries* from now on."""
-        self.entries = entries
-        self.configuration = built.configuration
-        self.faults = built.stored_faults
+    def take(self, anew: Anew) -> list[object]:
+        """Use *anew* from now on; return what was in use before, for whoever lets it go."""
+        bans = () if self.configuration is None else self.configuration.policy.blocked
+        before: list[object] = [*bans, *self.file.values()]
+        self.configuration = anew.built.configuration
+        self.faults = anew.built.stored_faults
         self.pending.clear()
-        self._lines = {known.key: known.line for known in effective(entries, {})}
+        self.file = anew.keys
+        return before
 
     def allowed(self) -> NetworkTable[Network]:
         """The allowed networks of the file and the store together."""
         table: NetworkTable[Network] = NetworkTable()
-        for key in (*self.entries, *self.stored):
+        for key in (*self.file, *self.stored):
             if not key.startswith(ALLOWED_NETWORKS):
                 continue
             try:
@@ -55,19 +81,22 @@ class Loaded:
             table.put(network, network)
         return table
 
-    def effective(self) -> Iterator[tuple[EffectiveKey, str]]:
-        """Every key in force, with where it stands."""
-        for known in effective(self.entries, self.stored):
-            yield known, "store" if known.line is None else f"{self.name}:{known.line}"
+    def effective(self) -> Sequence[EffectiveKey]:
+        """Every key in force; where two are the same, the one that is comes last."""
+        return [*self.file.values(), *effective({}, self.stored).values()]
+
+    def origin(self, known: EffectiveKey) -> str:
+        """Where a key in force stands."""
+        return "store" if known.line is None else f"{self.name}:{known.line}"
 
     def stands_in_file(self, key: str) -> bool:
-        return key in self._lines
+        return key in self.file
 
     def in_file(self, prefix: str) -> list[str]:
         """The file's keys that begin with *prefix*."""
-        return [key for key in self._lines if key.startswith(prefix)]
+        return [key for key in self.file if key.startswith(prefix)]
 
     def place(self, key: str) -> str:
         """Where in the file *key* stands."""
-        line = self._lines.get(key)
-        return f"{self.name}" if line is None else f"{self.name}:{line}"
+        known = self.file.get(key)
+        return f"{self.name}" if known is None else f"{self.name}:{known.line}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 from aiohttp import web
@@ -40,6 +39,7 @@ from mailward.admin.views import (
     why_view,
 )
 from mailward.admin.wishes import Done, Wish
+from mailward.guard.bites import keeping_all
 from mailward.guard.operations import MANY, Lifted
 from mailward.rules.addresses import network_name
 from mailward.rules.model import Reason
@@ -100,7 +100,7 @@ class Routes:
                     "next": None if found.next is None else place_text(found.next),
                 }
             )
-        return await _stream(
+        return await stream(
             request,
             "bans",
             (row_of(self._control.guard, ban) for ban in bans),
@@ -111,7 +111,7 @@ class Routes:
         prefix = fields.optional_text("prefix") or ""
         fields.end()
         keys = await self._control.keys.listed(prefix)
-        return await _stream(
+        return await stream(
             request,
             "settings",
             ({"key": known.key, "value": known.value, "origin": known.origin} for known in keys),
@@ -130,7 +130,7 @@ class Routes:
         )
         brief = fields.flag("brief")
         fields.end()
-        with _keeping_all(len(wish.subjects)):
+        with _keeping(len(wish.subjects)):
             imposed = await self._control.ban(wish)
         shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
         rows = [{**ban_row(one.ban, fixed=False), "message": _imposed_text(one)} for one in shown]
@@ -141,7 +141,7 @@ class Routes:
         subjects, check = _subjects(fields), fields.flag("check")
         brief = fields.flag("brief")
         fields.end()
-        with _keeping_all(len(subjects)):
+        with _keeping(len(subjects)):
             lifted = await self._control.lift(subjects, check=check)
         shown = [one for one in lifted if not brief or one.still is not None or not one.bans]
         rows = [self._lifted(one) for one in shown]
@@ -264,26 +264,12 @@ def _lifted_text(lifted: Lifted) -> str:
     return f"{name} was not banned."
 
 
-@contextmanager
-def _keeping_all(count: int) -> Iterator[None]:
-    """Look for no garbage while a long list is taken in, nor in what it leaves.
-
-    Nearly all that it makes stays. To look through it again and again costs a fifth of the time,
-    and each later look at all of it 50 ms and more in which nobody has his turn. Two lists at once:
-    looking begins again with the end of the first, which harms nobody.
-    """
-    if count <= MANY:
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+def _keeping(count: int) -> AbstractContextManager[None]:
+    """How a list of so many subjects is taken in."""
+    return keeping_all() if count > MANY else nullcontext()
 
 
-async def _stream(request: web.Request, name: str, rows: Iterable[Json]) -> web.StreamResponse:
+async def stream(request: web.Request, name: str, rows: Iterable[object]) -> web.StreamResponse:
     """A list of any length as the one field *name*, without holding up connections for it."""
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)

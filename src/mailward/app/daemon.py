@@ -24,6 +24,7 @@ from mailward.admin.afar import Conversation
 from mailward.admin.api import make_app
 from mailward.admin.control import Control
 from mailward.admin.keys import Keys, Source
+from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
 from mailward.app.clock import SteadyClock
 from mailward.app.logs import set_up_logs
@@ -107,7 +108,8 @@ async def _run(
     except StoreError as error:
         await store.close()
         return _failed(str(error))
-    built = build(entries, contents.settings, clock(), name=name)
+    before = configuration.policy
+    built = build(entries, contents.settings, clock(), name=name, before=before)
     for fault in built.stored_faults:
         _log.error("left out of the configuration: %s", fault)
     configuration = built.configuration or configuration
@@ -119,7 +121,7 @@ async def _run(
                 program.guard,
                 clock,
                 Source(name, lambda: _read_file(path), program.adopt, program.reload_certificates),
-                entries,
+                read_anew(entries, built),
                 contents.settings,
             )
             control = Control(
@@ -261,7 +263,7 @@ def _say_what_is_open(program: Program, data: Path) -> None:
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 
-def _read_file(path: Path | None) -> Mapping[str, Entry]:
+def _read_file(path: Path | None) -> dict[str, Entry]:
     """The keys of the configuration file; none where there is no file.
 
     Raises:

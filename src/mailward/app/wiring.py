@@ -139,6 +139,8 @@ class Program:
             SettingsError: a certificate or the embedded mail server cannot be used, or a new
                 socket cannot be opened; nothing has changed.
         """
+        # Nothing else changes the bans of the file meanwhile: reloads come one after the other.
+        fixing = await asyncio.to_thread(self.guard.mirror.compare, configuration.policy.blocked)
         certificates = self._load(configuration.certificates, at_start=False)
         check_trust(self._placed(configuration).values())
         self._embed(configuration)
@@ -147,7 +149,7 @@ class Program:
         self._configuration = configuration
         self.doors.keyring.swap(certificates)
         set_up_logs(configuration.log)
-        self.guard.adopt(configuration.policy, self._clock())
+        self.guard.adopt(configuration.policy, self._clock(), fixing)
         self.gate.adopt(configuration.operator)
         self._open(prepared)
 

@@ -25,6 +25,7 @@ from mailward.edges.receptions import (
 )
 from mailward.edges.tls import Keyring
 from mailward.edges.visit import Speak
+from mailward.guard.bites import in_bites
 from mailward.guard.mirror import BanChange, BanGone, BanInForce
 from mailward.rules.addresses import network_subject, subject_network
 from mailward.rules.model import Subject, SubjectKind
@@ -176,27 +177,29 @@ class Doors:
         """Close the connections of whoever gets banned, until cancelled."""
         with self._house.guard.mirror.changes.follow() as news:
             async for changes in news.batches():
-                for guest in self._touched(changes):
-                    ban = self._house.guard.admit(
-                        guest.address, self._house.clock(), is_direct=guest.is_direct
-                    )
-                    if ban is not None:
-                        guest.shut_out()
+                async for guests in in_bites(await self._touched(changes)):
+                    for guest in guests:
+                        ban = self._house.guard.admit(
+                            guest.address, self._house.clock(), is_direct=guest.is_direct
+                        )
+                        if ban is not None:
+                            guest.shut_out()
 
-    def _touched(self, changes: Sequence[BanChange]) -> list[Guest]:
+    async def _touched(self, changes: Sequence[BanChange]) -> list[Guest]:
         """Whoever one of the new bans may cover: one look at everybody, however many they are."""
         prefixes = self._house.guard.policy.prefixes
         subjects: dict[Subject, None] = {}
-        for change in changes:
-            match change:
-                case BanInForce(ban) if ban.subject.kind is SubjectKind.ADDRESS:
-                    network = subject_network(ban.subject)
-                    counted = prefixes.network(network.network_address)
-                    if network.prefixlen < counted.prefixlen:
-                        return list(self._house.lobby.everybody())
-                    subjects[network_subject(counted)] = None
-                case BanInForce() | BanGone():
-                    pass
+        async for bite in in_bites(changes):
+            for change in bite:
+                match change:
+                    case BanInForce(ban) if ban.subject.kind is SubjectKind.ADDRESS:
+                        network = subject_network(ban.subject)
+                        counted = prefixes.network(network.network_address)
+                        if network.prefixlen < counted.prefixlen:
+                            return list(self._house.lobby.everybody())
+                        subjects[network_subject(counted)] = None
+                    case BanInForce() | BanGone():
+                        pass
         return [guest for subject in subjects for guest in self._house.lobby.of(subject)]
 
     async def shut(self, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -23,6 +23,10 @@ class Follower(Generic[T]):
 
     def put(self, item: T) -> None:
         self._items.append(item)
+        self._news.set()
+
+    def put_all(self, items: Iterable[T]) -> None:
+        self._items.extend(items)
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -53,6 +57,11 @@ class Feed(Generic[T]):
     def publish(self, item: T) -> None:
         for follower in self._followers:
             follower.put(item)
+
+    def publish_all(self, items: Sequence[T]) -> None:
+        if items:
+            for follower in self._followers:
+                follower.put_all(items)
 
     @contextmanager
     def follow(self) -> Iterator[Follower[T]]:

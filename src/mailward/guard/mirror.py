@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailward.guard.ends import Ends
@@ -30,6 +30,22 @@ class BanGone:
 
 BanChange = BanInForce | BanGone
 
+_FEW = 1_000  # changes of the file's bans; they are made between two looks at the connections
+
+
+@dataclass(frozen=True, slots=True)
+class Fixing:
+    """What becomes of the bans of the configuration file.
+
+    *put* are new or changed and *gone* are not there any more, where those are few; else *table*
+    has all. *news* are the subjects that were not banned by the file before.
+    """
+
+    put: Sequence[Ban]
+    gone: Sequence[Subject]
+    news: Sequence[BanInForce]
+    table: BanTable | None
+
 
 class Mirror:
     """Two tables: *fixed* bans stand in the configuration file, the others in the store."""
@@ -37,14 +53,13 @@ class Mirror:
     def __init__(self, writer: Writer, bans: Iterable[Ban], fixed: Iterable[Ban]) -> None:
         self._writer = writer
         self._kept = BanTable()
-        self._fixed = BanTable()
         self._ends = Ends(self.on)
         self.changes: Feed[BanChange] = Feed()
         self.gone = 0
         """How often a ban was taken away or replaced: while it stays the same none was."""
         for ban in bans:
             self._take(ban)
-        self.fix(fixed)
+        self._fixed = _table(fixed)
 
     def __len__(self) -> int:
         return len(self._kept) + len(self._fixed)
@@ -96,15 +111,29 @@ class Mirror:
         """The store's bans that cover the whole of *network*."""
         return self._kept.over(network, now)
 
-    def fix(self, bans: Iterable[Ban]) -> None:
-        """Take *bans* for those of the configuration file."""
-        table = BanTable()
-        for ban in bans:
-            table.put(ban)
-            if self._fixed.on(ban.subject) is None:
-                self.changes.publish(BanInForce(ban))
-        self._fixed = table
-        self.gone += 1
+    def compare(self, bans: Collection[Ban]) -> Fixing:
+        """What has to change if *bans* are to be those of the configuration file.
+
+        Many of them take a while. It only looks, so it may be asked for in a thread.
+        """
+        put = [ban for ban in bans if self._fixed.on(ban.subject) is not ban]
+        wanted = {ban.subject for ban in bans}
+        gone = [ban.subject for ban in self._fixed.listed() if ban.subject not in wanted]
+        news = [BanInForce(ban) for ban in put if self._fixed.on(ban.subject) is None]
+        return Fixing(put, gone, news, _table(bans) if len(put) + len(gone) > _FEW else None)
+
+    def fix(self, fixing: Fixing) -> None:
+        """Take the bans that were compared for those of the configuration file."""
+        if fixing.table is not None:
+            self._fixed = fixing.table
+        else:
+            for subject in fixing.gone:
+                self._fixed.remove(subject)
+            for ban in fixing.put:
+                self._fixed.put(ban)
+        self.changes.publish_all(fixing.news)
+        if fixing.put or fixing.gone:
+            self.gone += 1
 
     def put(self, ban: Ban, now: Instant, *, is_noted: bool = True) -> None:
         """Bring *ban* into force here and on its way to the store; else the caller notes it."""
@@ -136,3 +165,10 @@ class Mirror:
     def _take(self, ban: Ban) -> None:
         self._kept.put(ban)
         self._ends.note(ban)
+
+
+def _table(bans: Iterable[Ban]) -> BanTable:
+    table = BanTable()
+    for ban in bans:
+        table.put(ban)
+    return table

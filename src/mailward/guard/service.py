@@ -12,7 +12,7 @@ from dataclasses import replace
 from mailward.guard.drops import Drops
 from mailward.guard.history import History
 from mailward.guard.journal import Event, Journal
-from mailward.guard.mirror import Mirror
+from mailward.guard.mirror import Fixing, Mirror
 from mailward.guard.observed import Observed
 from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
@@ -190,14 +190,20 @@ class Guard:
 
     # -- the whole -----------------------------------------------------------------------------
 
-    def adopt(self, policy: Policy, now: Instant) -> None:
-        """Swap the policy; what was counted stays, and is judged by the new limits from now on."""
+    def adopt(self, policy: Policy, now: Instant, fixing: Fixing | None = None) -> None:
+        """Swap the policy; what was counted stays, and is judged by the new limits from now on.
+
+        *fixing* is what ``mirror.compare`` made of its bans, where that was done before.
+        """
+        if fixing is None and policy.blocked is not self.policy.blocked:
+            fixing = self.mirror.compare(policy.blocked)
         for ban in (*self.mirror.ended(now), *self.observed.ended(now)):
             self.end(ban.subject, now)  # by the rules it ended under
         if not policy.is_same_trial(self.policy):
             self.observed.forget()
         self.policy = policy
-        self.mirror.fix(policy.blocked)
+        if fixing is not None:
+            self.mirror.fix(fixing)
         self.reservations.count_anew(policy.subjects)
         for kind, tallies in self.tallies.items():
             self._evict(kind, tallies.resize(policy.max_tracked), now)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
@@ -24,7 +25,7 @@ class Sweep:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._judged_by: Policy | None = None
-        self._unjudged: deque[Subject] = deque()
+        self._unjudged: Iterator[Subject] = iter(())
         self._evicted = 0
 
     async def once(self, now: Instant) -> None:
@@ -59,16 +60,14 @@ class Sweep:
     async def _judge_anew(self, now: Instant) -> None:
         if self._judged_by is not self._guard.policy:
             self._judged_by = self._guard.policy
-            self._unjudged = deque(
-                Subject(kind, name)
-                for kind, tallies in self._guard.tallies.items()
-                for name in tallies.names()
-            )
+            counted = [(kind, list(tally.names())) for kind, tally in self._guard.tallies.items()]
+            self._unjudged = (Subject(kind, name) for kind, names in counted for name in names)
         for _ in range(_BITES):
-            for _ in range(min(_BITE, len(self._unjudged))):
-                self._guard.rejudge(self._unjudged.popleft(), now)
-            if not self._unjudged:
+            subjects = list(islice(self._unjudged, _BITE))
+            if not subjects:
                 return
+            for subject in subjects:
+                self._guard.rejudge(subject, now)
             await asyncio.sleep(0)
 
     def _forget_idle(self, now: Instant) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from mailward.rules.model import Instant
+from mailward.rules.policy import Policy
 from mailward.settings.configuration import (
     Configuration,
     DoorLimits,
@@ -77,17 +78,18 @@ def build(
     now: Instant,
     *,
     name: str | None = None,
+    before: Policy | None = None,
 ) -> Built:
     """Read all keys; *now* is since when the file's bans hold, *name* the file's, for faults.
 
-    A stored value wins over that of the file; lists are the union of both. Stored bans are no
-    settings: they are passed over here.
+    Bans that *before* had already stay the same. A stored value wins over that of the file; lists
+    are the union of both. Stored bans are no settings: they are passed over here.
     """
     usable = {key: value for key, value in stored.items() if not is_ban(key)}
     stored_faults: dict[Fault, None] = {}
     while True:
         reading = Reading(file, usable, name)
-        configuration = _configuration(reading, now)
+        configuration = _configuration(reading, now, before)
         if not reading.stored_faults:
             break
         # Without the wrong keys the rest may mean something else: read it anew.
@@ -116,17 +118,22 @@ def check_key(key: str, value: str) -> CheckedKey:
     raise SettingsError([Fault(None, None, key, message)])
 
 
-def effective(file: Mapping[str, Entry], stored: Mapping[str, str]) -> list[EffectiveKey]:
-    """Every key in force, sorted, with its value as it can be stored again (but no secret)."""
+def effective(
+    file: Mapping[str, Entry], stored: Mapping[str, str], spelled: Collection[str] = ()
+) -> dict[str, EffectiveKey]:
+    """Every key in force by its one spelling, with its value as it can be stored again.
+
+    A secret is not shown. The keys in *spelled* are known to have their one spelling.
+    """
     keys = {}
     for key, entry in file.items():
         if entry.form is not Form.EMPTY:
-            spelled = canonical_key(key)
-            keys[spelled] = _shown(spelled, entry.value, entry.line)
+            known = key if key in spelled else canonical_key(key)
+            keys[known] = _shown(known, entry.value, entry.line)
     for key, value in stored.items():
-        spelled = canonical_key(key)
-        keys[spelled] = _shown(spelled, value, None)
-    return [keys[key] for key in sorted(keys)]
+        known = canonical_key(key)
+        keys[known] = _shown(known, value, None)
+    return keys
 
 
 def members(prefix: str, flat: Mapping[str, V]) -> dict[str, V]:
@@ -139,7 +146,7 @@ def members(prefix: str, flat: Mapping[str, V]) -> dict[str, V]:
     return {key[len(table) :]: value for key, value in flat.items() if key.startswith(table)}
 
 
-def _configuration(reading: Reading, now: Instant) -> Configuration:
+def _configuration(reading: Reading, now: Instant, before: Policy | None) -> Configuration:
     upstreams = read_upstreams(reading)
     embedded = read_embedded(reading)
     operator = read_operator(reading)
@@ -147,7 +154,7 @@ def _configuration(reading: Reading, now: Instant) -> Configuration:
     doors = read_listeners(reading, upstreams, certificates)
     return Configuration(
         hostname=reading.optional(HOSTNAME),
-        policy=read_policy(reading, now),
+        policy=read_policy(reading, now, before),
         listeners=doors.mail,
         upstreams=upstreams,
         doors=DoorLimits(

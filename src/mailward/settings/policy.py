@@ -35,13 +35,16 @@ from mailward.settings.schema import (
     OBSERVE,
 )
 
+_ADDRESS = SubjectKind.ADDRESS
 
-def read_policy(reading: Reading, now: Instant) -> Policy:
-    """The policy; the bans that the file spells out hold since *now*."""
+
+def read_policy(reading: Reading, now: Instant, before: Policy | None = None) -> Policy:
+    """The policy; the bans that the file spells out hold since *now*, or as in the one *before*."""
     limit = reading.one(FAIL2BAN)
     login_limit = reading.given(LOGIN_FAIL2BAN)
     naming, prefixes = _naming(reading), _prefixes(reading)
     allowed, allowed_in_file = _allowed(reading, prefixes)
+    known = _known_networks(before, prefixes)
     return Policy(
         address_limit=_limit(limit),
         login_limit=_limit(limit if login_limit is None else login_limit.value),
@@ -53,7 +56,7 @@ def read_policy(reading: Reading, now: Instant) -> Policy:
         allowed=allowed,
         trusted=_trusted(reading, prefixes),
         blocked=(
-            *_blocked_networks(reading, prefixes, allowed_in_file, now),
+            *_blocked_networks(reading, prefixes, allowed_in_file, known, now),
             *_blocked_names(reading, BLOCKED_LOGINS, SubjectKind.LOGIN, naming, now),
             *_blocked_names(reading, BLOCKED_OPERATORS, SubjectKind.OPERATOR, naming, now),
         ),
@@ -159,27 +162,47 @@ def _trusted(reading: Reading, prefixes: Prefixes) -> NetworkTable[Network]:
     return trusted
 
 
+def _known_networks(before: Policy | None, prefixes: Prefixes) -> dict[str, Ban]:
+    """The blocked networks of *before* by their spelling, if the same texts still mean the same."""
+    if before is None or before.prefixes != prefixes:
+        return {}
+    return {ban.subject.name: ban for ban in before.blocked if ban.subject.kind is _ADDRESS}
+
+
 def _blocked_networks(
-    reading: Reading, prefixes: Prefixes, allowed_in_file: NetworkTable[Network], now: Instant
+    reading: Reading,
+    prefixes: Prefixes,
+    allowed_in_file: NetworkTable[Network],
+    known: Mapping[str, Ban],
+    now: Instant,
 ) -> list[Ban]:
     bans = {}
-    for read in reading.members(BLOCKED_NETWORKS):
+    for given in reading.all(BLOCKED_NETWORKS):
+        ban = known.get(given.member)
+        if ban is not None and ban.note == given.value and not len(allowed_in_file):
+            bans[ban.subject] = ban  # nothing has changed: a long list is not read again
+            continue
+        read = reading.member(BLOCKED_NETWORKS, given)
+        if read is None:
+            continue
         network = prefixes.fold_network(read.value)
         # What is allowed by a stored key wins over the file's blocks; that is no fault.
         allowed = next(allowed_in_file.enclosing(network), None)
         if network.prefixlen == 0:
             reading.refuse(
-                read.given,
+                given,
                 "blocks everybody; a network of length /0 can only be banned by hand:"
                 f" mailward ban {network} --yes",
             )
         elif allowed is not None:
             reading.refuse(
-                read.given, f"is inside the allowed network {network_name(allowed)}, which wins"
+                given, f"is inside the allowed network {network_name(allowed)}, which wins"
             )
         else:
             subject = network_subject(network)
-            bans[subject] = _ban(subject, read.given, now)
+            ban = known.get(subject.name)
+            is_same = ban is not None and ban.note == given.value
+            bans[subject] = ban if ban and is_same else _ban(subject, given, now)
     return list(bans.values())
 
 

@@ -104,9 +104,13 @@ class Reading:
     def members(self, key: Key[T], name: str = "") -> Iterator[Read[T]]:
         """The members of a list, of the file and the stored ones."""
         for given in self.all(key, name):
-            read = self._read(key, given.member, given)
+            read = self.member(key, given)
             if read is not None:
                 yield read
+
+    def member(self, key: Key[T], given: Given) -> Read[T] | None:
+        """One of the members that were *given*, or ``None`` where it is wrong."""
+        return self._read(key, given.member, given)
 
     def pairs(self, key: Key[T], name: str = "") -> Iterator[tuple[str, Read[T]]]:
         """The members of a map with their values."""

@@ -33,9 +33,9 @@ _OTHERS_TURN = 64  # failures between two turns of the loop, as many connections
 
 async def settle(folder: Path, count: int) -> dict[str, float]:
     clock = SteadyClock()
-    set_up_logs(LogSettings(LogLevel.INFO, LogFormat.TEXT))
+    lines = set_up_logs(LogSettings(LogLevel.INFO, LogFormat.TEXT))
     store = SqliteStore(folder / "mailward.db")
-    guard = Guard(store, Policy(), Journal(), await store.load(), clock())
+    guard = Guard(store, Policy(), Journal(lines), await store.load(), clock())
     policy = guard.policy
     refused = 0
     async with asyncio.TaskGroup() as tasks:

@@ -89,7 +89,7 @@ class Program:
         self._facts = dict(contents.facts)
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
         self._running: list[asyncio.Task[None]] = []
-        self.journal = Journal()
+        self.journal = Journal(set_up_logs(configuration.log))
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
         self.gate = Gate(self.guard, clock, configuration.operator)
         self.lobby = Lobby(
@@ -126,7 +126,7 @@ class Program:
         self._certificates = configuration.certificates
         self._configuration = configuration
         self.doors.keyring.swap(certificates)
-        set_up_logs(configuration.log)
+        self.journal.lines = set_up_logs(configuration.log)
         self.guard.adopt(configuration.policy, self._clock())
         self.gate.adopt(configuration.operator)
         self._open(prepared)

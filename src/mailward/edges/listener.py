@@ -14,9 +14,8 @@ import socket
 import struct
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 
-from mailward.edges.caller import Caller, Standing
+from mailward.edges.caller import Caller, Standing, peer_address
 from mailward.edges.headers import Headers, is_header
 from mailward.edges.house import House
 from mailward.edges.receptions import Reception, Session
@@ -132,7 +131,7 @@ class Listener:
 
     def _welcome(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
         policy, reception = self._house.guard.policy, self.reception
-        address = policy.prefixes.fold(_address(peer[0]))
+        address = policy.prefixes.fold(peer_address(peer[0]))
         if not reception.proxy_protocol:
             # Before anything else is asked: of those that are dropped there may come a flood.
             if not self._drops(accepted, address, reception, is_direct=True):
@@ -222,16 +221,11 @@ class Listener:
             _give_up(accepted, session)
 
 
-def _address(host: str) -> Address:
-    """The address in a socket name; a link-local one comes with a zone, which is left out."""
-    return ip_address(host.partition("%")[0])
-
-
 def _caller(accepted: socket.socket, address: Address, port: int) -> Caller:
     """Who has connected himself; his connection is made ready to be served."""
     here = accepted.getsockname()
     accepted.setblocking(False)
-    return Caller((address, port), (_address(here[0]), here[1]), address)
+    return Caller((address, port), (peer_address(here[0]), here[1]), address)
 
 
 def _reset(accepted: socket.socket) -> None:

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import time
-from ipaddress import ip_address
 from pathlib import Path
 
 import uvloop
@@ -20,6 +19,7 @@ from bench.harness.attempts import attempts
 from bench.harness.usage import peak_octets
 from mailward.app.clock import SteadyClock
 from mailward.app.logs import set_up_logs
+from mailward.edges.caller import peer_address
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Ticket
 from mailward.guard.service import Guard
@@ -33,9 +33,9 @@ _OTHERS_TURN = 64  # failures between two turns of the loop, as many connections
 
 async def settle(folder: Path, count: int) -> dict[str, float]:
     clock = SteadyClock()
-    set_up_logs(LogSettings(LogLevel.INFO, LogFormat.TEXT))
+    lines = set_up_logs(LogSettings(LogLevel.INFO, LogFormat.TEXT))
     store = SqliteStore(folder / "mailward.db")
-    guard = Guard(store, Policy(), Journal(), await store.load(), clock())
+    guard = Guard(store, Policy(), Journal(lines), await store.load(), clock())
     policy = guard.policy
     refused = 0
     async with asyncio.TaskGroup() as tasks:
@@ -43,7 +43,7 @@ async def settle(folder: Path, count: int) -> dict[str, float]:
         cpu, wall = time.process_time(), time.perf_counter()
         for number, (address, login) in enumerate(attempts(count)):
             name = policy.naming.login(login.encode())
-            attempt = Attempt(policy.prefixes.fold(ip_address(address)), name, "imap")
+            attempt = Attempt(policy.prefixes.fold(peer_address(address)), name, "imap")
             screened = await guard.screen(attempt, clock())
             if isinstance(screened, Ticket):
                 await guard.settle(screened, Outcome.FAILED, clock())

@@ -113,7 +113,6 @@ async def _run(
     for fault in built.stored_faults:
         _log.error("left out of the configuration: %s", fault)
     configuration = built.configuration or configuration
-    set_up_logs(configuration.log)
     try:
         async with asyncio.TaskGroup() as tasks:
             program = Program(configuration, store, contents, clock, tasks, data)

@@ -107,7 +107,7 @@ class Program:
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
         self._embedded: Embedded | None = None
         self._running: list[asyncio.Task[None]] = []
-        self.journal = Journal()
+        self.journal = Journal(set_up_logs(configuration.log))
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
         self.gate = Gate(self.guard, clock, configuration.operator)
         self.lobby = Lobby(
@@ -148,7 +148,7 @@ class Program:
         self._certificates = configuration.certificates
         self._configuration = configuration
         self.doors.keyring.swap(certificates)
-        set_up_logs(configuration.log)
+        self.journal.lines = set_up_logs(configuration.log)
         self.guard.adopt(configuration.policy, self._clock(), fixing)
         self.gate.adopt(configuration.operator)
         self._open(prepared)

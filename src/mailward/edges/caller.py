@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
+from ipaddress import IPv4Address, IPv6Address
 
 from mailward.rules.model import Address, Attempt
 from mailward.wire.proxyline import TlsFacts
@@ -59,3 +61,14 @@ class Caller:
         """The client at *address*, whom this caller has named."""
         # No port is as good as this caller's own; but mail servers turn away who comes from 0.
         return replace(self, source=(address, port or self.source[1]), standing=Standing.TOLD)
+
+
+def peer_address(host: str) -> Address:
+    """The address in a socket name; a link-local one comes with a zone, which is left out.
+
+    The kernel wrote it: it need not be read as strictly as what somebody else wrote, which takes
+    four times as long.
+    """
+    if ":" not in host:
+        return IPv4Address(socket.inet_aton(host))
+    return IPv6Address(socket.inet_pton(socket.AF_INET6, host.partition("%")[0]))

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import socket
 import struct
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 
-from mailward.edges.caller import Caller, Standing
+from mailward.edges.caller import Caller, Standing, peer_address
 from mailward.edges.headers import Headers, is_header
 from mailward.edges.house import House
 from mailward.edges.receptions import Reception, Session
@@ -31,6 +31,7 @@ REST_SECONDS = 0.2  # when descriptors have run out
 COMPLAINT_SECONDS = 60.0  # between two lines about that
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_SEND_ON_CLOSE = struct.pack("ii", 0, 0)  # what is still to be sent, as usual
 _log = logging.getLogger("mailward.listener")
 
 
@@ -82,6 +83,8 @@ class Listener:
         self._house = house
         self.reception = reception
         self._socket = listening
+        # Linux hands it down to every connection: who is dropped is reset by closing alone.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(listening.fileno(), self._accept)
         self._headers = Headers()
@@ -105,7 +108,8 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                accepted, peer = self._socket.accept()
+                # A number, and no object of it: a flood would make one for each that is dropped.
+                descriptor, peer = self._socket._accept()  # type: ignore[attr-defined] # noqa: SLF001 -- typeshed lacks it
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
@@ -113,7 +117,7 @@ class Listener:
                     self._rest(error)
                     return
                 continue  # this one was gone before it was accepted
-            self._welcome(accepted, peer)
+            self._welcome(descriptor, peer)
 
     def _rest(self, error: OSError) -> None:
         if self._loop.time() >= self._complain_at:
@@ -130,18 +134,30 @@ class Listener:
         self._resting = None
         self._loop.add_reader(self._socket.fileno(), self._accept)
 
-    def _welcome(self, accepted: socket.socket, peer: tuple[str, int]) -> None:
+    def _welcome(self, descriptor: int, peer: tuple[str, int]) -> None:
         policy, reception = self._house.guard.policy, self.reception
-        address = policy.prefixes.fold(_address(peer[0]))
+        address = policy.prefixes.fold(peer_address(peer[0]))
         if not reception.proxy_protocol:
             # Before anything else is asked: of those that are dropped there may come a flood.
-            if not self._drops(accepted, address, reception, is_direct=True):
+            if self._drops(address, reception, is_direct=True):
+                os.close(descriptor)
+            else:
+                accepted = self._taken(descriptor)
                 self._receive(accepted, _caller(accepted, address, peer[1]), reception)
         elif policy.trusts(address):
+            accepted = self._taken(descriptor)
             caller = _caller(accepted, address, peer[1])
             self._headers.expect(accepted, partial(self._hear, accepted, caller, reception))
         else:
-            self._turn_away(accepted, address, reception)
+            os.close(descriptor)
+            self._complain_of_untrusted(address, reception)
+
+    def _taken(self, descriptor: int) -> socket.socket:
+        """The connection, which is not reset any more when it is closed."""
+        own = self._socket
+        accepted = socket.socket(own.family, own.type, own.proto, fileno=descriptor)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _SEND_ON_CLOSE)
+        return accepted
 
     def _hear(
         self,
@@ -153,7 +169,8 @@ class Listener:
         """Go on with whom *proxy*, which was trusted when it came, connects for."""
         match header:
             case Proxied() | Checked() if not self._house.guard.policy.trusts(proxy.address):
-                self._turn_away(accepted, proxy.address, reception)
+                _reset(accepted)
+                self._complain_of_untrusted(proxy.address, reception)
             case Proxied(source, destination, tls):
                 fold = self._house.guard.policy.prefixes.fold
                 client = proxy.speaks_for(fold(source[0]), source[1])
@@ -170,24 +187,22 @@ class Listener:
             case None:
                 accepted.close()
 
-    def _turn_away(self, accepted: socket.socket, peer: Address, reception: Reception) -> None:
-        _reset(accepted)
+    def _complain_of_untrusted(self, peer: Address, reception: Reception) -> None:
         self._house.complaints.untrusted_peer(reception.listener, peer, self._house.clock())
 
     def _admit(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:
         """Drop *caller*, whom somebody else may have named, or serve him."""
-        if not self._drops(accepted, caller.address, reception, is_direct=caller.is_direct):
+        if self._drops(caller.address, reception, is_direct=caller.is_direct):
+            _reset(accepted)
+        else:
             self._receive(accepted, caller, reception)
 
-    def _drops(
-        self, accepted: socket.socket, address: Address, reception: Reception, *, is_direct: bool
-    ) -> bool:
-        """Count the connection, and drop it if *address* is banned; whether it was."""
+    def _drops(self, address: Address, reception: Reception, *, is_direct: bool) -> bool:
+        """Count the connection; whether *address* is banned, and the connection to be dropped."""
         guard, now = self._house.guard, self._house.clock()
         self._house.lobby.accepted[reception.listener, reception.service] += 1
         if guard.admit(address, now, is_direct=is_direct) is None:
             return False
-        _reset(accepted)
         guard.drops.count(address, reception.service, now)
         return True
 
@@ -222,16 +237,11 @@ class Listener:
             _give_up(accepted, session)
 
 
-def _address(host: str) -> Address:
-    """The address in a socket name; a link-local one comes with a zone, which is left out."""
-    return ip_address(host.partition("%")[0])
-
-
 def _caller(accepted: socket.socket, address: Address, port: int) -> Caller:
     """Who has connected himself; his connection is made ready to be served."""
     here = accepted.getsockname()
     accepted.setblocking(False)
-    return Caller((address, port), (_address(here[0]), here[1]), address)
+    return Caller((address, port), (peer_address(here[0]), here[1]), address)
 
 
 def _reset(accepted: socket.socket) -> None:

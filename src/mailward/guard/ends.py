@@ -21,6 +21,10 @@ class Ends:
         if ban.until is not None:
             heapq.heappush(self._ends, (ban.until, ban.subject.key, ban.subject))
 
+    def has_over(self, now: Instant) -> bool:
+        """Whether :meth:`over` may have something to give."""
+        return bool(self._ends) and self._ends[0][0] <= now
+
     def over(self, now: Instant, at_most: int | None = None) -> Iterator[Ban]:
         """The bans that are over at *now* and not removed yet, after up to *at_most* steps."""
         steps = count() if at_most is None else range(at_most)

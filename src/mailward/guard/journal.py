@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, unique
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Protocol
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
@@ -88,14 +92,30 @@ class Entry:
         )
 
 
+class Lines(Protocol):
+    """The operator's log, as the journal writes it."""
+
+    def tell(self, level: int, entry: Entry) -> None:
+        """Write the line of *entry*, whose *level* is one of logging's."""
+        ...
+
+
+class LoggedLines:
+    """Lines as any library's: each is a record that goes through logging."""
+
+    def tell(self, level: int, entry: Entry) -> None:
+        _log.log(level, entry)
+
+
 @dataclass(slots=True)
 class Journal:
     """Takes the events in. *counts* are by event and service since the start.
 
     *reported* are those among them that other programs have seen: these name themselves.
-    *funnel* looks at the logins among them.
+    *funnel* looks at the logins among them. *lines* get what the log's level lets through.
     """
 
+    lines: Lines = field(default_factory=LoggedLines)
     entries: Feed[Entry] = field(default_factory=Feed)
     counts: Counter[tuple[Event, str]] = field(default_factory=Counter)
     reported: Counter[tuple[Event, str]] = field(default_factory=Counter)
@@ -111,11 +131,13 @@ class Journal:
         if event is Event.AUTH_SUCCEEDED and fields.get("login"):
             self.funnel.note(str(fields.get("address")), str(fields["login"]), now)
         level = _LEVELS.get(event, logging.INFO)
-        if not (_log.isEnabledFor(level) or self.entries.followed):
+        is_logged = _log.isEnabledFor(level)
+        if not (is_logged or self.entries.followed):
             return
         known = {name: value for name, value in fields.items() if value not in (None, "")}
         entry = Entry(event, now, known)
-        _log.log(level, entry)
+        if is_logged:
+            self.lines.tell(level, entry)
         self.entries.publish(entry)
 
     def attempt(
@@ -188,17 +210,35 @@ def utc(instant: Instant) -> str:
     >>> utc(Instant(0.5))
     '1970-01-01T00:00:00.500000Z'
     """
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second = math.floor(instant)
+    microsecond = round((instant - second) * 1e6)
+    if microsecond == 1_000_000:  # noqa: PLR2004 -- microseconds of a second
+        second, microsecond = second + 1, 0
+    return f"{_utc_second(second)}.{microsecond:06d}Z"
+
+
+@lru_cache
+def _utc_second(second: int) -> str:
+    """Made once: a flood brings thousands of lines in one second."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# Every printable character of ASCII but the blank, the quote, the sign and the backslash.
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
 
 
 def _printable(value: Value) -> str:
     match value:
+        case str():
+            text = value
         case bool():
             text = json.dumps(value)
         case float():
             text = f"{value:.6f}".rstrip("0").rstrip(".")
-        case int() | str() | None:
+        case int() | None:
             text = str(value)
+    if _PLAIN.fullmatch(text):  # nearly every value
+        return text
     if text and text.isprintable() and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

@@ -158,6 +158,10 @@ class Mirror:
             self.changes.publish(BanGone(ban))
         return ban
 
+    def has_ended(self, now: Instant) -> bool:
+        """Whether one of the bans may be over at *now* and not removed yet."""
+        return self._ends.has_over(now)
+
     def ended(self, now: Instant, at_most: int | None = None) -> Iterator[Ban]:
         """The bans that are over at *now* and not removed yet, after up to *at_most* steps."""
         return self._ends.over(now, at_most)

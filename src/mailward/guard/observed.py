@@ -72,6 +72,10 @@ class Observed:
     def remove(self, subject: Subject) -> Ban | None:
         return self._bans.remove(subject)
 
+    def has_ended(self, now: Instant) -> bool:
+        """Whether one of the bans may be over at *now* and not removed yet."""
+        return self._ends.has_over(now)
+
     def ended(self, now: Instant, at_most: int | None = None) -> Iterator[Ban]:
         """Those that would be over at *now*, after up to *at_most* steps."""
         return self._ends.over(now, at_most)

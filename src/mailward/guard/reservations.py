@@ -72,8 +72,13 @@ class Reservations:
 
     def has_earlier(self, subject: Subject, arrived: int | None) -> bool:
         """Whether somebody waits for *subject* since before *arrived* (``None``: just now)."""
-        line = self._lines.get(subject)
+        line = self._lines.get(subject) if self._lines else None
         return line is not None and (arrived is None or line[0].arrived < arrived)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anybody waits for anything."""
+        return bool(self._lines)
 
     @property
     def under_way(self) -> int:
@@ -98,11 +103,9 @@ class Reservations:
         ticket.settled = True
         self._open.discard(ticket)
         for subject in ticket.subjects:
-            left = self._held[subject] - 1
+            left = self._held.pop(subject) - 1
             if left:
                 self._held[subject] = left
-            else:
-                del self._held[subject]
 
     def count_anew(self, subjects_of: Callable[[Attempt], tuple[Subject, ...]]) -> None:
         """Hold the places of the guesses under way with the subjects that new rules give them."""

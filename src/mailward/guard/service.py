@@ -101,9 +101,13 @@ class Guard:
     async def settle(self, ticket: Ticket, outcome: Outcome, now: Instant) -> Verdict:
         """Tell what became of the guess; a ban that follows is durable when this returns."""
         self.reservations.give_back(ticket)
-        verdict = self._count(ticket.attempt, outcome, now, now)
+        verdict = self._count(ticket.attempt, ticket.subjects, outcome, now, now)
         self._advance(ticket.subjects, now)
-        await self._announce(verdict, now)
+        match verdict:
+            case Banish():
+                await self._announce(verdict, now)
+            case Tolerate():
+                pass
         return verdict
 
     def take(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
@@ -118,8 +122,9 @@ class Guard:
         limits = [limit for kind in SubjectKind if (limit := self.policy.limit(kind))]
         if limits and all(now - at >= limit.period_seconds for limit in limits):
             raise ValueError("the report is older than the period of the limit")
-        verdict = self._count(attempt, outcome, at, now)
-        self._advance(self.policy.subjects(attempt), now)
+        subjects = self.policy.subjects(attempt)
+        verdict = self._count(attempt, subjects, outcome, at, now)
+        self._advance(subjects, now)
         return verdict
 
     async def report(
@@ -188,6 +193,10 @@ class Guard:
             if renewed := self._after(ban, now):
                 self.observed.put(renewed)
 
+    def _is_any_ban_over(self, now: Instant) -> bool:
+        """Whether there may be a ban to :meth:`end`. There seldom is: no subject needs a look."""
+        return self.mirror.has_ended(now) or self.observed.has_ended(now)
+
     # -- the whole -----------------------------------------------------------------------------
 
     def adopt(self, policy: Policy, now: Instant, fixing: Fixing | None = None) -> None:
@@ -248,11 +257,13 @@ class Guard:
         if ban := self._ban_on(attempt, now):
             return Refused(ban)
         subjects = self.policy.subjects(attempt)
+        is_any_over = self._is_any_ban_over(now)
         for subject in subjects:
             limit = self.policy.limit(subject.kind)
             if limit is None or self.policy.observes(subject.kind):
                 continue
-            self.end(subject, now)
+            if is_any_over:
+                self.end(subject, now)
             failures = self.tallies[subject.kind].count(subject.name, limit, now)
             if failures >= limit.failures:
                 ban = self.rejudge(subject, now) or self.mirror.covering(subject, now)
@@ -279,10 +290,17 @@ class Guard:
         self._advance(ticket.subjects, self._latest)
 
     def _advance(self, subjects: tuple[Subject, ...] | list[Subject], now: Instant) -> None:
-        self.reservations.advance(subjects, lambda attempt, at: self._step(attempt, now, at))
+        if self.reservations.has_waiting:
+            self.reservations.advance(subjects, lambda attempt, at: self._step(attempt, now, at))
 
-    def _count(self, attempt: Attempt, outcome: Outcome, at: Instant, now: Instant) -> Verdict:
-        subjects = self.policy.subjects(attempt)
+    def _count(
+        self,
+        attempt: Attempt,
+        subjects: tuple[Subject, ...],
+        outcome: Outcome,
+        at: Instant,
+        now: Instant,
+    ) -> Verdict:
         observed = self.policy.observe and self._would_refuse(attempt, subjects, now)
         self.journal.attempt(outcome, attempt, now, observed=observed)
         if observed:
@@ -296,13 +314,17 @@ class Guard:
                 return Tolerate()
             case Outcome.FAILED:
                 self._add_failure(attempt, subjects, at, now)
+                if not any(self._is_at_limit(subject, now) for subject in subjects):
+                    return Tolerate()
                 return self._fall(self._judge(subjects, now), now)
 
     def _add_failure(
         self, attempt: Attempt, subjects: tuple[Subject, ...], at: Instant, now: Instant
     ) -> None:
+        is_any_over = self._is_any_ban_over(now)
         for subject in subjects:
-            self.end(subject, now)  # before anything is judged: it takes its failures along
+            if is_any_over:
+                self.end(subject, now)  # before anything is judged: it takes its failures along
             limit = self.policy.limit(subject.kind)
             if limit is None or now - at >= limit.period_seconds:
                 continue
@@ -325,6 +347,12 @@ class Guard:
     def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
         """What a new policy says of old failures; an allowed address has none."""
         return Tolerate() if self.policy.allows_all_of(subject) else self._judge((subject,), now)
+
+    def _is_at_limit(self, subject: Subject, now: Instant) -> bool:
+        limit = self.policy.limit(subject.kind)
+        if limit is None:
+            return False
+        return self.tallies[subject.kind].count(subject.name, limit, now) >= limit.failures
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
         windows = {subject: self.tallies[subject.kind].window(subject.name) for subject in subjects}

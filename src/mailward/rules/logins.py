@@ -118,6 +118,8 @@ def fold_text(text: str) -> str:
     >>> fold_text(" J\\u200bDOE ")
     'jdoe'
     """
+    if text.isascii():  # nothing to compose and nothing to ignore: this is the fixpoint
+        return text.lower().strip()
     while True:
         folded = unicodedata.normalize("NFKC", text).casefold()
         folded = unicodedata.normalize("NFKC", folded).translate(_IGNORABLE).strip()

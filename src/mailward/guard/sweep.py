@@ -24,7 +24,8 @@ class Sweep:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._judged_by: Policy | None = None
-        self._unjudged: deque[Subject] = deque()
+        # The names alone: there may be a million of them.
+        self._unjudged: deque[tuple[SubjectKind, deque[str]]] = deque()
         self._evicted = 0
 
     async def once(self, now: Instant) -> None:
@@ -60,15 +61,16 @@ class Sweep:
         if self._judged_by is not self._guard.policy:
             self._judged_by = self._guard.policy
             self._unjudged = deque(
-                Subject(kind, name)
-                for kind, tallies in self._guard.tallies.items()
-                for name in tallies.names()
+                (kind, deque(tallies.names())) for kind, tallies in self._guard.tallies.items()
             )
         for _ in range(_BITES):
-            for _ in range(min(_BITE, len(self._unjudged))):
-                self._guard.rejudge(self._unjudged.popleft(), now)
             if not self._unjudged:
                 return
+            kind, names = self._unjudged[0]
+            for _ in range(min(_BITE, len(names))):
+                self._guard.rejudge(Subject(kind, names.popleft()), now)
+            if not names:
+                self._unjudged.popleft()
             await asyncio.sleep(0)
 
     def _forget_idle(self, now: Instant) -> None:

@@ -26,6 +26,12 @@ from mailward.stores.port import (
 )
 from mailward.stores.sqlite import SqliteStore
 
+NETWORKS = ["192.0.2.1", "10.0.0.0/8", "0.0.0.0/0", "::", "2001:db8::/64", "::/0"]
+BANNABLE = st.sampled_from([Subject(SubjectKind.ADDRESS, name) for name in NETWORKS]) | st.builds(
+    Subject,
+    st.sampled_from([SubjectKind.LOGIN, SubjectKind.OPERATOR]),
+    st.sampled_from(["a", "A", "192.0.2.1"]),
+)
 SUBJECTS = st.builds(
     Subject, st.sampled_from(SubjectKind), st.sampled_from(["a", "A", "ä", "192.0.2.1", "a'\x00"])
 )
@@ -41,7 +47,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
         BanPut,
         st.builds(
             Ban,
-            subject=SUBJECTS,
+            on=BANNABLE,
             reason=st.sampled_from(Reason),
             since=INSTANTS,
             until=st.none() | INSTANTS,
@@ -51,7 +57,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
             note=TEXTS,
         ),
     ),
-    st.builds(BanRemoved, SUBJECTS),
+    st.builds(BanRemoved, BANNABLE),
     st.builds(SettingPut, KEYS, TEXTS),
     st.builds(SettingDeleted, KEYS),
     st.builds(FactPut, KEYS, TEXTS),

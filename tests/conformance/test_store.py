@@ -95,6 +95,14 @@ async def test_failures_are_loaded_oldest_first_also_when_they_came_late(store: 
     assert await instants(store, ADA) == [6]
 
 
+async def test_who_failed_last_is_loaded_last_of_his_kind(store: Store) -> None:
+    dan = Subject(ADA.kind, "dan")
+    await commit(store, failed(ADA, 1), failed(dan, 3), failed(EVE, 2), failed(ADA, 4))
+    failures = (await store.load()).failures
+    assert [subject for subject in failures if subject.kind is ADA.kind] == [dan, ADA]
+    assert len(failures) == 3
+
+
 async def test_instants_come_back_to_the_last_bit(store: Store) -> None:
     at = Instant(math.nextafter(NOON + 1 / 3, math.inf))
     await commit(store, FailureAdded(EVE, Failure(at, "imap", "")))

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from mailward.rules.model import Ban, Instant, Subject
+from mailward.rules.model import Ban, Instant, Subject, subject_from_key
 
 
 class Ends:
@@ -14,12 +14,12 @@ class Ends:
 
     def __init__(self, on: Callable[[Subject], Ban | None]) -> None:
         self._on = on
-        self._ends: list[tuple[Instant, str, Subject]] = []
+        self._ends: list[tuple[Instant, str]] = []
 
     def note(self, ban: Ban) -> None:
         """*ban* is in the table now."""
         if ban.until is not None:
-            heapq.heappush(self._ends, (ban.until, ban.subject.key, ban.subject))
+            heapq.heappush(self._ends, (ban.until, ban.subject.key))
 
     def has_over(self, now: Instant) -> bool:
         """Whether :meth:`over` may have something to give."""
@@ -31,8 +31,8 @@ class Ends:
         for _ in steps:
             if not self._ends or self._ends[0][0] > now:
                 return
-            until, _, subject = heapq.heappop(self._ends)
-            ban = self._on(subject)
+            until, key = heapq.heappop(self._ends)
+            ban = self._on(subject_from_key(key))
             # A ban that was lifted or made longer left its old end here.
             if ban is not None and ban.until == until:
                 yield ban

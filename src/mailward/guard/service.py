@@ -64,7 +64,7 @@ class Guard:
         self.evicted = 0
         self._latest = now
         # The longest idle come first, as if they had been counted here.
-        for subject, instants in sorted(contents.failures.items(), key=lambda kept: kept[1][-1]):
+        for subject, instants in contents.failures.items():
             self._restore(subject, instants, now)
 
     # -- the three questions of a door ---------------------------------------------------------

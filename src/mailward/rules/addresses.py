@@ -15,14 +15,20 @@ from ipaddress import (
 from typing import Generic, TypeVar
 
 from mailward.rules.model import Address, Network, Subject, SubjectKind
+from mailward.rules.numbers import (
+    IPV4_BITS,
+    IPV4_MARK,
+    IPV6_BITS,
+    IPV6_MARK,
+    NetworkNumber,
+    name_from_number,
+    number_of,
+    place_of,
+)
 
 NAT64_WELL_KNOWN = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 NAT64_PREFIX_BITS = 96
 _LOW_32_BITS = 0xFFFF_FFFF
-
-# A subject is looked up in several tables in a row: its name is read once.
-_MAX_RECENT = 16_384
-_RECENT: dict[str, Network] = {}
 
 
 class AddressError(ValueError):
@@ -93,15 +99,11 @@ def network_name(network: Network) -> str:
     >>> network_name(IPv4Network("192.0.2.1/32")), network_name(IPv6Network("2001:db8::/64"))
     ('192.0.2.1', '2001:db8::/64')
     """
-    if network.prefixlen == network.max_prefixlen:
-        return str(network.network_address)
-    return str(network)
+    return name_from_number(number_of(network))
 
 
 def network_subject(network: Network) -> Subject:
-    name = network_name(network)
-    _remembered(name, network)
-    return Subject(SubjectKind.ADDRESS, name)
+    return Subject(SubjectKind.ADDRESS, network_name(network))
 
 
 def subject_network(subject: Subject) -> Network:
@@ -112,15 +114,7 @@ def subject_network(subject: Subject) -> Network:
     """
     if subject.kind is not SubjectKind.ADDRESS:
         raise ValueError(f"{subject.key} is no address")
-    network = _RECENT.get(subject.name)
-    return _remembered(subject.name, ip_network(subject.name)) if network is None else network
-
-
-def _remembered(name: str, network: Network) -> Network:
-    if len(_RECENT) >= _MAX_RECENT:
-        _RECENT.clear()
-    _RECENT[name] = network
-    return network
+    return ip_network(subject.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +160,11 @@ class Prefixes:
         >>> Prefixes().subject(IPv6Address("2001:db8::1")).name
         '2001:db8::/64'
         """
-        bits = self.ipv4_bits if isinstance(address, IPv4Address) else self.ipv6_bits
-        if bits == address.max_prefixlen:  # the usual IPv4 case: no network object to make
-            return Subject(SubjectKind.ADDRESS, str(address))
-        return network_subject(self.network(address))
+        if isinstance(address, IPv4Address):
+            number = (IPV4_MARK | int(address)) >> IPV4_BITS - self.ipv4_bits
+        else:
+            number = (IPV6_MARK | int(address)) >> IPV6_BITS - self.ipv6_bits
+        return Subject(SubjectKind.ADDRESS, name_from_number(NetworkNumber(number)))
 
 
 V = TypeVar("V")
@@ -182,58 +177,71 @@ class NetworkTable(Generic[V]):
     are; adding and removing one costs the same as in any dictionary.
     """
 
-    __slots__ = ("_v4", "_v6")
+    __slots__ = ("_lengths", "_values")
 
     def __init__(self) -> None:
-        self._v4: dict[int, dict[int, V]] = {}
-        self._v6: dict[int, dict[int, V]] = {}
+        self._values: dict[NetworkNumber, V] = {}
+        # How many there are by what their prefixes leave to hosts: for IPv4, for IPv6.
+        self._lengths: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
     def __len__(self) -> int:
-        return sum(len(table) for lengths in (self._v4, self._v6) for table in lengths.values())
+        return len(self._values)
 
     def put(self, network: Network, value: V) -> None:
-        host_bits = network.max_prefixlen - network.prefixlen
-        table = self._lengths(network).setdefault(host_bits, {})
-        table[int(network.network_address) >> host_bits] = value
+        self.put_at(number_of(network), value)
+
+    def put_at(self, number: NetworkNumber, value: V) -> V | None:
+        """:meth:`put` by the network's number; return what was there."""
+        known = self._values.get(number)
+        if known is None:
+            is_ipv6, host_bits = place_of(number)
+            lengths = self._lengths[is_ipv6]
+            lengths[host_bits] = lengths.get(host_bits, 0) + 1
+        self._values[number] = value
+        return known
 
     def get(self, network: Network) -> V | None:
-        host_bits = network.max_prefixlen - network.prefixlen
-        table = self._lengths(network).get(host_bits)
-        return None if table is None else table.get(int(network.network_address) >> host_bits)
+        return self._values.get(number_of(network))
+
+    def at(self, number: NetworkNumber) -> V | None:
+        """:meth:`get` by the network's number."""
+        return self._values.get(number)
 
     def remove(self, network: Network) -> V | None:
-        lengths = self._lengths(network)
-        host_bits = network.max_prefixlen - network.prefixlen
-        table = lengths.get(host_bits)
-        if table is None:
-            return None
-        value = table.pop(int(network.network_address) >> host_bits, None)
-        if not table:
-            del lengths[host_bits]
+        return self.remove_at(number_of(network))
+
+    def remove_at(self, number: NetworkNumber) -> V | None:
+        """:meth:`remove` by the network's number."""
+        value = self._values.pop(number, None)
+        if value is not None:
+            is_ipv6, host_bits = place_of(number)
+            lengths = self._lengths[is_ipv6]
+            lengths[host_bits] -= 1
+            if not lengths[host_bits]:
+                del lengths[host_bits]
         return value
 
     def covering(self, address: Address) -> Iterator[V]:
         """The values of all networks that hold *address*."""
-        number = int(address)
-        for host_bits, table in (self._v4 if address.version == 4 else self._v6).items():  # noqa: PLR2004 -- IPv4
-            value = table.get(number >> host_bits)
+        is_ipv6 = address.version == 6  # noqa: PLR2004 -- IPv6
+        number = int(address) | (IPV6_MARK if is_ipv6 else IPV4_MARK)
+        for host_bits in self._lengths[is_ipv6]:
+            value = self._values.get(NetworkNumber(number >> host_bits))
             if value is not None:
                 yield value
 
     def enclosing(self, network: Network) -> Iterator[V]:
         """The values of all networks that hold the whole of *network*, itself included."""
-        number = int(network.network_address)
-        smallest = network.max_prefixlen - network.prefixlen
-        for host_bits, table in self._lengths(network).items():
+        return self.enclosing_number(number_of(network))
+
+    def enclosing_number(self, number: NetworkNumber) -> Iterator[V]:
+        """:meth:`enclosing` by the network's number."""
+        is_ipv6, smallest = place_of(number)
+        for host_bits in self._lengths[is_ipv6]:
             if host_bits >= smallest:
-                value = table.get(number >> host_bits)
+                value = self._values.get(NetworkNumber(number >> host_bits - smallest))
                 if value is not None:
                     yield value
 
     def values(self) -> Iterator[V]:
-        for lengths in (self._v4, self._v6):
-            for table in lengths.values():
-                yield from table.values()
-
-    def _lengths(self, network: Network) -> dict[int, dict[int, V]]:
-        return self._v4 if isinstance(network, IPv4Network) else self._v6
+        return iter(self._values.values())

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mailward.rules.addresses import NetworkTable, subject_network
-from mailward.rules.model import Address, Ban, Instant, Network, Reason, Subject, SubjectKind
+from mailward.rules.addresses import NetworkTable
+from mailward.rules.model import (
+    Address,
+    Ban,
+    Instant,
+    Network,
+    Reason,
+    Subject,
+    SubjectKind,
+    subject_number,
+)
 
 
 class BanTable:
@@ -16,44 +25,48 @@ class BanTable:
     reason, and include them.
     """
 
-    __slots__ = ("_by_subject", "_networks", "counts")
+    __slots__ = ("_named", "_networks", "counts")
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[SubjectKind, Reason]] = Counter()
-        # Who looks for the ban on a subject need not read its name as a network first.
-        self._by_subject: dict[Subject, Ban] = {}
+        self._named: dict[Subject, Ban] = {}
         self._networks: NetworkTable[Ban] = NetworkTable()
 
     def __len__(self) -> int:
-        return len(self._by_subject)
+        return len(self._named) + len(self._networks)
 
     def __iter__(self) -> Iterator[Ban]:
-        yield from self._by_subject.values()
+        yield from self._networks.values()
+        yield from self._named.values()
 
     def listed(self) -> list[Ban]:
         """All of them as a list, which is quick."""
-        return list(self._by_subject.values())
+        return [*self._networks.values(), *self._named.values()]
 
     def put(self, ban: Ban) -> None:
         """Add *ban*, in the place of one on the same subject."""
-        known = self._by_subject.get(ban.subject)
-        self._by_subject[ban.subject] = ban
-        if ban.subject.kind is SubjectKind.ADDRESS:
-            self._networks.put(subject_network(ban.subject), ban)
-        self.counts[ban.subject.kind, ban.reason] += 1
+        if isinstance(ban.on, Subject):
+            known = self._named.get(ban.on)
+            self._named[ban.on] = ban
+        else:
+            known = self._networks.put_at(ban.on, ban)
+        self.counts[ban.kind, ban.reason] += 1
         self._discount(known)
 
     def remove(self, subject: Subject) -> Ban | None:
         """Take the ban on exactly *subject* out and return it."""
-        ban = self._by_subject.pop(subject, None)
-        if ban is not None and subject.kind is SubjectKind.ADDRESS:
-            self._networks.remove(subject_network(subject))
+        if subject.kind is SubjectKind.ADDRESS:
+            ban = self._networks.remove_at(subject_number(subject))
+        else:
+            ban = self._named.pop(subject, None)
         self._discount(ban)
         return ban
 
     def on(self, subject: Subject) -> Ban | None:
         """The ban on exactly *subject*, expired or not."""
-        return self._by_subject.get(subject)
+        if subject.kind is SubjectKind.ADDRESS:
+            return self._networks.at(subject_number(subject)) if self._networks else None
+        return self._named.get(subject)
 
     def covering_address(
         self, address: Address, now: Instant, *, by_hand: bool = False
@@ -65,18 +78,14 @@ class BanTable:
         found = self._networks.covering(address)
         return _longest(_manual(found) if by_hand else found, now)
 
-    def covering_network(
-        self, network: Network, now: Instant, *, by_hand: bool = False
-    ) -> Ban | None:
-        """A ban in force that covers the whole of *network*."""
-        found = self._networks.enclosing(network)
-        return _longest(_manual(found) if by_hand else found, now)
-
     def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
         """A ban in force that covers *subject*, also one on a wider network."""
         if subject.kind is SubjectKind.ADDRESS:
-            return self.covering_network(subject_network(subject), now, by_hand=by_hand)
-        ban = self._by_subject.get(subject)
+            if not self._networks:
+                return None
+            found = self._networks.enclosing_number(subject_number(subject))
+            return _longest(_manual(found) if by_hand else found, now)
+        ban = self._named.get(subject)
         if ban is None or not ban.covers(now):
             return None
         return ban if ban.reason is Reason.MANUAL or not by_hand else None
@@ -87,7 +96,7 @@ class BanTable:
 
     def _discount(self, gone: Ban | None) -> None:
         if gone is not None:
-            self.counts[gone.subject.kind, gone.reason] -= 1
+            self.counts[gone.kind, gone.reason] -= 1
 
 
 def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:

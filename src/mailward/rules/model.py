@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, unique
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal, NewType
+
+from mailward.rules.numbers import NetworkNumber, name_from_number, number_from_name
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -64,6 +67,19 @@ def subject_from_key(key: str) -> Subject:
     if not colon:
         raise ValueError(f'"{key}" is no key: it has no kind in front')
     return Subject(SubjectKind(kind), name)
+
+
+def subject_number(subject: Subject) -> NetworkNumber:
+    """The number of the network that an address subject names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    return _recent_number(subject.name)
+
+
+# One failure is looked up in several tables in a row: its name is read once.
+_recent_number = lru_cache(4_096)(number_from_name)
 
 
 @unique
@@ -138,9 +154,13 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A subject that may not try again until *until* (``None``: until an operator lifts it)."""
+    """A subject that may not try again until *until* (``None``: until an operator lifts it).
 
-    subject: Subject
+    *on* is made from the subject, or from its number where it is an address or network. It keeps
+    those as numbers: of a million bans the names would be what takes most memory.
+    """
+
+    on: Subject | NetworkNumber
     reason: Reason
     since: Instant
     until: Instant | None = None
@@ -148,6 +168,22 @@ class Ban:
     services: tuple[str, ...] = ()
     counterparts: tuple[str, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.on, Subject) and self.on.kind is SubjectKind.ADDRESS:
+            object.__setattr__(self, "on", subject_number(self.on))
+
+    @property
+    def subject(self) -> Subject:
+        """Whom it is on, spelled anew each time."""
+        if isinstance(self.on, Subject):
+            return self.on
+        return Subject(SubjectKind.ADDRESS, name_from_number(self.on))
+
+    @property
+    def kind(self) -> SubjectKind:
+        """The kind of its subject."""
+        return self.on.kind if isinstance(self.on, Subject) else SubjectKind.ADDRESS
 
     def covers(self, now: Instant) -> bool:
         """Whether the ban is in force at *now*; it ends exactly at *until*."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, unique
 
-from mailward.rules.addresses import NetworkTable, Prefixes, subject_network
+from mailward.rules.addresses import NetworkTable, Prefixes
 from mailward.rules.limits import empties_at
 from mailward.rules.logins import Naming
 from mailward.rules.model import (
@@ -20,6 +20,7 @@ from mailward.rules.model import (
     Reason,
     Subject,
     SubjectKind,
+    subject_number,
 )
 
 DEFAULT_LIMIT = Limit(100, timedelta(days=1))
@@ -124,13 +125,13 @@ class Policy:
         """The allowed network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.allowed.enclosing(subject_network(subject)), None)
+        return next(self.allowed.enclosing_number(subject_number(subject)), None)
 
     def trusts_all_of(self, subject: Subject) -> Network | None:
         """The trusted network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.trusted.enclosing(subject_network(subject)), None)
+        return next(self.trusted.enclosing_number(subject_number(subject)), None)
 
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.

@@ -11,6 +11,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from mailward.rules.limits import MAX_FAILURES, add_failure, count_failures, forget_old
 from mailward.rules.model import Instant, Limit
@@ -33,26 +34,30 @@ class _Tally:
 class Tallies:
     """The failures of every subject of one kind. Names are the subjects' own.
 
-    *max_tracked* bounds the number of subjects.
+    *max_tracked* bounds the number of subjects. Most of a flood have failed once: they are kept
+    as their instants, the longest idle first, which is the order they go in, and have no tally.
     """
 
     max_tracked: int
     # OrderedDict where entries leave at the front: a plain dict would search past all that left.
+    _once: OrderedDict[str, Instant] = field(default_factory=OrderedDict)
+    """Who failed once and never succeeded, the newest too."""
     _tallies: dict[str, _Tally] = field(default_factory=dict)
+    """All others."""
     _newest: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _ranks: dict[_Rank, OrderedDict[str, None]] = field(default_factory=dict)
     _succeeded: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _instants: int = 0
 
     def __len__(self) -> int:
-        return len(self._tallies)
+        return len(self._once) + len(self._tallies)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._tallies
+        return name in self._once or name in self._tallies
 
     def names(self) -> Iterator[str]:
-        """Every tracked name, the longest idle first."""
-        return iter(self._tallies)
+        """Every tracked name."""
+        return chain(self._once, self._tallies)
 
     @property
     def instants(self) -> int:
@@ -61,29 +66,34 @@ class Tallies:
 
     def count(self, name: str, limit: Limit, now: Instant) -> int:
         """The failures of *name* that are inside the window at *now*."""
+        if (at := self._once.get(name)) is not None:
+            return 1 if now - at < limit.period_seconds else 0
         tally = self._tallies.get(name)
         return 0 if tally is None else count_failures(tally.window, limit, now)
 
     def window(self, name: str) -> array[float]:
         """The kept instants of *name*, oldest first (a copy)."""
+        if (at := self._once.get(name)) is not None:
+            return array("d", (at,))
         tally = self._tallies.get(name)
         return array("d") if tally is None else array("d", tally.window)
 
     def add(self, name: str, limit: Limit, at: Instant, now: Instant) -> list[str]:
         """Count one failure of *name*; return the names that had to go for it."""
-        tally = self._tallies.pop(name, None)
-        if tally is None:
-            tally = _Tally(array("d"))
+        window = self._take(name)
+        if window is not None:
+            forget_old(window, limit, now)
+        if window or name in self._succeeded:
+            window = array("d") if window is None else window
+            add_failure(window, at)
+            # No limit looks further back, and a subject that is not stopped (its bans are only
+            # observed, its failures reported from outside) must not grow for ever.
+            del window[:-MAX_FAILURES]
+            self._tallies[name] = _Tally(window)
+            self._instants += len(window)
         else:
-            self._unrank(name, tally)
-            self._instants -= len(tally.window)
-            forget_old(tally.window, limit, now)
-        self._tallies[name] = tally
-        add_failure(tally.window, at)
-        # No limit looks further back, and a subject that is not stopped (its bans are only
-        # observed, its failures reported from outside) must not grow for ever.
-        del tally.window[:-MAX_FAILURES]
-        self._instants += len(tally.window)
+            self._once[name] = at
+            self._instants += 1
         self._newest[name] = None
         return self._shrink()
 
@@ -94,27 +104,28 @@ class Tallies:
         self._succeeded[name] = None
         if len(self._succeeded) > max(1, self.max_tracked // NEWEST_SHARE):
             self._succeeded.popitem(last=False)
-        tally = self._tallies.get(name)
-        if not known and tally is not None and tally.rank is not None:
-            self._unrank(name, tally)
-            self._rank(name, tally)
+        if (at := self._once.pop(name, None)) is not None:
+            self._tallies[name] = tally = _Tally(array("d", (at,)))
+            if name not in self._newest:
+                self._rank(name, tally)
+            return
+        known_tally = self._tallies.get(name)
+        if not known and known_tally is not None and known_tally.rank is not None:
+            self._unrank(name, known_tally)
+            self._rank(name, known_tally)
 
     def clear(self, name: str) -> bool:
         """Forget the failures of *name*; say whether there were any."""
-        tally = self._tallies.pop(name, None)
-        if tally is None:
-            return False
-        self._unrank(name, tally)
-        self._instants -= len(tally.window)
-        return True
+        return self._take(name) is not None
 
     def forget_idle(self, limit: Limit, now: Instant, at_most: int) -> list[str]:
         """Drop up to *at_most* subjects whose last failure has left the window."""
         gone: list[str] = []
-        for name, tally in self._tallies.items():
-            if len(gone) >= at_most or count_failures(tally.window, limit, now):
-                break
-            gone.append(name)
+        for names in (self._once, self._tallies):
+            for name in names:
+                if len(gone) >= at_most or self.count(name, limit, now):
+                    break
+                gone.append(name)
         for name in gone:
             self.clear(name)
         return gone
@@ -128,20 +139,39 @@ class Tallies:
         while len(self._newest) > max(1, self.max_tracked // NEWEST_SHARE):
             self._age()
         gone: list[str] = []
-        while len(self._tallies) > 1 and (
-            len(self._tallies) > self.max_tracked
-            or self._instants > self.max_tracked * INSTANTS_PER_SUBJECT
+        while len(self) > 1 and (
+            len(self) > self.max_tracked or self._instants > self.max_tracked * INSTANTS_PER_SUBJECT
         ):
-            if not self._ranks:  # the newest alone hold too many instants: memory comes first
-                self._age()
-            name = next(iter(self._ranks[min(self._ranks)]))
+            while (name := self._next_to_go()) is None:
+                self._age()  # the newest alone hold too many instants: memory comes first
             self.clear(name)
             gone.append(name)
         return gone
 
+    def _next_to_go(self) -> str | None:
+        """Who goes first of all that are not among the newest."""
+        once = next(iter(self._once), None)
+        if once is not None and once not in self._newest:
+            return once  # no rank is lower
+        return next(iter(self._ranks[min(self._ranks)])) if self._ranks else None
+
     def _age(self) -> None:
         name, _ = self._newest.popitem(last=False)
-        self._rank(name, self._tallies[name])
+        if tally := self._tallies.get(name):
+            self._rank(name, tally)
+
+    def _take(self, name: str) -> array[float] | None:
+        """Take *name* out of all that is kept here but who succeeded; return its window."""
+        if (at := self._once.pop(name, None)) is not None:
+            self._newest.pop(name, None)
+            self._instants -= 1
+            return array("d", (at,))
+        tally = self._tallies.pop(name, None)
+        if tally is None:
+            return None
+        self._unrank(name, tally)
+        self._instants -= len(tally.window)
+        return tally.window
 
     def _rank(self, name: str, tally: _Tally) -> None:
         tally.rank = (name in self._succeeded, len(tally.window))

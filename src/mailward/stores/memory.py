@@ -38,11 +38,12 @@ class MemoryStore:
         self._reports: dict[bytes, Instant] = {}
 
     async def load(self) -> Contents:
+        windows = {
+            subject: sorted(failure.at for failure in failures.values())
+            for subject, failures in self._failures.items()
+        }
         return Contents(
-            failures={
-                subject: sorted(failure.at for failure in failures.values())
-                for subject, failures in self._failures.items()
-            },
+            failures=dict(sorted(windows.items(), key=lambda kept: kept[1][-1])),
             bans=tuple(self._bans.values()),
             settings=dict(self._settings),
             facts=dict(self._facts),

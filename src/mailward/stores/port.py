@@ -103,7 +103,10 @@ Change = (
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a store holds, for the start. Instants and reports are oldest first."""
+    """All that a store holds, for the start. Instants and reports are oldest first.
+
+    Of the subjects of one kind those come first whose last failure is the oldest.
+    """
 
     failures: Mapping[Subject, Sequence[Instant]] = field(default_factory=dict)
     bans: Sequence[Ban] = ()

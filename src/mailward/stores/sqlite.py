@@ -11,19 +11,19 @@ import asyncio
 import json
 import os
 import sqlite3
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
-from mailward.rules.model import Ban, Failure, Instant, Reason, Subject, subject_from_key
+from mailward.rules.model import Ban, Failure, Instant, Subject
+from mailward.stores.contents import read_contents
 from mailward.stores.port import (
     BanPut,
     BanRemoved,
@@ -316,49 +316,9 @@ def _text(text: str) -> str:
 def _load(database: sqlite3.Connection) -> Contents:
     database.execute("BEGIN")  # one moment for all tables
     try:
-        return Contents(
-            failures=_load_failures(database),
-            bans=tuple(_load_bans(database)),
-            settings=dict(database.execute("SELECT key, value FROM setting")),
-            facts=dict(database.execute("SELECT name, value FROM fact")),
-            reports=dict(database.execute("SELECT digest, at FROM report ORDER BY at, digest")),
-        )
+        return read_contents(database)
     finally:
         _roll_back(database)
-
-
-def _load_failures(database: sqlite3.Connection) -> Mapping[Subject, Sequence[Instant]]:
-    windows: dict[Subject, array[float]] = {}  # 8 octets for each of a million instants
-    last_key: str | None = None
-    window: array[float] = array("d")
-    for key, at in database.execute("SELECT subject, at FROM failure ORDER BY subject, at"):
-        if key != last_key:
-            last_key, window = key, array("d")
-            windows[subject_from_key(key)] = window
-        window.append(at)
-    return cast("Mapping[Subject, Sequence[Instant]]", windows)
-
-
-def _load_bans(database: sqlite3.Connection) -> Iterator[Ban]:
-    for key, reason, since, until, failures, services, counterparts, note in database.execute(
-        "SELECT subject, reason, since, until, failures, services, counterparts, note FROM ban"
-    ):
-        yield Ban(
-            subject=subject_from_key(key),
-            reason=Reason(reason),
-            since=Instant(since),
-            until=None if until is None else Instant(until),
-            failures=failures,
-            services=_services(services),
-            counterparts=tuple(json.loads(counterparts)),
-            note=note,
-        )
-
-
-@lru_cache
-def _services(text: str) -> tuple[str, ...]:
-    """Read once, and shared: there are few services, and maybe a million bans."""
-    return tuple(json.loads(text))
 
 
 def _failures(database: sqlite3.Connection, subject: Subject, at_most: int) -> Sequence[Failure]:

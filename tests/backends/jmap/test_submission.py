@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from mailward.settings.configuration import EmbeddedSettings
 from tests.backends.jmap.hall import ALICE, BOB, Jmap
+from tests.backends.test_embedded_relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -203,3 +206,46 @@ async def test_a_submission_that_is_over_is_not_found(jmap: Jmap) -> None:
     assert await jmap.error("EmailSubmission/set", onSuccessDestroyEmail=["S1"]) == (
         "invalidArguments"
     )
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\r\n", b"\n\r"])
+async def test_no_line_of_a_stored_message_ends_for_others_where_it_did_not_for_us(
+    jmap: Jmap, end: bytes
+) -> None:
+    hidden = end + b"." + end + b"MAIL FROM:<boss@mail.test>" + end
+    octets = f"From: {ALICE}\r\nTo: {BOB}\r\n\r\nx".encode() + hidden
+    assert (await send(jmap, octets))["created"]
+    (found,) = await inbox_of(jmap, BOB)
+    assert found.count(b"\r\n") == found.count(b"\r") == found.count(b"\n")
+    assert b"\r\n.\r\n" in found
+
+
+async def test_a_relay_is_sent_no_end_of_a_message_but_ours(jmap: Jmap) -> None:
+    relay = Relay()
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        before, jmap.embedded.settings = (
+            jmap.embedded.settings,
+            EmbeddedSettings(relay=("127.0.0.1", port)),
+        )
+        try:
+            octets = f"From: {ALICE}\r\nTo: x@far.example\r\n\r\nx\n.\nRSET\n".encode()
+            assert (await send(jmap, octets, envelope=None))["created"]
+        finally:
+            jmap.embedded.settings = before
+    (taken,) = relay.taken
+    assert b"x\r\n..\r\nRSET\r\n.\r\n" in taken
+    assert b"\n.\n" not in taken
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n\r", b"\r\r"])
+async def test_no_second_author_hides_behind_a_bare_cr(jmap: Jmap, end: bytes) -> None:
+    octets = f"From: {ALICE}\r\nTo: {BOB}\r\nX: y".encode() + end + b"From: boss@mail.test\r\n\r\nx"
+    refused = (await send(jmap, octets))["notCreated"]
+    if b"\r\r" in end or b"\n\r" in end:  # then it is text: the header ends before it
+        assert refused is None
+        (found,) = await inbox_of(jmap, BOB)
+        assert b"\r\n\r\nFrom: boss" in found
+    else:
+        assert refused["s"]["type"] == "forbiddenFrom"

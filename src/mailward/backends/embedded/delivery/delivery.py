@@ -32,6 +32,7 @@ from mailward.backends.embedded.mail.model import (
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.backends.embedded.sieve.run import Filed, Rejected
 from mailward.rules.model import Instant
+from mailward.wire.lines import CRLF
 
 NO_RELAY = Refused(550, "5.7.1", "Only who has an account here can be written to")
 NOBODY = Refused(550, "5.1.1", "Nobody has that address")
@@ -90,6 +91,7 @@ class Delivery:
         a report in the sender's inbox says who did not get it: told to try again, he would send it
         twice to the others.
         """
+        octets = in_whole_lines(octets)
         identity = secrets.token_hex(8)
         addresses = [recipient.address for recipient in envelope.recipients]
         trace = received(origin, self.hostname(), addresses, identity, self._clock())
@@ -170,6 +172,18 @@ class Delivery:
             return _TROUBLE
         except MailError as error:
             return Refused(554, "5.3.0", str(error))
+
+
+def in_whole_lines(octets: bytes) -> bytes:
+    """*octets* with CRLF for each end of a line.
+
+    What is submitted has no other; what IMAP or JMAP stored may, and a relay that took a bare LF
+    for one would find an end of the message in it, and commands of whoever wrote it behind that.
+    """
+    pairs = octets.count(CRLF)
+    if octets.count(b"\r") == pairs and octets.count(b"\n") == pairs:
+        return octets
+    return octets.replace(CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", CRLF)
 
 
 def _each_account_once(recipients: Sequence[Recipient]) -> list[Here]:

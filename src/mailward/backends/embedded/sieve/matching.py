@@ -79,12 +79,9 @@ def _matches(key: str, value: str, effort: Effort) -> bool:
         if found is None:
             return False
         at = found.end()
-    return (
-        re.compile(f"(?:{last.pattern})\\Z", re.DOTALL).search(
-            value, max(at, len(value) - _length(last.pattern))
-        )
-        is not None
-    )
+    # It is as long as it is: there is one place where it can stand at the end.
+    begin = len(value) - _length(last.pattern)
+    return begin >= at and last.fullmatch(value, begin) is not None
 
 
 def _pieces(key: str) -> list[re.Pattern[str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from email import message_from_bytes
 from email.errors import MessageError
 from email.header import decode_header, make_header
-from email.message import Message as Part
 from email.utils import getaddresses
 
-from mailward.backends.embedded.sieve.matching import Effort, EffortError
+from mailward.backends.embedded.jmap.message.bodies import text_of
+from mailward.backends.embedded.jmap.message.mime import Part, read_message
+from mailward.backends.embedded.sieve.matching import Effort
 from mailward.backends.embedded.sieve.script import Transform
 
 MAX_HEADER_OCTETS = 262_144
@@ -75,14 +75,11 @@ class Looked:
     def _parts(self, types: Sequence[str]) -> Iterator[str]:
         if self._walked is None:
             self._effort.spend(len(self._body) * _DECODING)
-            try:
-                self._walked = list(message_from_bytes(self._header + self._body).walk())
-            except RecursionError:
-                raise EffortError("its parts are nested too deep") from None
+            self._walked = list(read_message(self._header + self._body).walk())
         for part in self._walked:
-            kinds = {"", part.get_content_maintype(), part.get_content_type()}
-            if not part.is_multipart() and kinds.intersection(types):
-                yield _text(part)
+            kinds = {"", part.type.partition("/")[0], part.type}
+            if part.parts is None and kinds.intersection(types):
+                yield text_of(part)[0]
 
 
 def _decoded(value: str) -> str:
@@ -92,13 +89,3 @@ def _decoded(value: str) -> str:
         return str(make_header(decode_header(value)))
     except (MessageError, LookupError, ValueError):
         return value
-
-
-def _text(part: Part) -> str:
-    octets = part.get_payload(decode=True)
-    if not isinstance(octets, bytes):
-        return ""
-    try:
-        return octets.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:  # nobody knows that character set
-        return octets.decode("utf-8", "replace")

@@ -523,3 +523,4 @@ async def test_one_connection_too_many_of_an_address_is_told_so() -> None:
         assert (answer.status, answer.one("retry-after")) == (429, "10")
         for writer in (first, second):
             writer.close()
+            await writer.wait_closed()

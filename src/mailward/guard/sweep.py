@@ -24,7 +24,7 @@ class Sweep:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._judged_by: Policy | None = None
-        # The names alone: there may be a million of them.
+        # The names alone, of those that may be at their limit: there may be a million tallies.
         self._unjudged: deque[tuple[SubjectKind, deque[str]]] = deque()
         self._evicted = 0
 
@@ -61,7 +61,9 @@ class Sweep:
         if self._judged_by is not self._guard.policy:
             self._judged_by = self._guard.policy
             self._unjudged = deque(
-                (kind, deque(tallies.names())) for kind, tallies in self._guard.tallies.items()
+                (kind, deque(tallies.names(limit.failures)))
+                for kind, tallies in self._guard.tallies.items()
+                if (limit := self._guard.policy.limit(kind))
             )
         for _ in range(_BITES):
             if not self._unjudged:

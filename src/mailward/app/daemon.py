@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import faulthandler
 import gc
 import logging
@@ -157,6 +158,9 @@ def _leave_in_peace() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+    # What the load only needed for a while lies between what stays; glibc keeps it unless asked.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 async def _speak_with_operators(program: Program, control: Control) -> web.AppRunner:

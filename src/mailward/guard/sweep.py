@@ -60,7 +60,12 @@ class Sweep:
     async def _judge_anew(self, now: Instant) -> None:
         if self._judged_by is not self._guard.policy:
             self._judged_by = self._guard.policy
-            counted = [(kind, list(tally.names())) for kind, tally in self._guard.tallies.items()]
+            # The names alone, of those that may be at their limit: there may be a million tallies.
+            counted = [
+                (kind, list(tallies.names(limit.failures)))
+                for kind, tallies in self._guard.tallies.items()
+                if (limit := self._guard.policy.limit(kind))
+            ]
             self._unjudged = (Subject(kind, name) for kind, names in counted for name in names)
         for _ in range(_BITES):
             subjects = list(islice(self._unjudged, _BITE))

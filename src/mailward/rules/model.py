@@ -35,6 +35,9 @@ class SubjectKind(Enum):
     LOGIN = "login"
     OPERATOR = "operator"
 
+    # An enum's own hash is slow, and each ban and failure is counted by its kind.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -150,6 +153,8 @@ class Reason(Enum):
 
     AUTHENTICATION = "authentication"
     MANUAL = "manual"
+
+    __hash__ = object.__hash__  # as above
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 from mailward.rules.limits import MAX_FAILURES, add_failure, count_failures, forget_old
 from mailward.rules.model import Instant, Limit
@@ -55,9 +54,13 @@ class Tallies:
     def __contains__(self, name: str) -> bool:
         return name in self._once or name in self._tallies
 
-    def names(self) -> Iterator[str]:
-        """Every tracked name."""
-        return chain(self._once, self._tallies)
+    def names(self, at_least: int = 1) -> Iterator[str]:
+        """Every tracked name of which so many failures are kept, inside the window or not."""
+        if at_least <= 1:
+            yield from self._once
+        for name, tally in self._tallies.items():
+            if len(tally.window) >= at_least:
+                yield name
 
     @property
     def instants(self) -> int:

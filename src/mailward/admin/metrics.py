@@ -285,7 +285,7 @@ METRICS: tuple[Metric, ...] = (
         "mailward_subjects_evicted_total",
         Kind.COUNTER,
         "Subjects whose failures were forgotten for want of room.",
-        _one(lambda control: control.guard.evicted),
+        _one(lambda control: control.guard.counts.evicted),
     ),
     Metric(
         "mailward_store_degraded",

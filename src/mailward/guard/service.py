@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from mailward.guard.counts import Counts
 from mailward.guard.drops import Drops
 from mailward.guard.history import History
 from mailward.guard.journal import Event, Journal
@@ -30,13 +31,9 @@ from mailward.rules.model import (
     SubjectKind,
 )
 from mailward.rules.policy import Policy, Term
-from mailward.rules.tallies import Tallies
 from mailward.stores.port import (
-    ClockSetBack,
     Contents,
-    FailureAdded,
     Store,
-    TallyCleared,
 )
 
 
@@ -57,15 +54,15 @@ class Guard:
         self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
         self.reservations = Reservations()
-        self.tallies = {kind: Tallies(policy.max_tracked) for kind in SubjectKind}
+        self.counts = Counts(self.writer, policy.max_tracked)
+        self.tallies = self.counts.tallies
         self.history = History(
             store, self.writer, journal, self.tallies, (self.mirror, self.observed)
         )
-        self.evicted = 0
         self._latest = now
         # The longest idle come first, as if they had been counted here.
         for subject, instants in contents.failures.items():
-            self._restore(subject, instants, now)
+            self.counts.restore(subject, instants, policy.limit(subject.kind), now)
 
     # -- the three questions of a door ---------------------------------------------------------
 
@@ -166,15 +163,10 @@ class Guard:
                     if is_told:
                         self.journal.ban(Event.BAN_LIFTED, ban, now, observed=observed)
         for subject in subjects:  # in a run of their own: the store takes runs in one go
-            self.clear(subject, now)
+            self.counts.clear(subject, now)
         # Not before: nobody who waits is refused for a ban that is about to go.
         self._advance(self.reservations.lines(), now)
         return lifted
-
-    def clear(self, subject: Subject, now: Instant) -> None:
-        """Forget the failures of *subject*, also those in the store that are out of the window."""
-        self.tallies[subject.kind].clear(subject.name)
-        self.writer.note(TallyCleared(subject), now)
 
     def end(self, subject: Subject, now: Instant) -> None:
         """If the ban on *subject* is over at *now*, remove it with all that follows from that.
@@ -214,8 +206,7 @@ class Guard:
         if fixing is not None:
             self.mirror.fix(fixing)
         self.reservations.count_anew(policy.subjects)
-        for kind, tallies in self.tallies.items():
-            self._evict(kind, tallies.resize(policy.max_tracked), now)
+        self.counts.resize(policy.max_tracked, now)
         self.reservations.line_up_anew(lambda attempt, at: self._step(attempt, now, at))
 
     def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
@@ -238,18 +229,6 @@ class Guard:
         self._advance(self.reservations.lines(), now)
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _restore(self, subject: Subject, instants: Sequence[Instant], now: Instant) -> None:
-        if instants[-1] > now:
-            self.writer.note(ClockSetBack(now), now)
-        limit = self.policy.limit(subject.kind)
-        if limit is None:
-            return
-        tallies = self.tallies[subject.kind]
-        for at in instants:
-            if now - at < limit.period_seconds:
-                gone = tallies.add(subject.name, limit, min(at, now), now)
-                self._evict(subject.kind, gone, now)
 
     def _step(self, attempt: Attempt, now: Instant, arrived: int | None = None) -> Step:
         """One look at *attempt*, which waits since *arrived* and is the first in its line."""
@@ -328,21 +307,12 @@ class Guard:
             limit = self.policy.limit(subject.kind)
             if limit is None or now - at >= limit.period_seconds:
                 continue
-            tallies = self.tallies[subject.kind]
-            gone = tallies.add(subject.name, limit, at, now)
             counterpart = (
                 (attempt.login or "")
                 if subject.kind is SubjectKind.ADDRESS
                 else str(attempt.address)
             )
-            failure = Failure(at, attempt.service, counterpart)
-            self.writer.note(FailureAdded(subject, failure), now)
-            self._evict(subject.kind, gone, now)
-
-    def _evict(self, kind: SubjectKind, names: list[str], now: Instant) -> None:
-        self.evicted += len(names)
-        for name in names:
-            self.writer.note(TallyCleared(Subject(kind, name)), now)
+            self.counts.add(subject, Failure(at, attempt.service, counterpart), limit, now)
 
     def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
         """What a new policy says of old failures; an allowed address has none."""
@@ -350,9 +320,7 @@ class Guard:
 
     def _is_at_limit(self, subject: Subject, now: Instant) -> bool:
         limit = self.policy.limit(subject.kind)
-        if limit is None:
-            return False
-        return self.tallies[subject.kind].count(subject.name, limit, now) >= limit.failures
+        return limit is not None and self.counts.are_at(limit, subject, now)
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
         windows = {subject: self.tallies[subject.kind].window(subject.name) for subject in subjects}
@@ -401,7 +369,7 @@ class Guard:
                 case Tolerate():
                     pass
         else:
-            self.clear(ban.subject, now)
+            self.counts.clear(ban.subject, now)
         self.journal.ban(Event.BAN_EXPIRED, ban, now, observed=observed)
         return None
 

@@ -38,7 +38,7 @@ class Sweep:
         self._forget_idle(now)
         self._guard.advance_all(now)
         self._guard.drops.report(now)
-        if evicted := self._guard.evicted - self._evicted:
+        if evicted := self._guard.counts.evicted - self._evicted:
             self._guard.journal.write(Event.TALLY_EVICTED, now, count=evicted)
             self._evicted += evicted
         oldest = self._oldest_that_counts(now)

@@ -217,9 +217,11 @@ class Duel:
             await self.sweep()
             await self.guard.writer.written()
         candidates = self._may_be_stored if crash else self._may_be_stored[-1:]
+        is_behind = crash and self.guard.writer.behind
         for name, failures in self.oracle.taken_along.items():
             ban = self.guard.observed.on(subject_of(name))
-            if ban is not None and not ban.covers(self.now):  # nobody has looked at its end
+            is_unseen = ban is not None and not ban.covers(self.now)
+            if is_unseen or is_behind:  # nobody has looked at its end, or the store has not heard
                 for candidate in candidates:
                     candidate.kept.once_out.setdefault(name, []).extend(failures)
         await self.stop(crash=crash)

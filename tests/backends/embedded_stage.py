@@ -11,7 +11,7 @@ from mailward.backends.embedded.delivery.envelope import (
     Recipient,
     Refused,
 )
-from mailward.backends.embedded.submission.content import Room
+from mailward.backends.embedded.room import Room
 from mailward.backends.embedded.submission.session import SubmissionSession, Submitted
 from mailward.wire.door import Closing, Reply
 from tests.wire.stage import Stage, to_octets, to_text

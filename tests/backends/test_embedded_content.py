@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailward.backends.embedded.submission.content import BareLineEndError, Content, Loss, Room
+from mailward.backends.embedded.room import Room
+from mailward.backends.embedded.submission.content import BareLineEndError, Content, Loss
 
 LINES = st.lists(st.text("ab.\x00\xff", max_size=4).map(lambda text: text.encode("latin-1")))
 CUTS = st.integers(1, 9)

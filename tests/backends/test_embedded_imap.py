@@ -121,6 +121,55 @@ async def test_logout_ends_the_session(alice: Session) -> None:
     assert told.endswith(b"t OK Logout successful.\r\n")
 
 
+async def test_a_command_ends_with_what_one_may_hold_whatever_literals_it_is_cut_into(
+    alice: Session,
+) -> None:
+    part = b"x" * 20_000_000
+    alice.send(b"t APPEND INBOX {%d}\r\n" % len(part))
+    for _ in range(2):
+        await alice.up_to(b"+ ")
+        alice.send(b"%b {%d}\r\n" % (part, len(part)))
+    assert b"[LIMIT]" in await alice.up_to(b"* BYE")
+
+
+async def test_literals_of_one_command_are_so_many_at_most(alice: Session) -> None:
+    alice.send(b"t SEARCH TEXT {1}\r\n" + b"x TEXT {1}\r\n" * 300)
+    assert b"[LIMIT]" in await alice.up_to(b"* BYE")
+
+
+@pytest.mark.parametrize("name", [b"&", b"&a", b"a&&b", b"&AAA", b"&!!-", b"&2AA-", b"&" * 200])
+async def test_a_name_that_is_no_utf_7_is_nobodys_and_the_session_goes_on(
+    alice: Session, name: bytes
+) -> None:
+    assert b"t NO" in await alice.command(b'SELECT "%b"' % name)
+    assert b"t OK" in await alice.command(b'LIST "" "%b"' % name)
+    assert b"t OK" in await alice.command(b"NOOP")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"From: " + b"a@b," * 50_000,
+        b"To: " + b'"\\"' * 50_000,
+        b"To: a@b\r\n" * 20_000,
+        b"Subject: " + b"=?utf-8?q?a?= " * 50_000,
+        b"Content-Type: a/b" + b";a=b" * 50_000,
+        b"Content-Type: " + b"(" * 50_000,
+        b"Content-Disposition: a" + b';a*1="' * 50_000,
+        b"In-Reply-To: " + b"<a@b> " * 50_000,
+    ],
+)
+async def test_no_header_field_takes_long_to_look_at(alice: Session, field: bytes) -> None:
+    await append(alice, field.strip() + b"\r\n\r\nx")
+    await append(alice, LETTER)
+    await alice.command(b"SELECT INBOX")
+    began = time.process_time()
+    told = await alice.command(b"FETCH 1:* (ENVELOPE BODYSTRUCTURE BODY.PEEK[TEXT])")
+    assert time.process_time() - began < 5
+    assert b"t OK" in told
+    assert b"how are you?" in told
+
+
 async def test_a_client_that_ends_writing_gets_what_it_asked_for_and_then_the_end(
     alice: Session,
 ) -> None:

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 from mailward.backends.embedded.delivery.envelope import Delivered, Elsewhere
 from mailward.backends.embedded.managesieve.commands import STRINGS, Command, Commands, Malformed
+from mailward.backends.embedded.room import Room
 from mailward.backends.embedded.sieve.parser import parse
 from mailward.backends.embedded.sieve.run import Filed, Rejected, RunError, decide
 from mailward.backends.embedded.sieve.tokens import SieveError
-from mailward.backends.embedded.submission.content import Room
 from mailward.backends.embedded.submission.session import SubmissionSession, Submitted
 from mailward.wire.door import Closing, Reply
 from mailward.wire.lines import LineError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from email import message_from_bytes, policy
 from typing import Any
 
@@ -372,3 +373,14 @@ async def test_what_is_new_can_be_named_by_its_creation_id(jmap: Jmap) -> None:
     assert answers[1][1]["updated"] == {"#a": None}
     assert answers[2][1]["list"][0]["keywords"] == {"$seen": True}
     assert jmap.now[0] == NOON
+
+
+async def test_attachments_that_are_too_long_together_are_not_all_read(jmap: Jmap) -> None:
+    blob = await jmap.upload(b"x" * 10_000_000)
+    inbox = await jmap.mailbox("INBOX")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    email = {"mailboxIds": {inbox: True}, "attachments": [{"blobId": blob}] * 100}
+    answer = await jmap.call("Email/set", create={"a": email})
+    assert answer["notCreated"]["a"]["type"] == "tooLarge"
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 200_000

@@ -186,6 +186,8 @@ def nested(levels: int) -> dict[str, Any]:
             {"filter": {"operator": "OR", "conditions": [{"text": "x"}] * 1_000}},
             "unsupportedFilter",
         ),
+        ({"filter": {"operator": "AND", "conditions": [{}] * 1_000}}, "unsupportedFilter"),
+        ({"filter": {"inMailboxOtherThan": ["x"] * 1_001}}, "invalidArguments"),
         ({"sort": [{"property": "colour"}]}, "unsupportedSort"),
         ({"sort": [{"property": "hasKeyword"}]}, "invalidArguments"),
         ({"sort": [{"property": "subject", "collation": "klingon"}]}, "unsupportedSort"),

@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.backends.embedded.accounts.file import Account
-from mailward.backends.embedded.imap.connection import capabilities, serve_imap
+from mailward.backends.embedded.imap.connection import (
+    MAX_UNDER_WAY_OCTETS,
+    capabilities,
+    serve_imap,
+)
+from mailward.backends.embedded.inside import Inside
 from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
+from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.embedded.room import Room
 from mailward.backends.port import Client
 
 
 class EmbeddedImap(EmbeddedBackend):
     """As :class:`mailward.backends.port.Backend` says."""
+
+    def __init__(self, accounts: Accounts, mail: MailStore, inside: Inside) -> None:
+        super().__init__(accounts, mail, inside)
+        self._room = Room(MAX_UNDER_WAY_OCTETS)
 
     @property
     def offer(self) -> Sequence[str]:
@@ -32,4 +44,4 @@ class EmbeddedImap(EmbeddedBackend):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        await serve_imap(mail, reader, writer)
+        await serve_imap(mail, reader, writer, self._room)

@@ -40,7 +40,9 @@ from pysasl import SASLAuth
 from pysasl.creds.server import ServerCredentials
 from pysasl.hashing import BuiltinHash
 
+from mailward.backends.embedded.imap.hardened import harden
 from mailward.backends.embedded.imap.session import PymapSession
+from mailward.backends.embedded.inside import BUFFER_OCTETS
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import (
     MAX_MESSAGE_OCTETS,
@@ -50,9 +52,15 @@ from mailward.backends.embedded.mail.model import (
     NoRoomError,
     NoSuchMailboxError,
 )
+from mailward.backends.embedded.room import Room
 
 MAX_COMMAND_OCTETS = 2 * MAX_MESSAGE_OCTETS
 """With all its literals: one message of the longest, or more that are shorter."""
+MAX_DIGITS = 20  # RFC 9051 section 9: 63 bits
+MAX_CONTINUATIONS = 256
+"""In one command: pymap reads all of it anew with each."""
+MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
+"""In the literals of all sessions together, or whoever has an account could fill the memory."""
 MAX_BAD_COMMANDS = 20
 PIECE_OCTETS = 16_384
 IDLE_SECONDS = 1_860.0
@@ -98,6 +106,7 @@ class _Config(IMAPConfig):
         return SASLAuth([])
 
 
+harden()
 CONFIG = _Config()
 
 
@@ -108,11 +117,17 @@ def capabilities() -> tuple[str, ...]:
 
 
 async def serve_imap(
-    mail: AccountMail, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    mail: AccountMail, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: Room
 ) -> None:
-    """Speak with the owner of *mail*, who was told already that the login succeeded."""
-    connection = _Connection(reader, writer)
-    await connection.run(_State(PymapSession(mail, CONFIG, writer.drain)))
+    """Speak with the owner of *mail*, who was told already that the login succeeded.
+
+    Its literals are held in *room*.
+    """
+    connection = _Connection(reader, writer, room)
+    try:
+        await connection.run(_State(PymapSession(mail, CONFIG, writer.drain)))
+    finally:
+        connection.give_back()
 
 
 class _Said(CommandResponse):
@@ -226,8 +241,24 @@ class _Gathered(WriteStream):
 class _Connection(IMAPConnection):
     """Reads commands of bounded length, and logs no mail."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: Room
+    ) -> None:
         super().__init__(CONFIG.commands, CONFIG, reader, writer, SocketInfoLocal(writer))
+        self._room = room
+        self._held = 0
+        """Octets in the literals of this command."""
+        self._continuations = 0
+
+    def give_back(self) -> None:
+        """The command is over: what its literals held is free for others."""
+        self._room.give_back(self._held)
+        self._held = 0
+        self._continuations = 0
+
+    async def read_command(self, state: ConnectionState) -> Command:
+        self.give_back()
+        return await super().read_command(state)
 
     @classmethod
     def _print(cls, log_format: str, output: str | bytes) -> None:
@@ -259,16 +290,31 @@ class _Connection(IMAPConnection):
             literal = _LITERAL_PLUS.search(command)
             if literal is None:
                 return memoryview(command)
-            command += await self._literal(int(literal[1]), len(command))
+            command += await self._literal(literal[1])
 
     async def read_continuation(self, literal_length: int) -> memoryview:
-        literal = await self._literal(literal_length, 0)
+        self._continuations += 1
+        if self._continuations > MAX_CONTINUATIONS:
+            await self._end(b"There are too many literals")
+        literal = await self._literal(b"%d" % literal_length)
         return memoryview(literal + bytes(await self.readline()))
 
-    async def _literal(self, octets: int, held: int) -> bytes:
-        if held + octets > MAX_COMMAND_OCTETS:
+    async def _literal(self, digits: bytes) -> bytes:
+        """Read a literal; room is taken for what of it has come."""
+        left = int(digits) if len(digits) <= MAX_DIGITS else MAX_COMMAND_OCTETS + 1
+        if self._held + left > MAX_COMMAND_OCTETS:
             await self._end(b"A literal is too long")
-        return await self.reader.readexactly(octets)
+        literal = bytearray()
+        while left:
+            piece = await self.reader.read(min(left, BUFFER_OCTETS))
+            if not piece:
+                raise EOFError
+            if not self._room.take(len(piece)):
+                await self._end(b"Too much mail is on its way, try again later")
+            self._held += len(piece)
+            left -= len(piece)
+            literal += piece
+        return bytes(literal)
 
     async def _end(self, why: bytes, code: bytes = b"LIMIT") -> NoReturn:
         """RFC 7888 section 4: what is not read cannot be told from commands."""

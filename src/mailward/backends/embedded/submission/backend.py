@@ -16,7 +16,7 @@ from mailward.backends.embedded.login import EmbeddedBackend
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MAX_MESSAGE_OCTETS
 from mailward.backends.embedded.mail.store import MailStore
-from mailward.backends.embedded.submission.content import Room
+from mailward.backends.embedded.room import Room
 from mailward.backends.embedded.submission.session import (
     SubmissionSession,
     Submitted,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, auto, unique
 
+from mailward.backends.embedded.room import Room
 from mailward.wire.lines import CRLF
 
 _END = b"\r\n.\r\n"
@@ -25,23 +26,6 @@ class Loss(Enum):
     TOO_LONG = auto()
     NO_ROOM = auto()
     """All messages that are under way take too much together."""
-
-
-class Room:
-    """*octets* for all messages that are under way, in all sessions."""
-
-    def __init__(self, octets: int) -> None:
-        self._left = octets
-
-    def take(self, octets: int) -> bool:
-        """Whether there is room for so much more, which is taken then."""
-        if octets > self._left:
-            return False
-        self._left -= octets
-        return True
-
-    def give_back(self, octets: int) -> None:
-        self._left += octets
 
 
 class Content:

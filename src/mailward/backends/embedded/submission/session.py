@@ -17,7 +17,8 @@ from mailward.backends.embedded.delivery.envelope import (
     Recipient,
     Refused,
 )
-from mailward.backends.embedded.submission.content import BareLineEndError, Content, Loss, Room
+from mailward.backends.embedded.room import Room
+from mailward.backends.embedded.submission.content import BareLineEndError, Content, Loss
 from mailward.backends.embedded.submission.path import PathError, read_path
 from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, Reply
 from mailward.wire.lines import LineError, Lines

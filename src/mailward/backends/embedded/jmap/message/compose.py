@@ -13,6 +13,7 @@ from email.utils import format_datetime
 
 from mailward.backends.embedded.jmap.errors import SetError, unfit
 from mailward.backends.embedded.jmap.values import WrongValue, listed, mapped, record, text
+from mailward.backends.embedded.mail.model import MAX_MESSAGE_OCTETS
 from mailward.rules.model import Instant
 
 MAX_PARTS = 100
@@ -146,13 +147,16 @@ async def _attachments(given: object, blob: Blob) -> list[Attachment]:
         return []
     try:
         parts = listed(record)(given)
-        found, missing = [], []
+        found, missing, left = [], [], MAX_MESSAGE_OCTETS
         for part in parts[: MAX_PARTS + 1]:
             name = text(part.get("blobId"))
             octets = await blob(name)
             if octets is None:
                 missing.append(name)
             else:
+                left -= len(octets)
+                if left < 0:  # now: a hundred of the longest would all be in memory
+                    raise SetError("tooLarge", more={"maxSize": MAX_MESSAGE_OCTETS})
                 found.append(_attachment(part, octets))
     except WrongValue:
         raise unfit(["attachments"]) from None

@@ -75,6 +75,7 @@ class _Reader(Generic[_T]):
 
     def read(self, value: object) -> Condition[_T]:
         given = record(value)
+        self._spend()  # one without conditions is asked of each email, too
         if "operator" not in given:
             return _all([self._condition(name, one) for name, one in given.items()])
         if set(given) != {"operator", "conditions"}:
@@ -90,10 +91,13 @@ class _Reader(Generic[_T]):
             case _:
                 raise WrongValue("a filter: its operator is AND, OR or NOT")
 
-    def _condition(self, name: str, value: object) -> Condition[_T]:
+    def _spend(self) -> None:
         self._count += 1
         if self._count > MAX_CONDITIONS:
             raise MethodError("unsupportedFilter", f"{MAX_CONDITIONS} conditions at most")
+
+    def _condition(self, name: str, value: object) -> Condition[_T]:
+        self._spend()
         if name not in self._known:
             raise MethodError("unsupportedFilter", f"there is no condition {name[:100]}")
         try:

@@ -23,7 +23,7 @@ from mailward.backends.embedded.jmap.values import (
     text,
     unsigned,
 )
-from mailward.backends.embedded.mail.model import Message
+from mailward.backends.embedded.mail.model import MAX_MAILBOXES, Message
 
 _PHRASE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(["'\\])""")
@@ -227,6 +227,8 @@ def _in_mailbox(value: object) -> Condition[Email]:
 
 def _in_other_mailbox(value: object) -> Condition[Email]:
     others = listed(identifier)(value)
+    if len(others) > MAX_MAILBOXES:
+        raise WrongValue(f"a list of {MAX_MAILBOXES} ids at most")
     return lambda email: any(
         place.mailbox not in {email.desk.named(one) for one in others} for place in email.places
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailward.backends.embedded.mail.model import Fresh
+from mailward.wire.secret import Secret
 from tests.backends.embedded import Premises, Session, premises
 
 LETTER = b"From: a@example\r\nSubject: hello\r\nMessage-ID: <1@example>\r\n\r\nhow are you?\r\n"
@@ -347,3 +348,27 @@ async def test_sessions_end_when_the_server_does(tmp_path: Path) -> None:
         session.leave()
     async with premises(tmp_path) as house, asyncio.timeout(5):
         assert b"t OK" in await (await house.session()).command(b"NOOP")
+
+
+@pytest.mark.parametrize("change", ["disabled", "removed", "given another password"])
+async def test_a_session_ends_when_its_login_would_not_succeed_any_more(
+    house: Premises, alice: Session, change: str
+) -> None:
+    accounts = house.embedded.accounts
+    (view,) = accounts.everybody()
+    match change:
+        case "disabled":
+            await accounts.set_enabled(view.name, is_enabled=False)
+        case "removed":
+            await accounts.remove(view.name)
+        case _:
+            await accounts.set_password(view.name, Secret(b"another"))
+    assert (await alice.all()).startswith(b"* BYE")
+
+
+async def test_a_session_goes_on_whatever_becomes_of_other_accounts(
+    house: Premises, alice: Session
+) -> None:
+    await house.add("bob")
+    await house.embedded.accounts.remove("bob")
+    assert b"t OK" in await alice.command(b"NOOP")

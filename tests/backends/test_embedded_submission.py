@@ -238,7 +238,7 @@ async def test_whoever_lost_the_login_sends_nothing_more(tmp_path: Path) -> None
         async with session(here.embedded.submission) as alice:
             assert (await send(alice, ["bob"])).startswith(b"250")
             await here.embedded.accounts.set_enabled("alice", is_enabled=False)
-            assert (await send(alice, ["bob"])).startswith(b"421 4.7.0")
+            assert (await alice.rest()).startswith(b"421 4.7.0")
         assert len(await messages(here, "bob")) == 1
 
 

@@ -109,7 +109,8 @@ class EmbeddedBackend(ABC):
             try:
                 async with self._mail.open(account.id) as mail:
                     opened.set_result(None)
-                    await self.serve(account, mail, client, reader, writer)
+                    with self._accounts.while_current(account, _session_task().cancel):
+                        await self.serve(account, mail, client, reader, writer)
             except MailError as error:
                 if opened.done():
                     raise
@@ -127,6 +128,14 @@ class EmbeddedBackend(ABC):
             transport.abort()
             return Unavailable(str(error))
         return Granted(transport, self.capabilities, b"", self.watch(), signature)
+
+
+def _session_task() -> asyncio.Task[object]:
+    """The task that a session runs in."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a session runs in a task")
+    return task
 
 
 def _nothing() -> None:

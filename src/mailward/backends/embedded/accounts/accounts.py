@@ -6,8 +6,9 @@ import asyncio
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,6 +69,7 @@ class Accounts:
         self._hashes = Hashes(strength)
         # Nobody's: what is compared for a name that nobody has.
         self._nobody = self._hashes.made(Secret(secrets.token_bytes(16)))
+        self._sessions: list[tuple[Account, Callable[[], object]]] = []
         self._writing = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="accounts")
         self._key = secrets.token_bytes(32)
@@ -134,6 +136,16 @@ class Accounts:
         """Whether *account* may still log in, with the password it had."""
         known = self._by_id.get(account.id)
         return known is not None and known.is_enabled and known.changed == account.changed
+
+    @contextmanager
+    def while_current(self, account: Account, end: Callable[[], object]) -> Iterator[None]:
+        """Call *end* as soon as *account* may not log in any more with what it had."""
+        session = (account, end)
+        self._sessions.append(session)
+        try:
+            yield
+        finally:
+            self._sessions.remove(session)
 
     # -- what an operator does -----------------------------------------------------------------
 
@@ -301,6 +313,9 @@ class Accounts:
             if not done.cancelled() and done.exception() is None:
                 apply()
                 self._folded = None
+                for account, end in list(self._sessions):
+                    if not self.is_current(account):
+                        end()
 
         doing = asyncio.get_running_loop().run_in_executor(self._writer, job)
         doing.add_done_callback(written)

@@ -65,7 +65,8 @@ class EmbeddedSubmission(EmbeddedBackend):
         except TimeoutError:
             writer.write(session.timed_out())
         except asyncio.CancelledError:
-            writer.write(session.stopping())
+            is_shut_out = not self._accounts.is_current(account)
+            writer.write(session.locked_out() if is_shut_out else session.stopping())
             raise
         finally:
             session.close()

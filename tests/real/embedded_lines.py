@@ -1,4 +1,4 @@
-"""The built-in mail server behind doors for lines of all kinds, and the clients that use it."""
+"""The built-in mail server behind doors of all kinds, and the clients that use it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from mailward.app.clock import SteadyClock
 from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
 from tests.real.embedded import EmbeddedWard
+from tests.real.jmap import JmapDoor
+from tests.real.processes import free_port
 from tests.real.sieve import SieveDoor
 
 ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
@@ -38,6 +40,11 @@ protocol = "managesieve"
 bind = ["127.0.0.1:{{managesieve}}"]
 backend = "embedded"
 
+[server.listener.jmap]
+protocol = "jmap"
+bind = ["127.0.0.1:{{jmap}}"]
+backend = "embedded"
+
 [certificate.default]
 cert = "{CERTIFICATE_NAME}"
 private-key = "{KEY_NAME}"
@@ -51,6 +58,7 @@ class LineWard(EmbeddedWard):
     """One daemon that takes mail, gives it, and keeps scripts; alice and bob have accounts."""
 
     def __init__(self, folder: Path, security: str = 'fail2ban = "100/1d"') -> None:
+        self.jmap = JmapDoor(free_port())
         super().__init__(folder, security)
         make_certificate(self.data, datetime.fromtimestamp(SteadyClock()(), UTC))
 
@@ -61,6 +69,7 @@ class LineWard(EmbeddedWard):
                 imap=self.imap.port,
                 submission=self.submission.port,
                 managesieve=self.managesieve.port,
+                jmap=self.jmap.port,
             )
         )
 

@@ -6,14 +6,14 @@ import resource
 import smtplib
 import time
 from collections.abc import Iterator
-from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from tests.real.attack import Told, guess
+from tests.real.attack import Told, guess_together
 from tests.real.embedded_lines import ACCOUNTS, LineWard
 from tests.real.sieve import sieve_connect, sievelib
+from tests.real.town import Town
 
 MESSAGE = b"From: alice@localhost\r\nSubject: hello\r\n\r\nHow are you?\r\n"
 SCRIPT = 'require "fileinto";\nif header :contains "subject" "invoice" { fileinto "Bills"; }\n'
@@ -145,23 +145,21 @@ def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:
 
 @pytest.mark.timeout(600)  # a hundred times the work that a password is
 def test_a_hundred_failures_over_all_doors_ban_the_address(ward: LineWard) -> None:
-    doors = cycle(ward.doors)
-    for number in range(100):
-        told = guess(next(doors), f"login{number}", "wrong-opensesame", source="127.0.0.66")
-        assert told is Told.WRONG
-    for door in ward.doors:
-        assert guess(door, *ALICE, source="127.0.0.66") is Told.DROPPED
-        assert guess(door, *ALICE, source="127.0.0.67") is Told.OK
+    town = Town(ward, ward.jmap)
+    guesses = [town.guess(number, f"login{number}", "127.0.0.66") for number in range(100)]
+    assert set(guess_together(guesses[:99], at_once=4)) == {Told.WRONG}
+    assert town.told_everywhere("alice", "127.0.0.66") == [Told.OK] * 4
+    assert guesses[99]() is Told.WRONG
+    assert town.told_everywhere("alice", "127.0.0.66") == [Told.DROPPED] * 4
+    assert town.told_everywhere("alice", "127.0.0.67") == [Told.OK] * 4
     assert ward.bans()["127.0.0.66"]["failures"] == 100
 
 
 @pytest.mark.timeout(600)  # a hundred times the work that a password is
 def test_a_hundred_failures_from_everywhere_ban_the_login(ward: LineWard) -> None:
-    doors = cycle(ward.doors)
-    for number in range(100):
-        told = guess(next(doors), "alice", "wrong-opensesame", source=f"127.0.1.{number}")
-        assert told is Told.WRONG
-    for door in ward.doors:
-        assert guess(door, *ALICE, source="127.0.2.1") is Told.LATER
-        assert guess(door, "bob", ACCOUNTS["bob"], source="127.0.1.1") is Told.OK
+    town = Town(ward, ward.jmap)
+    guesses = [town.guess(number, "alice", f"127.0.1.{number}") for number in range(100)]
+    assert set(guess_together(guesses, at_once=4)) == {Told.WRONG}
+    assert town.told_everywhere("alice", "127.0.2.1") == [Told.LATER] * 4
+    assert town.told_everywhere("bob", "127.0.1.1") == [Told.OK] * 4
     assert list(ward.bans()) == ["alice"]

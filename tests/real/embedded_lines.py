@@ -58,7 +58,7 @@ class LineWard(EmbeddedWard):
     """One daemon that takes mail, gives it, and keeps scripts; alice and bob have accounts."""
 
     def __init__(self, folder: Path, security: str = 'fail2ban = "100/1d"') -> None:
-        self.jmap = JmapDoor(free_port())
+        self.jmap = JmapDoor(free_port(), path="/jmap/session")
         super().__init__(folder, security)
         make_certificate(self.data, datetime.fromtimestamp(SteadyClock()(), UTC))
 

@@ -50,10 +50,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class JmapDoor:
-    """The door on *port*, or a proxy before it, over TLS where there is a context for it."""
+    """The door on *port*, or a proxy before it, over TLS where there is a context for it.
+
+    *path* is what guesses ask for.
+    """
 
     port: int
     tls: ssl.SSLContext | None = None
+    path: str = "/jmap/"
 
     def connect(self, source: str = "127.0.0.1") -> http.client.HTTPConnection:
         if self.tls is not None:
@@ -91,5 +95,5 @@ class JmapDoor:
         return answer.json["methodResponses"]
 
     def told(self, login: str, password: str, source: str) -> int | None:
-        answer = self.ask("/jmap/", login, password, source=source)
+        answer = self.ask(self.path, login, password, source=source)
         return None if answer is None else answer.status

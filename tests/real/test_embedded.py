@@ -164,5 +164,5 @@ def test_without_an_embedded_server_there_are_no_accounts(folder: Path) -> None:
 def test_who_has_no_account_yet_is_told_how_to_add_one(folder: Path) -> None:
     ward = EmbeddedWard(folder / "ward")
     ward.start(knows_backends=False)
-    assert "accounts add NAME" in ward.log()
+    eventually(lambda: "accounts add NAME" in ward.log(), "it is told how to add one")
     ward.finish()

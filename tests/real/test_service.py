@@ -89,6 +89,7 @@ def bring_wheels(folder: Path, environment: Path) -> None:
         *("--require-hashes", "--no-deps", "--only-binary=:all:", "-d", str(folder)),
         *("-r", str(SOURCES / "requirements" / "build.txt")),
         *("-r", str(SOURCES / "requirements" / "run.txt")),
+        *("-r", str(SOURCES / "requirements" / "embedded.txt")),
     )
     subprocess.run(command, check=True)
 

@@ -5,6 +5,7 @@
 # With "demo" only the mail servers that `make demo-servers` runs.
 # Does nothing where all of it is there. Starts no service: the tests run servers of their own.
 set -eu
+. "$(dirname "$0")/debian.sh"
 
 missing=
 need() { # need PACKAGE FILE...: the package is missing unless one of the files is there
@@ -39,26 +40,5 @@ if [ "${1:-}" != demo ]; then
   perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
 fi
 
-if [ "$(id -u)" != 0 ]; then
-  echo "the tests against real servers need root (Postfix does)${missing:+ and these Debian packages:$missing}" >&2
-  exit 1
-fi
-if [ -z "$missing" ]; then exit 0; fi
-if ! command -v apt-get >/dev/null; then
-  echo "the tests against real servers need these Debian packages:$missing" >&2
-  exit 1
-fi
-
-# Debian starts what it installs unless this file says no (101: not allowed).
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  trap 'rm -f "$policy"' EXIT
-  trap 'exit 1' HUP INT TERM
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod 755 "$policy"
-fi
-
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
 # shellcheck disable=SC2086 # one word per package
-apt-get install -yq --no-install-recommends $missing
+install_missing "the tests against real servers" "Postfix does" $missing

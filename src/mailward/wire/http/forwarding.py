@@ -14,7 +14,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from mailward.wire.http.head import Fields
 
 FORWARDED = "forwarded"
-X_FORWARDED_FOR = "x-forwarded-for"
 NO_HEADER = "none"
 
 _NAMES = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,16 @@ ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
 def folder() -> Iterator[Path]:
     with private_folder() as folder:
         yield folder
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Where a daemon in the folder ``ward`` keeps its data: 8 MB, and not one more."""
+    disk = folder / "ward" / "data"
+    disk.mkdir(parents=True)
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+    yield disk
+    subprocess.run(["/bin/umount", disk], check=True)
 
 
 @pytest.fixture(scope="session")

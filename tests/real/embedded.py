@@ -12,10 +12,11 @@ from pathlib import Path
 from mailward.app.clock import SteadyClock
 from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
 from tests.real.attack import ImapFrom
+from tests.real.conftest import ACCOUNTS
 from tests.real.daemon import Mailward
+from tests.real.jmap import JmapDoor
+from tests.real.processes import free_port
 from tests.real.sieve import SieveDoor
-
-ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
 
 _CONFIGURATION = f"""\
 [server]
@@ -39,12 +40,14 @@ protocol = "managesieve"
 bind = ["127.0.0.1:{{managesieve}}"]
 backend = "embedded"
 
+[server.listener.jmap]
+protocol = "jmap"
+bind = ["127.0.0.1:{{jmap}}"]
+backend = "embedded"
+
 [certificate.default]
 cert = "{CERTIFICATE_NAME}"
 private-key = "{KEY_NAME}"
-
-[backend.embedded]
-{{backend}}
 
 [log]
 level = "debug"
@@ -54,22 +57,19 @@ level = "debug"
 class EmbeddedWard(Mailward):
     """One daemon whose doors all lead to the embedded mail server."""
 
-    def __init__(
-        self, folder: Path, security: str = 'fail2ban = "100/1d"', *, backend: str = ""
-    ) -> None:
-        super().__init__(
-            folder, security=security, dovecot=0, postfix=0, pigeonhole=0, backend=backend
-        )
+    def __init__(self, folder: Path, security: str = 'fail2ban = "100/1d"') -> None:
+        self.jmap = JmapDoor(free_port(), path="/jmap/session")
+        super().__init__(folder, security=security, dovecot=0, postfix=0, pigeonhole=0)
         make_certificate(self.data, datetime.fromtimestamp(SteadyClock()(), UTC))
 
     def configure(self, security: str) -> None:
         self.configuration.write_text(
             _CONFIGURATION.format(
                 security=security,
-                backend=self._backend,
                 imap=self.imap.port,
                 submission=self.submission.port,
                 managesieve=self.managesieve.port,
+                jmap=self.jmap.port,
             )
         )
 
@@ -84,13 +84,13 @@ class EmbeddedWard(Mailward):
     def sieve_door(self) -> SieveDoor:
         return SieveDoor(self.managesieve.port, "starttls", self.data / CERTIFICATE_NAME)
 
+    # -- clients -------------------------------------------------------------------------------
+
     def client(self, name: str, password: str) -> ImapFrom:
         """A client of IMAP that is logged in."""
         client = ImapFrom(self.imap)
         client.login(name, password)
         return client
-
-    # -- clients -------------------------------------------------------------------------------
 
     @contextmanager
     def sender(self, name: str) -> Iterator[smtplib.SMTP]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import imaplib
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +25,6 @@ def ward(folder: Path) -> Iterator[EmbeddedWard]:
     ward.add("alice", ALICE)
     yield ward
     ward.finish()
-
-
-@pytest.fixture
-def small_disk(folder: Path) -> Iterator[Path]:
-    disk = folder / "ward" / "data"
-    disk.mkdir(parents=True)
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
-    yield disk
-    subprocess.run(["/bin/umount", disk], check=True)
 
 
 def append(client: ImapFrom, octets: bytes) -> bytes:

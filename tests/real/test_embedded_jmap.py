@@ -10,61 +10,30 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.attack import Service
-from tests.real.daemon import Mailward
-from tests.real.processes import eventually, free_port
+from tests.real.conftest import ACCOUNTS
+from tests.real.embedded import EmbeddedWard
+from tests.real.processes import eventually
 
-ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
 CALL_SECONDS = 2.0
 """Two runs of curl take so long at most, on a machine that has other things to do."""
 WRONG = "wrong-opensesame"
 USING = [f"urn:ietf:params:jmap:{one}" for one in ("core", "mail", "submission")]
 LETTER = b"From: alice@door.test\r\nTo: bob@door.test\r\nSubject: by JMAP\r\n\r\nHow are you?\r\n"
 
-_CONFIGURATION = """\
-[server]
-hostname = "door.test"
 
-[server.security]
-{security}
-
-[server.listener.imap]
-protocol = "imap"
-bind = ["127.0.0.1:{imap}"]
-backend = "embedded"
-
-[server.listener.jmap]
-protocol = "jmap"
-bind = ["127.0.0.1:{jmap}"]
-backend = "embedded"
-
-[log]
-level = "debug"
-"""
-
-
-class JmapWard(Mailward):
-    """One daemon with doors for IMAP and JMAP before its own mail server."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        super().__init__(folder, security='fail2ban = "3/1h"', dovecot=0, postfix=0)
-
-    def configure(self, security: str) -> None:
-        self.configuration.write_text(
-            _CONFIGURATION.format(security=security, imap=self._ports[Service.IMAP], jmap=self.port)
-        )
+class JmapWard(EmbeddedWard):
+    """One daemon before its own mail server, and what curl does there."""
 
     def curl(self, target: str, *arguments: str, name: str, password: str | None = None) -> bytes:
         """What curl prints: the body, and the status in a line of its own."""
         login = f"{name}:{password or ACCOUNTS[name]}"
-        url = target if target.startswith("http") else f"http://127.0.0.1:{self.port}{target}"
+        url = target if target.startswith("http") else f"http://127.0.0.1:{self.jmap.port}{target}"
         done = subprocess.run(
             ["/usr/bin/curl", "-sSL", "-u", login, "-w", "\n%{http_code}", *arguments, url],
             capture_output=True,
@@ -115,31 +84,14 @@ class JmapWard(Mailward):
         found: str = mailbox
         return found
 
-    @contextmanager
-    def reader(self, name: str) -> Iterator[imaplib.IMAP4]:
-        with imaplib.IMAP4("127.0.0.1", self._ports[Service.IMAP], 60) as client:
-            client.login(name, ACCOUNTS[name])
-            client.select("INBOX")
-            yield client
-
 
 @pytest.fixture
 def ward(folder: Path) -> Iterator[JmapWard]:
-    ward = JmapWard(folder / "ward")
+    ward = JmapWard(folder / "ward", 'fail2ban = "3/1h"')
     ward.start(knows_backends=False)
-    for name, password in ACCOUNTS.items():
-        ward.cli("accounts", "add", name, "--password-stdin", given=f"{password}\n")
+    ward.add_accounts()
     yield ward
     ward.finish()
-
-
-@pytest.fixture
-def small_disk(folder: Path) -> Iterator[Path]:
-    disk = folder / "ward" / "data"
-    disk.mkdir(parents=True)
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
-    yield disk
-    subprocess.run(["/bin/umount", disk], check=True)
 
 
 def flags(client: imaplib.IMAP4) -> set[bytes]:
@@ -177,6 +129,7 @@ def test_curl_sends_reads_and_flags_and_imaplib_sees_it(ward: JmapWard, folder: 
     assert email["from"] == [{"name": None, "email": "alice@door.test"}]
     assert email["bodyValues"]["1"]["value"] == "How are you?\n"
     with ward.reader("bob") as client:
+        client.select("INBOX")
         assert flags(client) == set()
         ward.calls("bob", ("Email/set", {"update": {found["ids"][0]: {"keywords/$flagged": True}}}))
         assert flags(client) == {b"\\Flagged"}
@@ -195,7 +148,7 @@ def test_who_listens_hears_of_a_delivery_within_a_second(ward: JmapWard, folder:
     filed = {"blobId": ward.upload("bob", letter), "mailboxIds": {ward.role("bob", "inbox"): True}}
     url = ward.session("bob")["eventSourceUrl"].format(types="*", closeafter="state", ping=0)
     login = b64encode(f"bob:{ACCOUNTS['bob']}".encode()).decode()
-    with closing(http.client.HTTPConnection("127.0.0.1", ward.port, timeout=30)) as line:
+    with closing(http.client.HTTPConnection("127.0.0.1", ward.jmap.port, timeout=30)) as line:
         line.request("GET", url, headers={"Authorization": f"Basic {login}"})
         answer = line.getresponse()  # whoever has its head hears all that happens from here on
         begun = time.monotonic()

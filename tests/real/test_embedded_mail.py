@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.real.attack import Told, guess_together
-from tests.real.embedded_lines import ACCOUNTS, LineWard
+from tests.real.conftest import ACCOUNTS
+from tests.real.embedded import EmbeddedWard
 from tests.real.sieve import sieve_connect, sievelib
 from tests.real.town import Town
 
@@ -21,15 +22,15 @@ ALICE = "alice", ACCOUNTS["alice"]
 
 
 @pytest.fixture
-def ward(folder: Path) -> Iterator[LineWard]:
-    ward = LineWard(folder / "mailward")
+def ward(folder: Path) -> Iterator[EmbeddedWard]:
+    ward = EmbeddedWard(folder / "mailward")
     ward.start(knows_backends=False)
     ward.add_accounts()
     yield ward
     ward.finish()
 
 
-def test_what_smtplib_sends_imaplib_reads(ward: LineWard) -> None:
+def test_what_smtplib_sends_imaplib_reads(ward: EmbeddedWard) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice@localhost", ["bob@localhost", "alice@door.test"], MESSAGE)
     for name in ACCOUNTS:
@@ -39,7 +40,7 @@ def test_what_smtplib_sends_imaplib_reads(ward: LineWard) -> None:
 
 
 def test_sieve_connect_keeps_a_script_and_the_next_message_is_filed(
-    ward: LineWard, folder: Path
+    ward: EmbeddedWard, folder: Path
 ) -> None:
     door, local = ward.sieve_door, folder / "local"
     local.write_text(SCRIPT)
@@ -54,13 +55,13 @@ def test_sieve_connect_keeps_a_script_and_the_next_message_is_filed(
     assert b"Subject: Hello" in kept
 
 
-def test_sievelib_keeps_scripts(ward: LineWard) -> None:
+def test_sievelib_keeps_scripts(ward: EmbeddedWard) -> None:
     assert sievelib(ward.sieve_door, *ALICE, SCRIPT) == "in"
     wrong = sievelib(ward.sieve_door, "alice", "wrong-opensesame", SCRIPT)
     assert wrong == "refused () Authentication failed"
 
 
-def test_what_was_answered_survives_a_crash(ward: LineWard) -> None:
+def test_what_was_answered_survives_a_crash(ward: EmbeddedWard) -> None:
     with ward.sender("alice") as client:
         sent = 0
         for number in range(50):
@@ -76,7 +77,7 @@ def test_what_was_answered_survives_a_crash(ward: LineWard) -> None:
     assert b"Subject: 49" in found[-1]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: LineWard) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: EmbeddedWard) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice", "bob", MESSAGE)
         limits = resource.prlimit(ward.pid, resource.RLIMIT_FSIZE)
@@ -104,7 +105,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: LineWard) -> 
     ],
     ids=["empty", "no header", "8 bits", "a line of 1 MB", "1,000 nested parts"],
 )
-def test_strange_messages_are_kept_as_they_are(ward: LineWard, message: bytes) -> None:
+def test_strange_messages_are_kept_as_they_are(ward: EmbeddedWard, message: bytes) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice", "bob", message)
     with ward.reader("bob") as client:
@@ -115,7 +116,7 @@ def test_strange_messages_are_kept_as_they_are(ward: LineWard, message: bytes) -
     assert received.endswith(message)
 
 
-def test_who_waits_hears_of_a_delivery_within_a_second(ward: LineWard) -> None:
+def test_who_waits_hears_of_a_delivery_within_a_second(ward: EmbeddedWard) -> None:
     with ward.reader("bob") as waiting, ward.sender("alice") as client:
         waiting.select()
         waiting.send(b"i IDLE\r\n")
@@ -129,7 +130,7 @@ def test_who_waits_hears_of_a_delivery_within_a_second(ward: LineWard) -> None:
             pass
 
 
-def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:
+def test_five_megabytes_in_chunks_arrive_whole(ward: EmbeddedWard) -> None:
     message = b"Subject: big\r\n\r\n" + (b"y" * 998 + b"\r\n") * 5_000
     with ward.sender("alice") as client:
         client.mail("alice")
@@ -144,7 +145,7 @@ def test_five_megabytes_in_chunks_arrive_whole(ward: LineWard) -> None:
 
 
 @pytest.mark.timeout(600)  # a hundred times the work that a password is
-def test_a_hundred_failures_over_all_doors_ban_the_address(ward: LineWard) -> None:
+def test_a_hundred_failures_over_all_doors_ban_the_address(ward: EmbeddedWard) -> None:
     town = Town(ward, ward.jmap)
     guesses = [town.guess(number, f"login{number}", "127.0.0.66") for number in range(100)]
     assert set(guess_together(guesses[:99], at_once=4)) == {Told.WRONG}
@@ -156,7 +157,7 @@ def test_a_hundred_failures_over_all_doors_ban_the_address(ward: LineWard) -> No
 
 
 @pytest.mark.timeout(600)  # a hundred times the work that a password is
-def test_a_hundred_failures_from_everywhere_ban_the_login(ward: LineWard) -> None:
+def test_a_hundred_failures_from_everywhere_ban_the_login(ward: EmbeddedWard) -> None:
     town = Town(ward, ward.jmap)
     guesses = [town.guess(number, "alice", f"127.0.1.{number}") for number in range(100)]
     assert set(guess_together(guesses, at_once=4)) == {Told.WRONG}

@@ -19,13 +19,13 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness.clients import Place
-from bench.harness.daemon import OverSocket
+from bench.harness.daemon import Daemon
 from bench.harness.figures import percentile
 from bench.harness.machine import circumstances
 from bench.harness.peers import certificate
@@ -35,8 +35,9 @@ from tests.real.attack import Door, ImapFrom, Line, Service, Told, guess
 from tests.real.processes import Child, answers, eventually, free_port, private_folder
 from tests.real.servers import Dovecot, Postfix, program, running
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "bench" / "results" / "soak.json"
+_FOLDER = Path(__file__).resolve().parent
+RESULTS = _FOLDER / "results" / "soak.json"
+WATCHED = _FOLDER / "harness" / "watched.py"
 SAMPLE_SECONDS = 10.0
 SETTLED_MINUTES = 10.0
 """Until then what is kept of the window fills up."""
@@ -163,94 +164,57 @@ class Scene:
         self.over_tls = Place(
             free_port(), tls=self._pair.client(), login="user0", password=ACCOUNTS["user0"]
         )
-        self.socket = folder / "data" / "mailward.sock"
         self._web = free_port()
         self._watched = folder / "watched.json"
-        self._child: Child | None = None
+        ports = {service.value: door.port for service, door in self.doors.items()}
+        configuration = _CONFIGURATION.format(
+            **ports,
+            jmap=self.jmap,
+            imaps=self.over_tls.port,
+            pair=self._pair,
+            dovecot=self.dovecot.haproxy_port,
+            postfix=self.postfix.haproxy_port,
+            pigeonhole=self.dovecot.sieve_haproxy_port,
+            web=self._web,
+        )
+        self.daemon = Daemon(
+            folder / "door", configuration, (sys.executable, WATCHED, self._watched)
+        )
         self._nginx: Child | None = None
-
-    @property
-    def child(self) -> Child:
-        if self._child is None:
-            raise ValueError("it does not run")
-        return self._child
 
     def start(self) -> None:
         self._start_nginx()
-        (self.folder / "data").mkdir()
-        ports = {service.value: door.port for service, door in self.doors.items()}
-        (self.folder / "config.toml").write_text(
-            _CONFIGURATION.format(
-                **ports,
-                jmap=self.jmap,
-                imaps=self.over_tls.port,
-                pair=self._pair,
-                dovecot=self.dovecot.haproxy_port,
-                postfix=self.postfix.haproxy_port,
-                pigeonhole=self.dovecot.sieve_haproxy_port,
-                web=self._web,
-            )
-        )
-        watched = [sys.executable, "-m", "bench.harness.watched", str(self._watched)]
-        config, data = self.folder / "config.toml", self.folder / "data"
-        self._child = Child(
-            [*watched, "serve", "--config", config, "--data", data],
-            output=self.folder / "log",
-            folder=ROOT,
-        )
-        self._child.wait_until(lambda: self._watched.exists() and self._knows_all())
+        self.daemon.start()
+        self.daemon.wait_for_backends()
+        eventually(self._watched.exists, "somebody watches the loop")
 
     def stop(self) -> None:
-        for child in (self._child, self._nginx):
-            if child is not None:
-                child.terminate(within_seconds=60)
-        self._child = self._nginx = None
+        self.daemon.stop()
+        if self._nginx is not None:
+            self._nginx.terminate(within_seconds=60)
+            self._nginx = None
 
     def look(self, began: float) -> Sample:
         seen = json.loads(self._watched.read_text())
-        status = self.told("/api/status")
-        pid = self.child.pid
+        child = self.daemon.child
         return Sample(
             seconds=round(time.monotonic() - began, 1),
-            rss_mb=round(rss_octets(self.child) / 1e6, 2),
-            pss_mb=round(pss_octets(self.child) / 1e6, 2),
-            cpu_seconds=round(cpu_seconds_of(pid), 1),
-            descriptors=descriptors(pid),
-            threads=len(list(Path(f"/proc/{pid}/task").iterdir())),
+            rss_mb=round(rss_octets(child) / 1e6, 2),
+            pss_mb=round(pss_octets(child) / 1e6, 2),
+            cpu_seconds=round(cpu_seconds_of(child.pid), 1),
+            descriptors=descriptors(child.pid),
+            threads=len(list(Path(f"/proc/{child.pid}/task").iterdir())),
             tasks=seen["tasks"],
             longest_gap_ms=seen["longest_gap_ms"],
-            connections=sum(
-                int(line.rpartition(" ")[2])
-                for line in self.metrics().splitlines()
-                if line.startswith("mailward_connections{")
-            ),
+            connections=self._metric("mailward_connections{"),
             subjects=self._metric("mailward_subjects{"),
-            bans=status["bans"]["all"],
+            bans=self.daemon.told("/api/status")["bans"]["all"],
         )
 
-    def told(self, path: str) -> dict[str, dict[str, int]]:
-        answer: dict[str, dict[str, int]] = json.loads(self.ask("GET", path))
-        return answer
-
-    def metrics(self) -> str:
-        return self.ask("GET", "/metrics").decode()
-
-    def ask(self, method: str, path: str, body: object = None) -> bytes:
-        with closing(OverSocket(self.socket, timeout=30.0)) as line:
-            octets = None if body is None else json.dumps(body)
-            line.request(method, path, octets, {"Content-Type": "application/json"})
-            return line.getresponse().read()
-
     def _metric(self, start: str) -> int:
-        lines = self.metrics().splitlines()
+        _, said = self.daemon.ask("GET", "/metrics")
+        lines = said.decode().splitlines()
         return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
-
-    def _knows_all(self) -> bool:
-        try:
-            doors = json.loads(self.ask("GET", "/api/status"))["doors"]
-        except OSError:
-            return False
-        return all(door["state"] in {"ok", "open"} for door in doors)
 
     def _start_nginx(self) -> None:
         (self.folder / "session").mkdir()
@@ -434,6 +398,9 @@ class Load:
 
     # -- operators, and programs that report --------------------------------------------------
 
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
+        return self._place.daemon.ask(method, path, body)[1]
+
     def _report(self) -> str:
         reports = [
             {
@@ -445,22 +412,22 @@ class Load:
             }
             for _ in range(10)
         ]
-        told = json.loads(self._place.ask("POST", "/api/failures", {"reports": reports}))
+        told = json.loads(self._ask("POST", "/api/failures", {"reports": reports}))
         return f"{told['accepted']} accepted"
 
     def _ban_and_lift(self) -> str:
         subject = f"198.51.100.{self._dice.randrange(256)}"
-        self._place.ask("POST", "/api/bans", {"subject": subject, "for": "1m"})
-        self._place.ask("DELETE", f"/api/bans/{subject}")
+        self._ask("POST", "/api/bans", {"subject": subject, "for": "1m"})
+        self._ask("DELETE", f"/api/bans/{subject}")
         return "done"
 
     def _reload(self) -> str:
-        return str(json.loads(self._place.ask("POST", "/api/reload"))["message"])
+        return str(json.loads(self._ask("POST", "/api/reload"))["message"])
 
     def _look_around(self) -> str:
-        self._place.ask("GET", "/api/bans?limit=100&sort=failures")
-        self._place.ask("GET", "/api/top")
-        self._place.ask("GET", f"/api/why/{self._attacker()}")
+        self._ask("GET", "/api/bans?limit=100&sort=failures")
+        self._ask("GET", "/api/top")
+        self._ask("GET", f"/api/why/{self._attacker()}")
         return "done"
 
 

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,17 @@ STOP_SECONDS = 60.0
 
 
 class Daemon:
-    """One daemon with *configuration*; it keeps its data in *folder*."""
+    """One daemon with *configuration*; it keeps its data in *folder*. *command* is what runs it."""
 
-    def __init__(self, folder: Path, configuration: str) -> None:
+    def __init__(
+        self, folder: Path, configuration: str, command: Sequence[str | Path] = (PROGRAM,)
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.data = folder / "data"
         self.data.mkdir(exist_ok=True)
         self._folder = folder
         self._file = folder / "config.toml"
+        self._command = command
         self._child: Child | None = None
         self.configure(configuration)
 
@@ -37,7 +40,7 @@ class Daemon:
         """Start the process and do not wait for anything."""
         self._child = Child(
             # Its log goes to a file at once: who reads a pipe slowly would hold its loop up.
-            ["/bin/sh", "-c", 'exec "$@" 2>>log', "sh", PROGRAM, "serve", *self._where],
+            ["/bin/sh", "-c", 'exec "$@" 2>>log', "sh", *self._command, "serve", *self._where],
             output=self._folder / "log",
             folder=self._folder,
         )

@@ -1,6 +1,6 @@
 """``mailward serve`` with its event loop watched: what is run instead of the command itself.
 
-    python -m bench.harness.watched FILE serve ...
+    python bench/harness/watched.py FILE serve ...
 
 Every second it writes to FILE how many tasks there are and the longest gap between two ticks of a
 timer of :data:`TICK_SECONDS`, of that second and of the whole run. Nothing of mailward is changed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mailward.rules.addresses import NetworkTable
 from mailward.rules.model import (
@@ -76,7 +76,7 @@ class BanTable:
         *by_hand* looks for manual ones alone.
         """
         found = self._networks.covering(address)
-        return _longest(_manual(found) if by_hand else found, now)
+        return _longest(_manual(found) if by_hand else found, now) if found else None
 
     def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
         """A ban in force that covers *subject*, also one on a wider network."""
@@ -99,11 +99,11 @@ class BanTable:
             self.counts[gone.kind, gone.reason] -= 1
 
 
-def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:
+def _manual(bans: Iterable[Ban]) -> Iterator[Ban]:
     return (ban for ban in bans if ban.reason is Reason.MANUAL)
 
 
-def _longest(bans: Iterator[Ban], now: Instant) -> Ban | None:
+def _longest(bans: Iterable[Ban], now: Instant) -> Ban | None:
     found: Ban | None = None
     for ban in bans:
         if not ban.covers(now):

@@ -108,11 +108,12 @@ class Policy:
 
     def allows(self, address: Address) -> Network | None:
         """The allowed network that holds *address*, if there is one."""
-        return next(self.allowed.covering(address), None)
+        found = self.allowed.covering(address)
+        return found[0] if found else None
 
     def trusts(self, address: Address) -> bool:
         """Whether a peer at *address* (folded) is believed who its client is."""
-        return next(self.trusted.covering(address), None) is not None
+        return bool(self.trusted.covering(address))
 
     def exempts(self, address: Address, *, is_direct: bool) -> bool:
         """Whether *address* is never counted, never dropped and never one too many.
@@ -125,13 +126,15 @@ class Policy:
         """The allowed network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.allowed.enclosing_number(subject_number(subject)), None)
+        found = self.allowed.enclosing_number(subject_number(subject))
+        return found[0] if found else None
 
     def trusts_all_of(self, subject: Subject) -> Network | None:
         """The trusted network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.trusted.enclosing_number(subject_number(subject)), None)
+        found = self.trusted.enclosing_number(subject_number(subject))
+        return found[0] if found else None
 
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.

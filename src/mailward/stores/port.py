@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailward.rules.model import Ban, Failure, Instant, Subject
 
@@ -17,8 +17,7 @@ class StoreError(Exception):
     """The store cannot answer; the message says what an operator can do about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureAdded:
+class FailureAdded(NamedTuple):
     """*subject* failed once more. A failure that counts for two subjects is two changes."""
 
     subject: Subject

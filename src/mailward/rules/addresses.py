@@ -188,7 +188,7 @@ class NetworkTable(Generic[V]):
     __slots__ = ("_lengths", "_values")
 
     def __init__(self) -> None:
-        self._values: dict[NetworkNumber, V] = {}
+        self._values: dict[int, V] = {}  # by their numbers
         # How many there are by what their prefixes leave to hosts: for IPv4, for IPv6.
         self._lengths: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
@@ -236,9 +236,12 @@ class NetworkTable(Generic[V]):
         if not lengths:
             return ()
         number = int(address) | (IPV6_MARK if is_ipv6 else IPV4_MARK)
-        get = self._values.get
-        found = [get(NetworkNumber(number >> host_bits)) for host_bits in lengths]
-        return [value for value in found if value is not None]
+        found = []
+        for host_bits in lengths:
+            value = self._values.get(number >> host_bits)
+            if value is not None:
+                found.append(value)
+        return found
 
     def enclosing(self, network: Network) -> Sequence[V]:
         """The values of all networks that hold the whole of *network*, itself included."""
@@ -247,13 +250,13 @@ class NetworkTable(Generic[V]):
     def enclosing_number(self, number: NetworkNumber) -> Sequence[V]:
         """:meth:`enclosing` by the network's number."""
         is_ipv6, smallest = place_of(number)
-        get = self._values.get
-        found = [
-            get(NetworkNumber(number >> host_bits - smallest))
-            for host_bits in self._lengths[is_ipv6]
-            if host_bits >= smallest
-        ]
-        return [value for value in found if value is not None]
+        found = []
+        for host_bits in self._lengths[is_ipv6]:
+            if host_bits >= smallest:
+                value = self._values.get(number >> host_bits - smallest)
+                if value is not None:
+                    found.append(value)
+        return found
 
     def values(self) -> Iterator[V]:
         return iter(self._values.values())

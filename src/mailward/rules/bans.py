@@ -106,10 +106,8 @@ def _manual(bans: Iterable[Ban]) -> Iterator[Ban]:
 def _longest(bans: Iterable[Ban], now: Instant) -> Ban | None:
     found: Ban | None = None
     for ban in bans:
-        if not ban.covers(now):
-            continue
         if ban.until is None:
             return ban
-        if found is None or (found.until is not None and ban.until > found.until):
+        if ban.covers(now) and (found is None or ban.outlasts(found)):
             found = ban
     return found

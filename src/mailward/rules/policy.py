@@ -120,7 +120,7 @@ class Policy:
 
         A trusted peer is so itself, but nobody it speaks for, even if that one has its address.
         """
-        return self.allows(address) is not None or (is_direct and self.trusts(address))
+        return bool(self.allowed.covering(address)) or (is_direct and self.trusts(address))
 
     def allows_all_of(self, subject: Subject) -> Network | None:
         """The allowed network that holds the whole of *subject*, if there is one."""

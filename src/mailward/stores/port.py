@@ -146,6 +146,8 @@ class Store(Protocol):
     async def forget_before(self, at: Instant, at_most: int) -> int:
         """Drop up to *at_most* failures that are not younger than *at*; return how many went.
 
+        Those of an earlier commit go before those of a later one.
+
         Raises:
             StoreError: nothing was dropped.
         """

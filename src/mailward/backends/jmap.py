@@ -8,12 +8,12 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, read_head
+from mailward.backends.http import Body, CutOffError, Stream
 from mailward.backends.port import Client
 from mailward.backends.server import PROBER, MailServer
 from mailward.backends.tls import server_name, why_no_tls
@@ -45,12 +45,12 @@ class Proven:
 ProofAnswer = Proven | Rejected | Unavailable
 
 
-@dataclass(slots=True)
-class Wire:
-    """One connection to the mail server. Whoever gets it must close it."""
+class Wire(Stream):
+    """One connection to the mail server, through *socket*. Whoever gets it must close it."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    def __init__(self, plain: socket.socket) -> None:
+        super().__init__()
+        self._socket = plain
 
     async def response(self) -> ResponseHead:
         """The head of the next response; those that only say that it will come are passed over.
@@ -58,9 +58,10 @@ class Wire:
         Raises:
             HttpError: it is none.
             CutOffError: the connection ended.
+            OSError: the connection broke, or the time is over.
         """
         for _ in range(MAX_INTERIM + 1):
-            octets = await read_head(self.reader)
+            octets = await self.head()
             if octets is None:
                 raise CutOffError
             head = read_response(octets)
@@ -68,22 +69,21 @@ class Wire:
                 return head
         raise HttpError("too many responses before the response")
 
-    async def is_silent(self) -> bool:
+    def is_silent(self) -> bool:
         """Whether it is still open, and says nothing that nobody has asked for.
 
-        What is left behind a response would be taken for that to the next request.
+        What is left behind a response would be taken for that to the next request. What the loop
+        has not read yet counts as well: so does an end that has only just come.
         """
+        if not self.is_idle:
+            return False
         try:
-            async with asyncio.timeout(0):
-                await self.reader.read(1)
-        except TimeoutError:
-            return not self.writer.is_closing()
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
         except OSError:
             pass
         return False
-
-    def close(self) -> None:
-        self.writer.transport.abort()
 
 
 class JmapUpstream(MailServer):
@@ -172,16 +172,16 @@ class JmapUpstream(MailServer):
             if preface := self._reach.preface(client):
                 await asyncio.get_running_loop().sock_sendall(plain, preface)
             is_tls = settings.tls.mode is Encryption.IMPLICIT
-            reader, writer = await asyncio.open_connection(
+            _, wire = await asyncio.get_running_loop().create_connection(
+                partial(Wire, plain),
                 sock=plain,
-                limit=BUFFER_OCTETS,
                 ssl=context if is_tls else None,
                 server_hostname=server_name(settings) if is_tls else None,
             )
         except BaseException:
             plain.close()
             raise
-        return Wire(reader, writer)
+        return wire
 
     async def _prove(
         self, credentials: HttpCredentials, client: Client, host: bytes
@@ -240,16 +240,16 @@ class JmapUpstream(MailServer):
             return connected
         fields = [("Host", host), ("Accept", b"application/json"), ("Connection", b"close")]
         try:
-            connected.writer.write(
+            connected.write(
                 write_request("GET", path, [*fields, *more, *self.introduction(client)])
             )
             head = await connected.response()
-            body = Body(connected.reader, response_framing(head, "GET"))
+            body = Body(connected, response_framing(head, "GET"))
             return Page(head, await _short(body), path)
         except (HttpError, CutOffError, OSError):
             return self._failed(f"{self.settings.where} does not answer in HTTP/1.1")
         finally:
-            connected.close()
+            connected.abort()
 
     async def _probe(self) -> bool:
         """Whether it is there, and where its well-known path leads to."""
@@ -358,11 +358,10 @@ def _is_json(head: ResponseHead) -> bool:
 async def _short(body: Body) -> bytes:
     """All of a body that is not too long, else nothing."""
     octets = bytearray()
-    async with aclosing(body.pieces()) as pieces:
-        async for piece in pieces:
-            octets += piece
-            if len(octets) > MAX_SESSION_OCTETS:
-                return b""
+    while piece := await body.read():
+        octets += piece
+        if len(octets) > MAX_SESSION_OCTETS:
+            return b""
     return bytes(octets)
 
 

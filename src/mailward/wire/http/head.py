@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 MAX_HEAD_OCTETS = 32_768
 MAX_FIELDS = 100
+HEAD_END = b"\r\n\r\n"
 
 # RFC 9110 section 7.6.1: what is about one connection and goes no further.
 HOP_BY_HOP = frozenset(
@@ -157,14 +158,14 @@ def write_response(status: int, reason: bytes, fields: Iterable[tuple[str, bytes
 
 def _write(first: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
     lines = [first, *(b"%b: %b" % (name.encode(), value) for name, value in fields)]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    return b"\r\n".join(lines) + HEAD_END
 
 
 def _lines(octets: bytes) -> tuple[bytes, Fields]:
     """The first line of a head and its fields."""
-    if not octets.endswith(b"\r\n\r\n"):
+    if not octets.endswith(HEAD_END):
         raise HttpError("a head ends with an empty line")
-    first, *lines = octets[:-4].split(b"\r\n")
+    first, *lines = octets[: -len(HEAD_END)].split(b"\r\n")
     if len(lines) > MAX_FIELDS:
         raise HttpError("too many fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     return first, Fields(tuple(map(_field, lines)))

@@ -181,9 +181,9 @@ class Passing:
         fields = [("Host", head.host)]
         fields += (
             (name, value)
-            for name, value in head.fields.end_to_end().without(_LEFT_OUT)
+            for name, value in head.fields.end_to_end(_LEFT_OUT)
             # An underscore is a hyphen to whatever is written after CGI.
-            if not is_forwarding(name) and "_" not in name
+            if "_" not in name and not is_forwarding(name)
         )
         if proof is not None:
             fields.append(("Authorization", proof.credentials.field()))
@@ -231,7 +231,7 @@ class Passing:
         is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
         fields = [
             (name, self._backend.place(value, head.host) if name.lower() == "location" else value)
-            for name, value in response.fields.end_to_end().without(_NOT_TOLD)
+            for name, value in response.fields.end_to_end(_NOT_TOLD)
         ]
         if is_chunked:
             fields.append(CHUNKED_FIELD)
@@ -257,7 +257,7 @@ class Passing:
         """From now on it is a WebSocket, if that was asked for and agreed to."""
         if not _is_for_websocket(head, framing) or not agrees_to_websocket(response, head):
             return Unanswered(is_unread=False)
-        fields = [*response.fields.end_to_end().without(_NOT_TOLD), *UPGRADE_FIELDS]
+        fields = [*response.fields.end_to_end(_NOT_TOLD), *UPGRADE_FIELDS]
         self._client.write(write_response(response.status, response.reason, fields))
         forth = self._house.begin(partial(_copy, self._client, wire), "a WebSocket", wire.abort)
         try:

@@ -175,7 +175,7 @@ class JmapSession(Stream):
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
             case offered:
-                return await self._prove(head, framing, offered, asker, passing)
+                return await self._prove(head, framing, offered, (asker, client), passing)
 
     def _unservable(self, head: RequestHead) -> Answer | None:
         """What is said to a request that nobody could make here."""
@@ -197,12 +197,13 @@ class JmapSession(Stream):
         head: RequestHead,
         framing: Counted | Chunked,
         credentials: HttpCredentials,
-        asker: Asker,
+        whose: tuple[Asker, Client],
         passing: Passing,
     ) -> bool:
+        asker, client = whose
         if asker.caller.standing is Standing.CHECK:
             return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
-        client, backend = self._client(asker), self._entrance.backend
+        backend = self._entrance.backend
         nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
         prover = (backend.settings.name, backend)
         match await self._screening.ask(credentials, nobody, prover, client, head.host):

@@ -101,6 +101,7 @@ class JmapSession(Stream):
         return stays
 
     def connection_lost(self, exc: Exception | None) -> None:
+        # A reset is an end like any other: what was being uploaded is cut off.
         super().connection_lost(None)
         self._client_left()
 

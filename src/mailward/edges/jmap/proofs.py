@@ -20,7 +20,7 @@ DIGEST_OCTETS = 16
 class Proofs:
     """A bounded memory. *key* is as random as the process can make it, and nobody else's.
 
-    With each request a digest is made: BLAKE2 takes a key by itself (RFC 7693), in a tenth of the
+    With each request a digest is made: BLAKE2 takes a key by itself (RFC 7693), in a third of the
     time of an HMAC.
     """
 

@@ -88,13 +88,14 @@ class Screening:
             return Wrong(is_last=False)  # nothing is left of the name but space: that is malformed
         name, prover = backend
         proof = self._proofs.digest(attempt.address, name, credentials)
-        if self._proofs.holds(proof, self._clock()):
-            refused = self._guard.refusal(attempt, self._clock())
+        now = self._clock()
+        if self._proofs.holds(proof, now):
+            refused = self._guard.refusal(attempt, now)
             return Welcome(proof) if refused is None else refusal(refused)
         self.in_line = True
         try:
             async with asyncio.timeout(self._wait_seconds):
-                screened = await self._guard.screen(attempt, self._clock())
+                screened = await self._guard.screen(attempt, now)
         except TimeoutError:
             return Later()
         finally:

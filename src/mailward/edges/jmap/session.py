@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, read_head
+from mailward.backends.http import CutOffError, Stream
 from mailward.backends.port import Client, WebBackend
 from mailward.edges.asker import Asker
 from mailward.edges.caller import Standing
@@ -62,11 +62,11 @@ def speak_jmap(house: House, entrance: JmapEntrance) -> Speak:
     return partial(JmapSession, house, entrance)
 
 
-class JmapSession(asyncio.StreamReaderProtocol):
+class JmapSession(Stream):
     """The requests of *visit*."""
 
     def __init__(self, house: House, entrance: JmapEntrance, visit: Visit) -> None:
-        super().__init__(asyncio.StreamReader(limit=BUFFER_OCTETS), self._begin)
+        super().__init__()
         self._house = house
         self._entrance = entrance
         self._visit = visit
@@ -77,8 +77,6 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self._is_passing = False
         self._has_left = False
         self._serving: asyncio.Task[None] | None = None
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
         seconds = entrance.limits.login_timeout.total_seconds()
         self._screening = Screening(
             *(house.guard, house.tokens, entrance.proofs, house.clock), seconds * _WAITING_SHARE
@@ -90,15 +88,19 @@ class JmapSession(asyncio.StreamReaderProtocol):
         """Close, but first give the answer that is under way."""
         self._is_ending = True
         if self._is_idle:
-            self._writer.close()
+            self.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._serving = self._house.begin(self._serve, f"session {self._id}", self.abort)
 
     def eof_received(self) -> bool:
         stays = super().eof_received()
         self._client_left()
-        return bool(stays)
+        return stays
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # A reset is an end like any other: kept as an error it would be reported, as nobody asks.
+        # A reset is an end like any other: what was being uploaded is cut off.
         super().connection_lost(None)
         self._client_left()
 
@@ -109,17 +111,10 @@ class JmapSession(asyncio.StreamReaderProtocol):
         if self._serving is not None and (self._screening.in_line or self._is_passing):
             self._serving.cancel()
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._serving = self._house.begin(self._serve, f"session {self._id}", self._abort)
-
-    def _abort(self) -> None:
-        self._writer.transport.abort()
-
     # -- requests ------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        kept = Passing(self._house, self._entrance.backend, self._reader, self._writer)
+        kept = Passing(self._house, self._entrance.backend, self)
         try:
             while await self._one(kept) and not self._is_ending:
                 self._is_idle = True
@@ -127,7 +122,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
             pass  # the client is gone, in the middle of what it said
         finally:
             kept.close()
-            self._writer.close()
+            self.close()
 
     async def _one(self, passing: Passing) -> bool:
         """Answer one request; whether there may be another."""
@@ -145,14 +140,16 @@ class JmapSession(asyncio.StreamReaderProtocol):
 
     async def _next_head(self) -> bytes | None:
         """The next head; ``None`` where none comes in time."""
+        # Before the first login the visit itself keeps the time.
+        self.expect_within(self._entrance.limits.login_timeout.total_seconds())
         try:
-            # Before the first login the visit itself keeps the time.
-            async with asyncio.timeout(self._entrance.limits.login_timeout.total_seconds()):
-                octets = await read_head(self._reader)
-                # RFC 9112 section 2.2: one empty line may stand before a request.
-                return await read_head(self._reader) if octets == b"\r\n" else octets
+            octets = await self.head()
         except TimeoutError:
             return None
+        finally:
+            self.expect_within(None)
+        # RFC 9112 section 2.2: one empty line may stand before a request.
+        return None if octets is None else octets.removeprefix(b"\r\n")
 
     async def _answer(
         self, head: RequestHead, framing: Counted | Chunked, passing: Passing
@@ -178,7 +175,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
             case offered:
-                return await self._prove(head, framing, offered, asker, passing)
+                return await self._prove(head, framing, offered, (asker, client), passing)
 
     def _unservable(self, head: RequestHead) -> Answer | None:
         """What is said to a request that nobody could make here."""
@@ -200,12 +197,13 @@ class JmapSession(asyncio.StreamReaderProtocol):
         head: RequestHead,
         framing: Counted | Chunked,
         credentials: HttpCredentials,
-        asker: Asker,
+        whose: tuple[Asker, Client],
         passing: Passing,
     ) -> bool:
+        asker, client = whose
         if asker.caller.standing is Standing.CHECK:
             return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
-        client, backend = self._client(asker), self._entrance.backend
+        backend = self._entrance.backend
         nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
         prover = (backend.name, backend)
         match await self._screening.ask(credentials, nobody, prover, client, head.host):
@@ -253,7 +251,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
                 await self._say_and_part(DOWN, head)
                 return False
             case Broken():
-                self._abort()
+                self.abort()
                 return False
 
     # -- who asks ------------------------------------------------------------------------------
@@ -286,29 +284,29 @@ class JmapSession(asyncio.StreamReaderProtocol):
         if framing != Counted(0) or not head.keeps_alive or not head.minor or self._is_ending:
             await self._say_and_part(answer, head)
             return False
-        self._writer.write(answer.octets(has_body=head.method != "HEAD", closes=False))
-        await self._writer.drain()
+        self.write(answer.octets(has_body=head.method != "HEAD", closes=False))
+        await self.drain()
         return True
 
     async def _shut_out(self, asker: Asker) -> bool:
         if asker.is_behind_proxy:
             await self._say_and_part(BANNED)
         else:
-            self._abort()
+            self.abort()
         return False
 
     async def _say_and_part(self, answer: Answer, head: RequestHead | None = None) -> None:
         has_body = head is None or head.method != "HEAD"
-        self._writer.write(answer.octets(has_body=has_body, closes=True))
+        self.write(answer.octets(has_body=has_body, closes=True))
         await self._part()
 
     async def _part(self) -> None:
         """Close, but let what is still sent run out: a reset would take the answer along."""
-        with suppress(TimeoutError, OSError):
+        with suppress(OSError):  # TimeoutError is one
             async with asyncio.timeout(LINGER_SECONDS):
-                if self._writer.can_write_eof():
-                    self._writer.write_eof()
-                await self._writer.drain()
-                while await self._reader.read(PIECE_OCTETS):
+                if self._transport.can_write_eof():
+                    self._transport.write_eof()
+                await self.drain()
+                while await self.read():
                     pass
-        self._writer.close()
+        self.close()

@@ -123,9 +123,9 @@ class ChunkReader:
         return self._part is _Part.OVER
 
     @property
-    def wanted(self) -> int | None:
-        """How many octets of data are still to come in this chunk; ``None``: a line is next."""
-        return self._left if self._part is _Part.DATA else None
+    def rest(self) -> bytes:
+        """What came behind the last chunk: it belongs to another message."""
+        return self._held if self.is_over else b""
 
     def feed(self, octets: bytes) -> bytes:
         """The data in *octets*.

@@ -7,12 +7,13 @@ disagree where one request ends and the next begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 MAX_HEAD_OCTETS = 32_768
 MAX_FIELDS = 100
+HEAD_END = b"\r\n\r\n"
 
 # RFC 9110 section 7.6.1: what is about one connection and goes no further.
 HOP_BY_HOP = frozenset(
@@ -47,8 +48,17 @@ class Fields:
 
     items: tuple[tuple[str, bytes], ...] = field(repr=False)
 
-    def all(self, name: str) -> list[bytes]:
-        return [value for known, value in self.items if known.lower() == name]
+    _values: dict[str, list[bytes]] = field(init=False, repr=False, compare=False)
+    """Each name's in their order: they are looked for often."""
+
+    def __post_init__(self) -> None:
+        values: dict[str, list[bytes]] = {}
+        for name, value in self.items:
+            values.setdefault(name.lower(), []).append(value)
+        object.__setattr__(self, "_values", values)
+
+    def all(self, name: str) -> Sequence[bytes]:
+        return self._values.get(name, ())
 
     def one(self, name: str) -> bytes | None:
         """The value of a field that may stand once.
@@ -66,13 +76,13 @@ class Fields:
         joined = b",".join(self.all(name)).decode("latin-1").lower()
         return [element for part in joined.split(",") if (element := part.strip(" \t"))]
 
-    def without(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        left_out = frozenset(names)
-        return ((name, value) for name, value in self.items if name.lower() not in left_out)
+    def end_to_end(self, left_out: Collection[str] = ()) -> list[tuple[str, bytes]]:
+        """What is passed on: without what is about this one connection (RFC 9110 section 7.6.1).
 
-    def end_to_end(self) -> Fields:
-        """What is passed on: without what is about this one connection (RFC 9110 section 7.6.1)."""
-        return Fields(tuple(self.without(HOP_BY_HOP | set(self.listed("connection")))))
+        *left_out* are other names, in lower case, that go no further.
+        """
+        gone = HOP_BY_HOP.union(left_out, self.listed("connection"))
+        return [(name, value) for name, value in self.items if name.lower() not in gone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +167,14 @@ def write_response(status: int, reason: bytes, fields: Iterable[tuple[str, bytes
 
 def _write(first: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
     lines = [first, *(b"%b: %b" % (name.encode(), value) for name, value in fields)]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    return b"\r\n".join(lines) + HEAD_END
 
 
 def _lines(octets: bytes) -> tuple[bytes, Fields]:
     """The first line of a head and its fields."""
-    if not octets.endswith(b"\r\n\r\n"):
+    if not octets.endswith(HEAD_END):
         raise HttpError("a head ends with an empty line")
-    first, *lines = octets[:-4].split(b"\r\n")
+    first, *lines = octets[: -len(HEAD_END)].split(b"\r\n")
     if len(lines) > MAX_FIELDS:
         raise HttpError("too many fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     return first, Fields(tuple(map(_field, lines)))

@@ -28,8 +28,11 @@ HOP_BY_HOP = frozenset(
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/(\d)\.(\d)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([\t -~\x80-\xff]*))?")
+# It matches no bare LF or CR, no NUL, no blank before the colon, no line that goes on (obs-fold).
 _FIELD = re.compile(
-    rb"(" + _TOKEN + rb"):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+    rb"^(" + _TOKEN + rb"):[ \t]*"
+    rb"((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*\r\n",
+    re.MULTILINE,
 )
 _HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 
@@ -73,7 +76,10 @@ class Fields:
 
     def listed(self, name: str) -> list[str]:
         """The elements of a list of tokens (RFC 9110 section 5.6.1), in lower case."""
-        joined = b",".join(self.all(name)).decode("latin-1").lower()
+        values = self.all(name)
+        if not values:
+            return []
+        joined = b",".join(values).decode("latin-1").lower()
         return [element for part in joined.split(",") if (element := part.strip(" \t"))]
 
     def end_to_end(self, left_out: Collection[str] = ()) -> list[tuple[str, bytes]]:
@@ -81,8 +87,14 @@ class Fields:
 
         *left_out* are other names, in lower case, that go no further.
         """
-        gone = HOP_BY_HOP.union(left_out, self.listed("connection"))
-        return [(name, value) for name, value in self.items if name.lower() not in gone]
+        named = self.listed("connection")
+        return [
+            item
+            for item in self.items
+            if (name := item[0].lower()) not in HOP_BY_HOP
+            and name not in left_out
+            and name not in named
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +178,7 @@ def write_response(status: int, reason: bytes, fields: Iterable[tuple[str, bytes
 
 
 def _write(first: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
-    lines = [first, *(b"%b: %b" % (name.encode(), value) for name, value in fields)]
+    lines = [first, *[b"%b: %b" % (name.encode(), value) for name, value in fields]]
     return b"\r\n".join(lines) + HEAD_END
 
 
@@ -174,18 +186,14 @@ def _lines(octets: bytes) -> tuple[bytes, Fields]:
     """The first line of a head and its fields."""
     if not octets.endswith(HEAD_END):
         raise HttpError("a head ends with an empty line")
-    first, *lines = octets[: -len(HEAD_END)].split(b"\r\n")
-    if len(lines) > MAX_FIELDS:
+    first, _, rest = octets[:-2].partition(b"\r\n")
+    lines = rest.count(b"\n")
+    if lines > MAX_FIELDS:
         raise HttpError("too many fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    return first, Fields(tuple(map(_field, lines)))
-
-
-def _field(line: bytes) -> tuple[str, bytes]:
-    # It refuses bare LF and CR, NUL, a blank before the colon, and lines that go on (obs-fold).
-    match = _FIELD.fullmatch(line)
-    if match is None:
+    items = [(name.decode(), value) for name, value in _FIELD.findall(rest)]
+    if len(items) != lines:  # each match is one line from its begin to its end
         raise HttpError("this is no field of a head")
-    return match[1].decode(), match[2]
+    return first, Fields(tuple(items))
 
 
 def _origin_form(target: bytes, host: bytes) -> str:

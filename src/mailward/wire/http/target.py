@@ -65,10 +65,12 @@ def is_below(path: str, prefixes: Iterable[str]) -> bool:
     >>> is_below("/jmap/upload/a", ["/jmap"]), is_below("/jmapx", ["/jmap"])
     (True, False)
     """
-    return any(
-        path == prefix or path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
-        for prefix in prefixes
-    )
+    for prefix in prefixes:
+        if path.startswith(prefix):
+            rest = path[len(prefix) :]
+            if not rest or rest.startswith("/") or prefix.endswith("/"):
+                return True
+    return False
 
 
 def prefix_of(url: str) -> str | None:

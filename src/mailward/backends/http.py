@@ -10,7 +10,14 @@ import re
 import socket
 from http import HTTPStatus
 
-from mailward.wire.http.framing import Chunked, ChunkReader, Counted, Framing, UntilClose
+from mailward.wire.http.framing import (
+    NO_BODY,
+    Chunked,
+    ChunkReader,
+    Counted,
+    Framing,
+    UntilClose,
+)
 from mailward.wire.http.head import (
     HEAD_END,
     MAX_HEAD_OCTETS,
@@ -38,12 +45,15 @@ class Stream(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
+        self._loop: asyncio.AbstractEventLoop
         self._held = bytearray()
         self._has_ended = False
         self._fault: Exception | None = None
         self._is_stopped = False
+        self._deadline: float | None = None
         self._is_late = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._reading: asyncio.Future[None] | None = None
         self._is_full = False
         self._is_gone = False
@@ -53,6 +63,8 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # a stream's transport is a Transport
+        # Asked for each time it costs a system call (Python 3.11).
+        self._loop = asyncio.get_running_loop()
 
     def data_received(self, data: bytes) -> None:
         self._held += data
@@ -71,7 +83,7 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_ended = self._is_gone = True
         self._fault = exc
-        self.expect_within(None)
+        self._silence()
         _wake(self._reading)
         _wake(self._writing)
 
@@ -86,12 +98,13 @@ class Stream(asyncio.Protocol):
 
     def expect_within(self, seconds: float | None) -> None:
         """From now on reading raises TimeoutError in so many seconds; ``None``: it may wait."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         self._is_late = False
-        if seconds is not None:
-            self._alarm = asyncio.get_running_loop().call_later(seconds, self._be_late)
+        if seconds is None:
+            self._deadline = None  # the alarm stays, for the next message: it will find no deadline
+            return
+        self._deadline = self._loop.time() + seconds
+        if self._alarm is None or self._deadline < self._rings_at:
+            self._set_alarm(self._deadline)
 
     async def head(self) -> bytes | None:
         """The next head with the empty line that ends it; ``None``: the connection ended before.
@@ -103,7 +116,7 @@ class Stream(asyncio.Protocol):
         """
         seen = 0
         while (at := self._held.find(HEAD_END, max(seen - len(HEAD_END), 0))) < 0:
-            if _BARE_LF.search(self._held, seen):
+            if self._held and _BARE_LF.search(self._held, seen):
                 raise HttpError("a line ends with CR and LF")
             seen = len(self._held)
             if seen > MAX_HEAD_OCTETS:
@@ -142,7 +155,7 @@ class Stream(asyncio.Protocol):
             self._is_stopped = False
             self._transport.resume_reading()
         if not self._has_ended and not self._is_late:
-            self._reading = asyncio.get_running_loop().create_future()
+            self._reading = self._loop.create_future()
             try:
                 await self._reading
             finally:
@@ -204,13 +217,29 @@ class Stream(asyncio.Protocol):
 
     async def _sending(self) -> None:
         """Wait until much of what was written is sent, or never will be."""
-        self._writing = asyncio.get_running_loop().create_future()
+        self._writing = self._loop.create_future()
         try:
             await self._writing
         finally:
             self._writing = None
 
-    def _be_late(self) -> None:
+    def _set_alarm(self, deadline: float) -> None:
+        self._silence()
+        self._rings_at = deadline
+        self._alarm = self._loop.call_at(deadline, self._ring)
+
+    def _silence(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._deadline is None:
+            return
+        if self._loop.time() < self._deadline:  # it was set for a message that came in time
+            self._set_alarm(self._deadline)
+            return
         self._is_late = True
         _wake(self._reading)
 
@@ -265,11 +294,11 @@ class Body:
     """The body of one message, from *stream*."""
 
     def __init__(self, stream: Stream, framing: Framing) -> None:
+        self.framing = framing
         self._stream = stream
-        self._framing = framing
         self._left = framing.octets if isinstance(framing, Counted) else 0
-        self._chunks = ChunkReader()
-        self.is_over = framing == Counted(0)
+        self._chunks: ChunkReader | None = None
+        self.is_over = framing == NO_BODY
         """Whether all of it was read, and nothing behind it."""
 
     def take(self) -> bytes:
@@ -278,7 +307,7 @@ class Body:
         Raises:
             HttpError: it is not framed as it should be.
         """
-        match self._framing:
+        match self.framing:
             case Counted():
                 piece = self._stream.take(min(self._left, PIECE_OCTETS))
                 self._left -= len(piece)
@@ -300,7 +329,7 @@ class Body:
         while not (data := self.take()) and not self.is_over:
             if await self._stream.more():
                 continue
-            if not isinstance(self._framing, UntilClose):
+            if not isinstance(self.framing, UntilClose):
                 raise CutOffError
             self.is_over = True
         return data
@@ -308,8 +337,9 @@ class Body:
     def _take_chunks(self) -> bytes:
         if self.is_over:
             return b""
-        data = self._chunks.feed(self._stream.take(PIECE_OCTETS))
-        if self._chunks.is_over:
+        chunks = self._chunks = self._chunks or ChunkReader()
+        data = chunks.feed(self._stream.take(PIECE_OCTETS))
+        if chunks.is_over:
             self.is_over = True
-            self._stream.give_back(self._chunks.rest)
+            self._stream.give_back(chunks.rest)
         return data

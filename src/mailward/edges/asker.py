@@ -58,8 +58,8 @@ def who_asks(
     trusts, fold = house.guard.policy.trusts, house.guard.policy.prefixes.fold
     has_tls = caller.tls is not None or own_tls is not None
     is_secure = terms.allow_plaintext or caller.is_local or has_tls
-    is_believed = trusts(caller.address) and caller.standing is Standing.DIRECT
-    if terms.client_header == NO_HEADER or not is_believed:
+    is_by_header = terms.client_header != NO_HEADER and caller.standing is Standing.DIRECT
+    if not (is_by_header and trusts(caller.address)):
         return Asker(caller, is_secure, is_behind_proxy=False)
     match told_client(fields, terms.client_header, lambda address: trusts(fold(address))):
         case Untold():

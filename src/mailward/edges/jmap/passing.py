@@ -6,7 +6,7 @@ Both stream at the same time, piece by piece, each as fast as the other end take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from mailward.wire.http.forwarding import is_forwarding
 from mailward.wire.http.framing import (
     CHUNKED_FIELD,
     LAST_CHUNK,
+    NO_BODY,
     Chunked,
     Counted,
     UntilClose,
@@ -103,6 +104,7 @@ class Passing:
         self._backend = backend
         self._client = client
         self._kept: _Kept | None = None
+        self._introduced: tuple[Client, Sequence[tuple[str, bytes]]] | None = None
 
     def close(self) -> None:
         """Let the backend go."""
@@ -124,7 +126,7 @@ class Passing:
             became = await self._exchange(wire, head, framing, proof, client)
             # The backend may have closed it in this very moment, and seen nothing of the request.
             # But nobody knows, and what changes something is never sent twice.
-            is_harmless = head.method in _BODILESS and framing == Counted(0)
+            is_harmless = head.method in _BODILESS and framing == NO_BODY
             if not isinstance(became, Unanswered) or not is_harmless:
                 return became
         match await self._backend.connect(client):
@@ -143,7 +145,7 @@ class Passing:
         proof: Proof | None,
         client: Client,
     ) -> WhatBecame:
-        upload = _Upload(Body(self._client, framing), wire, is_chunked=framing == Chunked())
+        upload = _Upload(Body(self._client, framing), wire, is_chunked=isinstance(framing, Chunked))
         is_kept = False
         try:
             upload.begin(self._request(head, framing, proof, client))
@@ -151,17 +153,18 @@ class Passing:
                 if head.minor and head.fields.all("expect"):
                     self._client.write(CONTINUE)
                 upload.go_on(self._house)
-            response = await self._response(wire, upload)
-            if response is None:
+            answer = await self._response(head, wire, upload)
+            if answer is None:
                 await upload.stop()
                 return Unanswered(is_unread=upload.is_unread)
+            response, body = answer
             if response.status == _UNAUTHORIZED:
                 await upload.stop()
                 return Unproven()
             if response.status == SWITCHING:
                 return await self._switch(head, framing, response, wire)
             stays = bool(head.keeps_alive and head.minor and upload.is_over)
-            is_kept = await self._pass_back(head, response, wire, stays=stays)
+            is_kept = await self._pass_back(head, response, body, stays=stays)
             await upload.stop()
             return Passed(stays)
         except (HttpError, CutOffError, OSError):
@@ -177,13 +180,12 @@ class Passing:
     def _request(
         self, head: RequestHead, framing: Counted | Chunked, proof: Proof | None, client: Client
     ) -> bytes:
-        fields = [("Host", head.host)]
-        fields += (
+        fields = [
             (name, value)
             for name, value in head.fields.end_to_end(_LEFT_OUT)
             # An underscore is a hyphen to whatever is written after CGI.
             if "_" not in name and not is_forwarding(name)
-        )
+        ]
         if proof is not None:
             fields.append(("Authorization", proof.credentials.field()))
         match framing:
@@ -196,11 +198,21 @@ class Passing:
         if _is_for_websocket(head, framing):
             fields += UPGRADE_FIELDS
         return write_request(
-            head.method, head.target, [*fields, *self._backend.introduction(client)]
+            head.method,
+            head.target,
+            [("Host", head.host), *fields, *self._introduction(client)],
         )
 
-    async def _response(self, wire: Wire, upload: _Upload) -> ResponseHead | None:
-        """The head of the final response; ``None`` where there is none in time.
+    def _introduction(self, client: Client) -> Sequence[tuple[str, bytes]]:
+        """The fields that tell of *client*: seldom another one than the last time."""
+        if self._introduced is None or self._introduced[0] != client:
+            self._introduced = (client, self._backend.introduction(client))
+        return self._introduced[1]
+
+    async def _response(
+        self, head: RequestHead, wire: Wire, upload: _Upload
+    ) -> tuple[ResponseHead, Body] | None:
+        """The head of the final response, and its body; ``None`` where there is none in time.
 
         The time begins when all of the request is there.
 
@@ -211,40 +223,44 @@ class Passing:
         try:
             seconds = self._backend.answer_timeout.total_seconds()
             upload.when_over(lambda: wire.expect_within(seconds))
-            head = await wire.response()
-            response_framing(head, "GET")  # nothing of it is passed on if it has two
+            response = await wire.response()
+            # Nothing of it is passed on if it has two.
+            body = Body(wire, response_framing(response, head.method))
         except (HttpError, CutOffError, OSError):  # TimeoutError is an OSError
             upload.complain()
             return None
         else:
-            return head
+            return response, body
         finally:
             upload.when_over(None)
             wire.expect_within(None)
 
     async def _pass_back(
-        self, head: RequestHead, response: ResponseHead, wire: Wire, *, stays: bool
+        self, head: RequestHead, response: ResponseHead, body: Body, *, stays: bool
     ) -> bool:
         """Pass on a response; whether the connection to the backend can be used again."""
-        framing = response_framing(response, head.method)
-        is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
-        fields = [
-            (name, self._backend.place(value, head.host) if name.lower() == "location" else value)
-            for name, value in response.fields.end_to_end(_NOT_TOLD)
-        ]
+        is_counted = isinstance(body.framing, Counted)
+        is_chunked = not is_counted and head.minor > 0
+        fields = response.fields.end_to_end(_NOT_TOLD)
+        if response.fields.all("location"):
+            fields = [
+                (name, self._backend.place(value, head.host))
+                if name.lower() == "location"
+                else (name, value)
+                for name, value in fields
+            ]
         if is_chunked:
             fields.append(CHUNKED_FIELD)
-        elif not isinstance(framing, Chunked | UntilClose) and response.status != _NO_CONTENT:
+        elif is_counted and response.status != _NO_CONTENT:
             # Of a body that is not there (HEAD) the length may be told.
             told = response.fields.all("content-length")
             fields += (("Content-Length", length) for length in told)
         if not stays:
             fields.append(("Connection", b"close"))
-        body = Body(wire, framing)
         answer = write_response(response.status, response.reason, fields)
         self._client.write(answer + _at_hand(body, is_chunked=is_chunked))
         await _pour(body, self._client, is_chunked=is_chunked)
-        return response.keeps_alive and not isinstance(framing, UntilClose)
+        return response.keeps_alive and not isinstance(body.framing, UntilClose)
 
     async def _switch(
         self,
@@ -288,7 +304,7 @@ class Passing:
 
 def _is_for_websocket(head: RequestHead, framing: Counted | Chunked) -> bool:
     """Whether a request is for a WebSocket; with a body nobody knows where its frames begin."""
-    return framing == Counted(0) and asks_for_websocket(head)
+    return framing == NO_BODY and asks_for_websocket(head)
 
 
 class _Upload:

@@ -31,7 +31,7 @@ class Proofs:
 
     def digest(self, address: Address, backend: str, credentials: HttpCredentials) -> bytes:
         """What is remembered of *credentials*: they are proven for one address at one backend."""
-        where = f"{address} {backend} ".encode()  # neither holds a blank
+        where = f"{address!s} {backend} ".encode()  # neither holds a blank
         return blake2b(
             where + credentials.field(), key=self._key, digest_size=DIGEST_OCTETS
         ).digest()

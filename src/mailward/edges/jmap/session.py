@@ -35,7 +35,7 @@ from mailward.wire.http.answers import (
     leads_to,
 )
 from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
-from mailward.wire.http.framing import Chunked, Counted, request_framing
+from mailward.wire.http.framing import NO_BODY, Chunked, Counted, request_framing
 from mailward.wire.http.head import HttpError, RequestHead, read_request
 from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
 
@@ -170,7 +170,7 @@ class JmapSession(Stream):
             return await self._refuse(refusal, head, framing)
         client = self._client(asker)
         match credentials:
-            case None if head.method == "OPTIONS" and framing == Counted(0):
+            case None if head.method == "OPTIONS" and framing == NO_BODY:
                 return await self._pass(head, framing, None, client, passing)
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
@@ -182,8 +182,8 @@ class JmapSession(Stream):
         known = (WELL_KNOWN, *self._entrance.paths, *self._entrance.backend.paths)
         if not is_below(head.path, known):
             return NOT_HERE
-        expected = map(bytes.lower, head.fields.all("expect"))
-        return UNEXPECTED if any(wish != b"100-continue" for wish in expected) else None
+        expected = head.fields.all("expect")
+        return UNEXPECTED if any(wish.lower() != b"100-continue" for wish in expected) else None
 
     def _unnamed(self, head: RequestHead) -> Answer:
         """What is said to who has not said who he is."""
@@ -204,9 +204,10 @@ class JmapSession(Stream):
         if asker.caller.standing is Standing.CHECK:
             return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
         backend = self._entrance.backend
-        nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
+        entrance = self._entrance
+        by = partial(asker.caller.attempt, entrance.service, entrance.listener, self._id)
         prover = (backend.name, backend)
-        match await self._screening.ask(credentials, nobody, prover, client, head.host):
+        match await self._screening.ask(credentials, by, prover, client, head.host):
             case Welcome(digest):
                 self._visit.logged_in()
                 proof = Proof(credentials, digest)
@@ -281,7 +282,7 @@ class JmapSession(Stream):
 
     async def _refuse(self, answer: Answer, head: RequestHead, framing: Counted | Chunked) -> bool:
         """Say *answer*; whether the next request can be found behind this one."""
-        if framing != Counted(0) or not head.keeps_alive or not head.minor or self._is_ending:
+        if framing != NO_BODY or not head.keeps_alive or not head.minor or self._is_ending:
             await self._say_and_part(answer, head)
             return False
         self.write(answer.octets(has_body=head.method != "HEAD", closes=False))

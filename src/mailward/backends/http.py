@@ -197,7 +197,8 @@ class Stream(asyncio.Protocol):
         """
         if self._is_full and not self._is_gone:
             await self._sending()
-        if self._is_gone:
+        # Before it is told that it is gone nobody must go on writing, without ever waiting.
+        if self._is_gone or self._transport.is_closing():
             raise ConnectionResetError("the connection is gone")
 
     def close(self) -> None:

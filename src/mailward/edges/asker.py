@@ -55,12 +55,13 @@ def who_asks(
     Raises:
         HttpError: a trusted proxy says so, but nobody can read it.
     """
-    trusts, fold = house.guard.policy.trusts, house.guard.policy.prefixes.fold
+    policy = house.guard.policy
     has_tls = caller.tls is not None or own_tls is not None
     is_secure = terms.allow_plaintext or caller.is_local or has_tls
     is_by_header = terms.client_header != NO_HEADER and caller.standing is Standing.DIRECT
-    if not (is_by_header and trusts(caller.address)):
+    if not (is_by_header and policy.trusts(caller.address)):
         return Asker(caller, is_secure, is_behind_proxy=False)
+    trusts, fold = policy.trusts, policy.prefixes.fold
     match told_client(fields, terms.client_header, lambda address: trusts(fold(address))):
         case Untold():
             return Asker(caller, is_secure, is_behind_proxy=True)

@@ -103,6 +103,7 @@ class Passing:
         self._house = house
         self._backend = backend
         self._client = client
+        self._now = asyncio.get_running_loop().time
         self._kept: _Kept | None = None
         self._introduced: tuple[Client, Sequence[tuple[str, bytes]]] | None = None
 
@@ -285,8 +286,8 @@ class Passing:
     # -- connections that are kept -------------------------------------------------------------
 
     def _keep(self, wire: Wire, client: Client, proof: Proof | None) -> None:
-        until = asyncio.get_running_loop().time() + KEPT_SECONDS
-        self._kept = _Kept(wire, client, b"" if proof is None else proof.digest, until)
+        digest = b"" if proof is None else proof.digest
+        self._kept = _Kept(wire, client, digest, self._now() + KEPT_SECONDS)
 
     def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
         """The connection of the last request, if it was for the same client as the same login."""
@@ -295,8 +296,7 @@ class Passing:
             return None
         digest = b"" if proof is None else proof.digest
         is_theirs = kept.client == client and kept.digest == digest
-        is_in_time = asyncio.get_running_loop().time() < kept.until
-        if is_theirs and is_in_time and kept.wire.is_silent():
+        if is_theirs and self._now() < kept.until and kept.wire.is_silent():
             return kept.wire
         kept.wire.abort()
         return None

@@ -31,7 +31,8 @@ class Proofs:
 
     def digest(self, address: Address, backend: str, credentials: HttpCredentials) -> bytes:
         """What is remembered of *credentials*: they are proven for one address at one backend."""
-        where = f"{address!s} {backend} ".encode()  # neither holds a blank
+        # Numbers are written in a tenth of the time of an address. None of the three holds a blank.
+        where = f"{address.version} {int(address)} {backend} ".encode()
         return blake2b(
             where + credentials.field(), key=self._key, digest_size=DIGEST_OCTETS
         ).digest()

@@ -103,6 +103,7 @@ class Passing:
         self._house = house
         self._backend = backend
         self._client = client
+        self._answer_seconds = backend.answer_timeout.total_seconds()
         self._now = asyncio.get_running_loop().time
         self._kept: _Kept | None = None
         self._introduced: tuple[Client, Sequence[tuple[str, bytes]]] | None = None
@@ -222,8 +223,7 @@ class Passing:
             CutOffError: the client went away.
         """
         try:
-            seconds = self._backend.answer_timeout.total_seconds()
-            upload.when_over(lambda: wire.expect_within(seconds))
+            upload.when_over(lambda: wire.expect_within(self._answer_seconds))
             response = await wire.response()
             # Nothing of it is passed on if it has two.
             body = Body(wire, response_framing(response, head.method))

@@ -77,9 +77,10 @@ class JmapSession(Stream):
         self._is_passing = False
         self._has_left = False
         self._serving: asyncio.Task[None] | None = None
-        seconds = entrance.limits.login_timeout.total_seconds()
+        self._head_seconds = entrance.limits.login_timeout.total_seconds()
         self._screening = Screening(
-            *(house.guard, house.tokens, entrance.proofs, house.clock), seconds * _WAITING_SHARE
+            *(house.guard, house.tokens, entrance.proofs, house.clock),
+            self._head_seconds * _WAITING_SHARE,
         )
 
     # -- what the connection and others tell ---------------------------------------------------
@@ -141,7 +142,7 @@ class JmapSession(Stream):
     async def _next_head(self) -> bytes | None:
         """The next head; ``None`` where none comes in time."""
         # Before the first login the visit itself keeps the time.
-        self.expect_within(self._entrance.limits.login_timeout.total_seconds())
+        self.expect_within(self._head_seconds)
         try:
             octets = await self.head()
         except TimeoutError:

@@ -114,17 +114,17 @@ class Stream(asyncio.Protocol):
             CutOffError: the connection ended in the middle of it.
             OSError: the connection broke, or the time is over.
         """
+        if not self._held and not await self.more():
+            return None
         seen = 0
         while (at := self._held.find(HEAD_END, max(seen - len(HEAD_END), 0))) < 0:
-            if self._held and _BARE_LF.search(self._held, seen):
+            if _BARE_LF.search(self._held, seen):
                 raise HttpError("a line ends with CR and LF")
             seen = len(self._held)
             if seen > MAX_HEAD_OCTETS:
                 break
             if not await self.more():
-                if self._held:
-                    raise CutOffError
-                return None
+                raise CutOffError
         length = at + len(HEAD_END)
         if at < 0 or length > MAX_HEAD_OCTETS:
             raise HttpError("the head is too large", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

@@ -78,6 +78,7 @@ class Screening:
         backend: tuple[str, Prover],
         client: Client,
         host: bytes,
+        now: Instant,
     ) -> Finding:
         """Whether *credentials* are right. *by* makes the attempt by a login, or by nobody known.
 
@@ -88,7 +89,6 @@ class Screening:
             return Wrong(is_last=False)  # nothing is left of the name but space: that is malformed
         name, prover = backend
         proof = self._proofs.digest(attempt.address, name, credentials)
-        now = self._clock()
         if self._proofs.holds(proof, now):
             refused = self._guard.refusal(attempt, now)
             return Welcome(proof) if refused is None else refusal(refused)

@@ -23,6 +23,7 @@ from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswer
 from mailward.edges.jmap.proofs import Proofs
 from mailward.edges.jmap.screening import Down, Screening, Welcome
 from mailward.edges.visit import Speak, Visit
+from mailward.rules.model import Instant
 from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
@@ -176,7 +177,7 @@ class JmapSession(Stream):
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
             case offered:
-                return await self._prove(head, framing, offered, (asker, client), passing)
+                return await self._prove(head, framing, offered, (asker, client), passing, now)
 
     def _unservable(self, head: RequestHead) -> Answer | None:
         """What is said to a request that nobody could make here."""
@@ -200,6 +201,7 @@ class JmapSession(Stream):
         credentials: HttpCredentials,
         whose: tuple[Asker, Client],
         passing: Passing,
+        now: Instant,
     ) -> bool:
         asker, client = whose
         if asker.caller.standing is Standing.CHECK:
@@ -208,7 +210,7 @@ class JmapSession(Stream):
         entrance = self._entrance
         by = partial(asker.caller.attempt, entrance.service, entrance.listener, self._id)
         prover = (backend.name, backend)
-        match await self._screening.ask(credentials, by, prover, client, head.host):
+        match await self._screening.ask(credentials, by, prover, client, head.host, now):
             case Welcome(digest):
                 self._visit.logged_in()
                 proof = Proof(credentials, digest)

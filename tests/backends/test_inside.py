@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from mailward.backends.embedded.inside import Inside, Serve
+from mailward.backends.http import Stream
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -88,12 +89,13 @@ def test_closing_ends_even_a_session_that_does_not_want_to(
         runner.run(close())
 
 
-async def test_a_session_is_read_and_written_as_streams_too() -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write((await reader.readline()).upper())
+async def test_a_session_may_speak_http_too() -> None:
+    async def serve(stream: Stream) -> None:
+        stream.write((await stream.head() or b"").upper())
 
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
-        reader, writer = await Inside(tasks).streams(serve)
-        writer.write(b"hello\n")
-        assert await reader.read() == b"HELLO\n"
-        writer.close()
+        wire = await Inside(tasks).wire(serve)
+        wire.write(b"hello\r\n\r\n")
+        assert await wire.head() == b"HELLO\r\n\r\n"
+        assert await wire.read() == b""
+        wire.abort()

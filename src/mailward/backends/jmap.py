@@ -8,13 +8,13 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from mailward.backends.http import BUFFER_OCTETS, Body, CutOffError, Wire
+from mailward.backends.http import Body, CutOffError, Wire
 from mailward.backends.port import Client, ProofAnswer, Proven
 from mailward.backends.server import PROBER, MailServer
 from mailward.backends.tls import server_name, why_no_tls
@@ -130,16 +130,16 @@ class JmapUpstream(MailServer):
             if preface := self._reach.preface(client):
                 await asyncio.get_running_loop().sock_sendall(plain, preface)
             is_tls = settings.tls.mode is Encryption.IMPLICIT
-            reader, writer = await asyncio.open_connection(
+            _, wire = await asyncio.get_running_loop().create_connection(
+                partial(Wire, plain),
                 sock=plain,
-                limit=BUFFER_OCTETS,
                 ssl=context if is_tls else None,
                 server_hostname=server_name(settings) if is_tls else None,
             )
         except BaseException:
             plain.close()
             raise
-        return Wire(reader, writer)
+        return wire
 
     async def _prove(
         self, credentials: HttpCredentials, client: Client, host: bytes
@@ -198,16 +198,16 @@ class JmapUpstream(MailServer):
             return connected
         fields = [("Host", host), ("Accept", b"application/json"), ("Connection", b"close")]
         try:
-            connected.writer.write(
+            connected.write(
                 write_request("GET", path, [*fields, *more, *self.introduction(client)])
             )
             head = await connected.response()
-            body = Body(connected.reader, response_framing(head, "GET"))
+            body = Body(connected, response_framing(head, "GET"))
             return Page(head, await _short(body), path)
         except (HttpError, CutOffError, OSError):
             return self._failed(f"{self.settings.where} does not answer in HTTP/1.1")
         finally:
-            connected.close()
+            connected.abort()
 
     async def _probe(self) -> bool:
         """Whether it is there, and where its well-known path leads to."""
@@ -316,11 +316,10 @@ def _is_json(head: ResponseHead) -> bool:
 async def _short(body: Body) -> bytes:
     """All of a body that is not too long, else nothing."""
     octets = bytearray()
-    async with aclosing(body.pieces()) as pieces:
-        async for piece in pieces:
-            octets += piece
-            if len(octets) > MAX_SESSION_OCTETS:
-                return b""
+    while piece := await body.read():
+        octets += piece
+        if len(octets) > MAX_SESSION_OCTETS:
+            return b""
     return bytes(octets)
 
 

@@ -42,28 +42,28 @@ class Asker:
         return self.caller.is_direct
 
 
-def who_asks(
-    house: House,
-    listener: str,
-    terms: Terms,
-    caller: Caller,
-    own_tls: TlsFacts | None,
-    fields: Fields,
-) -> Asker:
-    """Who a request with *fields* comes from; *own_tls* is that of the connection.
+def by_itself(terms: Terms, caller: Caller, own_tls: TlsFacts | None) -> Asker:
+    """The connection of *caller*, which asks for nobody else; *own_tls* is what it has itself."""
+    has_tls = caller.tls is not None or own_tls is not None
+    is_secure = terms.allow_plaintext or caller.is_local or has_tls
+    return Asker(caller, is_secure, is_behind_proxy=False)
+
+
+def who_asks(house: House, listener: str, terms: Terms, itself: Asker, fields: Fields) -> Asker:
+    """Who a request with *fields* comes from: *itself*, the connection, or whom that names.
 
     Raises:
         HttpError: a trusted proxy says so, but nobody can read it.
     """
-    trusts, fold = house.guard.policy.trusts, house.guard.policy.prefixes.fold
-    has_tls = caller.tls is not None or own_tls is not None
-    is_secure = terms.allow_plaintext or caller.is_local or has_tls
-    is_believed = trusts(caller.address) and caller.standing is Standing.DIRECT
-    if terms.client_header == NO_HEADER or not is_believed:
-        return Asker(caller, is_secure, is_behind_proxy=False)
+    if terms.client_header == NO_HEADER:
+        return itself
+    caller, policy = itself.caller, house.guard.policy
+    trusts, fold = policy.trusts, policy.prefixes.fold
+    if not trusts(caller.address) or caller.standing is not Standing.DIRECT:
+        return itself
     match told_client(fields, terms.client_header, lambda address: trusts(fold(address))):
         case Untold():
-            return Asker(caller, is_secure, is_behind_proxy=True)
+            return replace(itself, is_behind_proxy=True)
         case Garbled():
             house.complaints.unreadable_field(
                 listener, caller.address, terms.client_header, house.clock()

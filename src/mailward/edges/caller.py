@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
 from ipaddress import IPv4Address, IPv6Address
 
-from mailward.rules.model import Address, Attempt
+from mailward.rules.model import Address, Attempt, Login
 from mailward.wire.proxyline import TlsFacts
 
 Endpoint = tuple[Address, int]
@@ -53,9 +53,11 @@ class Caller:
         """Whether nothing it sends crosses a network."""
         return self.address.is_loopback and self.peer.is_loopback
 
-    def attempt(self, service: str, listener: str, session: str) -> Attempt:
-        """What is known of an attempt before anybody says a name."""
-        return Attempt(self.address, None, service, listener, session, is_direct=self.is_direct)
+    def attempt(
+        self, service: str, listener: str, session: str, login: Login | None = None
+    ) -> Attempt:
+        """What is known of an attempt; without *login* before anybody says a name."""
+        return Attempt(self.address, login, service, listener, session, is_direct=self.is_direct)
 
     def speaks_for(self, address: Address, port: int | None) -> Caller:
         """The client at *address*, whom this caller has named."""

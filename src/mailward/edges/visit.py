@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from mailward.edges.asker import Asker, Terms, who_asks
+from mailward.edges.asker import Asker, Terms, by_itself, who_asks
 from mailward.edges.caller import Caller
 from mailward.edges.house import House
 from mailward.edges.tls import agreed
@@ -67,6 +67,7 @@ class Visit(asyncio.Protocol):
         self._speak = speak
         self._limits = limits
         self._terms = terms
+        self._itself = by_itself(terms, caller, None)
         self._speaker: Speaker | None = None
         self._is_over = False
         self._hang_up: Callable[[], None]
@@ -83,7 +84,7 @@ class Visit(asyncio.Protocol):
         Raises:
             HttpError: a trusted proxy says so, but nobody can read it.
         """
-        return who_asks(self._house, self.listener, self._terms, self.caller, self.own_tls, fields)
+        return who_asks(self._house, self.listener, self._terms, self._itself, fields)
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -104,6 +105,7 @@ class Visit(asyncio.Protocol):
             self._hang_up()
             return
         self.own_tls = agreed(transport)
+        self._itself = by_itself(self._terms, self.caller, self.own_tls)
         self._speaker = self._speak(self)
         self._speaker.connection_made(transport)
 

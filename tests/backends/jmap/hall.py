@@ -15,11 +15,12 @@ from typing import Any
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import Flags, Fresh, Message
 from mailward.backends.embedded.server import Embedded
-from mailward.backends.http import Wire
+from mailward.backends.http import Body, Wire
 from mailward.backends.port import Client
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
+from mailward.wire.http.framing import response_framing
 from mailward.wire.proxyline import TlsFacts
 from mailward.wire.secret import Secret
 from tests.backends.embedded import WEAK
@@ -96,7 +97,7 @@ class Jmap:
         try:
             return await say(wire, method, target, body, *fields, name=name)
         finally:
-            wire.close()
+            wire.abort()
 
     async def post(self, value: object, name: str = ALICE) -> Response:
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -160,11 +161,13 @@ async def say(
         lines.append(f"Authorization: Basic {pair}")
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
-    wire.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
+    wire.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
     head = await wire.response()
     told = {known.lower(): value.decode("latin-1") for known, value in head.fields.items}
-    length = 0 if method == "HEAD" else int(told.get("content-length", 0))
-    return Response(head.status, told, await wire.reader.readexactly(length))
+    body_of, octets = Body(wire, response_framing(head, method)), b""
+    while piece := await body_of.read():
+        octets += piece
+    return Response(head.status, told, octets)
 
 
 @asynccontextmanager

@@ -227,7 +227,7 @@ async def test_an_upload_that_is_too_long_is_not_taken(jmap: Jmap) -> None:
     wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
     assert isinstance(wire, Wire)
     answer = await say(wire, "POST", f"/jmap/upload/{jmap.ids[ALICE]}/", b"x" * 26_214_401)
-    wire.close()
+    wire.abort()
     assert answer.status == 413
     assert answer.json["limit"] == "maxSizeUpload"
 

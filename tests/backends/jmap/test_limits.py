@@ -24,7 +24,7 @@ async def begun(jmap: Jmap, target: str, name: str = ALICE) -> Wire:
     wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
     assert isinstance(wire, Wire)
     pair = b64encode(f"{name}:{PASSWORDS[name]}".encode()).decode()
-    wire.writer.write(
+    wire.write(
         f"POST {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {pair}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(REQUEST)}\r\n\r\n".encode()
     )
@@ -47,9 +47,9 @@ async def test_so_many_requests_at_once_and_no_more(jmap: Jmap, limit: str) -> N
     assert refused.json["limit"] == limit
     assert (await jmap.post(REQUEST, BOB)).status == 200  # it is nobody else's trouble
     for wire in wires:
-        wire.writer.write(REQUEST)
+        wire.write(REQUEST)
         assert (await wire.response()).status == (201 if is_upload else 200)
-        wire.close()
+        wire.abort()
     again = await jmap.raw("POST", target, REQUEST, "Content-Type: application/json")
     assert again.status in {200, 201}
 
@@ -57,7 +57,7 @@ async def test_so_many_requests_at_once_and_no_more(jmap: Jmap, limit: str) -> N
 async def test_a_client_that_leaves_gives_its_place_back(jmap: Jmap) -> None:
     async with asyncio.timeout(20):
         for _ in range(20):
-            (await begun(jmap, "/jmap/api/")).close()
+            (await begun(jmap, "/jmap/api/")).abort()
         while (await jmap.post(REQUEST)).status != 200:
             pass
 

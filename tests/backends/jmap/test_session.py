@@ -72,4 +72,4 @@ async def test_a_connection_serves_one_request_after_the_other(jmap: Jmap) -> No
     assert isinstance(wire, Wire)
     for method in ("GET", "HEAD", "GET"):
         assert (await say(wire, method, "/jmap/session")).status == 200
-    wire.close()
+    wire.abort()

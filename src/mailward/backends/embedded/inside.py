@@ -11,6 +11,9 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+
+from mailward.backends.http import Stream, Wire
 
 BUFFER_OCTETS = 65_536
 """A reader holds up to twice as much before its client is read no further."""
@@ -20,6 +23,7 @@ CLOSE_TRIES = 2
 """The first makes a session say goodbye, the second ends what waits for that to be read."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ServeHttp = Callable[[Stream], Awaitable[None]]
 """Speaks with one client until it, or the client, ends. Ending is all it has to do."""
 
 _log = logging.getLogger("mailward.embedded")
@@ -54,24 +58,27 @@ class Inside:
             raise
         return transport
 
-    async def streams(self, serve: Serve) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The near end of a session that *serve* speaks, to be read and written.
+    async def wire(self, serve: ServeHttp) -> Wire:
+        """The near end of a session that *serve* speaks, for HTTP.
 
         Whoever gets it must close it.
         """
         near, far = _pair()
+        loop = asyncio.get_running_loop()
         try:
-            reader, writer = await asyncio.open_connection(sock=near, limit=BUFFER_OCTETS)
+            _, wire = await loop.create_connection(partial(Wire, near), sock=near)
         except BaseException:
             near.close()
             far.close()
             raise
         try:
-            await self._begin(serve, far)
+            _, stream = await loop.create_connection(Stream, sock=far)
         except BaseException:
-            writer.transport.abort()
+            far.close()
+            wire.abort()
             raise
-        return reader, writer
+        self._start(partial(serve, stream), stream)
+        return wire
 
     async def close(self) -> None:
         """End every session; one that does not take its last words goes without."""
@@ -88,23 +95,28 @@ class Inside:
         except BaseException:
             far.close()
             raise
-        task = self._tasks.create_task(self._run(serve, reader, writer))
+        self._start(partial(serve, reader, writer), writer)
+
+    def _start(
+        self, session: Callable[[], Awaitable[None]], far: asyncio.StreamWriter | Stream
+    ) -> None:
+        task = self._tasks.create_task(self._run(session, far))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     async def _run(
-        self, serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, session: Callable[[], Awaitable[None]], far: asyncio.StreamWriter | Stream
     ) -> None:
         try:
-            await serve(reader, writer)
+            await session()
         except ConnectionError:
             pass  # the client went away
         except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
             _log.exception("a session broke off")
         finally:
-            writer.close()
+            far.close()
             with suppress(OSError):
-                await writer.wait_closed()
+                await far.wait_closed()
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -6,12 +6,11 @@ Both stream at the same time, piece by piece, each as fast as the other end take
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mailward.backends.http import PIECE_OCTETS, Body, CutOffError, Wire
+from mailward.backends.http import Body, CutOffError, Stream, Wire
 from mailward.backends.port import Client, WebBackend
 from mailward.edges.house import House
 from mailward.wire.dialogue import Unavailable
@@ -21,6 +20,7 @@ from mailward.wire.http.forwarding import is_forwarding
 from mailward.wire.http.framing import (
     CHUNKED_FIELD,
     LAST_CHUNK,
+    NO_BODY,
     Chunked,
     Counted,
     UntilClose,
@@ -97,25 +97,21 @@ class _Kept:
 
 
 class Passing:
-    """The requests of one client connection, one at a time."""
+    """The requests of one *client* connection, one at a time."""
 
-    def __init__(
-        self,
-        house: House,
-        backend: WebBackend,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    def __init__(self, house: House, backend: WebBackend, client: Stream) -> None:
         self._house = house
         self._backend = backend
-        self._reader = reader
-        self._writer = writer
+        self._client = client
+        self._answer_seconds = backend.answer_timeout.total_seconds()
+        self._now = asyncio.get_running_loop().time
         self._kept: _Kept | None = None
+        self._introduced: tuple[Client, Sequence[tuple[str, bytes]]] | None = None
 
     def close(self) -> None:
         """Let the backend go."""
         if self._kept is not None:
-            self._kept.wire.close()
+            self._kept.wire.abort()
             self._kept = None
 
     async def pass_on(
@@ -127,12 +123,12 @@ class Passing:
             HttpError: its body is not framed as it should be.
             CutOffError: the client went away.
         """
-        wire = await self._take_kept(client, proof)
+        wire = self._take_kept(client, proof)
         if wire is not None:
             became = await self._exchange(wire, head, framing, proof, client)
             # The backend may have closed it in this very moment, and seen nothing of the request.
             # But nobody knows, and what changes something is never sent twice.
-            is_harmless = head.method in _BODILESS and framing == Counted(0)
+            is_harmless = head.method in _BODILESS and framing == NO_BODY
             if not isinstance(became, Unanswered) or not is_harmless:
                 return became
         match await self._backend.connect(client):
@@ -151,25 +147,26 @@ class Passing:
         proof: Proof | None,
         client: Client,
     ) -> WhatBecame:
-        upload = _Upload(Body(self._reader, framing), wire, is_chunked=framing == Chunked())
+        upload = _Upload(Body(self._client, framing), wire, is_chunked=isinstance(framing, Chunked))
         is_kept = False
         try:
-            wire.writer.write(self._request(head, framing, proof, client))
+            upload.begin(self._request(head, framing, proof, client))
             if not upload.is_over:
                 if head.minor and head.fields.all("expect"):
-                    self._writer.write(CONTINUE)
-                upload.begin(self._house)
-            response = await self._response(wire, upload)
-            if response is None:
+                    self._client.write(CONTINUE)
+                upload.go_on(self._house)
+            answer = await self._response(head, wire, upload)
+            if answer is None:
                 await upload.stop()
                 return Unanswered(is_unread=upload.is_unread)
+            response, body = answer
             if response.status == _UNAUTHORIZED:
                 await upload.stop()
                 return Unproven()
             if response.status == SWITCHING:
                 return await self._switch(head, framing, response, wire)
             stays = bool(head.keeps_alive and head.minor and upload.is_over)
-            is_kept = await self._pass_back(head, response, wire, stays=stays)
+            is_kept = await self._pass_back(head, response, body, stays=stays)
             await upload.stop()
             return Passed(stays)
         except (HttpError, CutOffError, OSError):
@@ -180,18 +177,17 @@ class Passing:
             if is_kept and upload.is_over:
                 self._keep(wire, client, proof)
             else:
-                wire.close()
+                wire.abort()
 
     def _request(
         self, head: RequestHead, framing: Counted | Chunked, proof: Proof | None, client: Client
     ) -> bytes:
-        fields = [("Host", head.host)]
-        fields += (
+        fields = [
             (name, value)
-            for name, value in head.fields.end_to_end().without(_LEFT_OUT)
+            for name, value in head.fields.end_to_end(_LEFT_OUT)
             # An underscore is a hyphen to whatever is written after CGI.
-            if not is_forwarding(name) and "_" not in name
-        )
+            if "_" not in name and not is_forwarding(name)
+        ]
         if proof is not None:
             fields.append(("Authorization", proof.credentials.field()))
         match framing:
@@ -204,11 +200,21 @@ class Passing:
         if _is_for_websocket(head, framing):
             fields += UPGRADE_FIELDS
         return write_request(
-            head.method, head.target, [*fields, *self._backend.introduction(client)]
+            head.method,
+            head.target,
+            [("Host", head.host), *fields, *self._introduction(client)],
         )
 
-    async def _response(self, wire: Wire, upload: _Upload) -> ResponseHead | None:
-        """The head of the final response; ``None`` where there is none in time.
+    def _introduction(self, client: Client) -> Sequence[tuple[str, bytes]]:
+        """The fields that tell of *client*: seldom another one than the last time."""
+        if self._introduced is None or self._introduced[0] != client:
+            self._introduced = (client, self._backend.introduction(client))
+        return self._introduced[1]
+
+    async def _response(
+        self, head: RequestHead, wire: Wire, upload: _Upload
+    ) -> tuple[ResponseHead, Body] | None:
+        """The head of the final response, and its body; ``None`` where there is none in time.
 
         The time begins when all of the request is there.
 
@@ -217,41 +223,45 @@ class Passing:
             CutOffError: the client went away.
         """
         try:
-            async with asyncio.timeout(None) as timer:
-                loop = asyncio.get_running_loop()
-                seconds = self._backend.answer_timeout.total_seconds()
-                upload.when_over(lambda: timer.reschedule(loop.time() + seconds))
-                head = await wire.response()
-                response_framing(head, "GET")  # nothing of it is passed on if it has two
-                return head
+            upload.when_over(lambda: wire.expect_within(self._answer_seconds))
+            response = await wire.response()
+            # Nothing of it is passed on if it has two.
+            body = Body(wire, response_framing(response, head.method))
         except (HttpError, CutOffError, OSError):  # TimeoutError is an OSError
             upload.complain()
             return None
+        else:
+            return response, body
         finally:
             upload.when_over(None)
+            wire.expect_within(None)
 
     async def _pass_back(
-        self, head: RequestHead, response: ResponseHead, wire: Wire, *, stays: bool
+        self, head: RequestHead, response: ResponseHead, body: Body, *, stays: bool
     ) -> bool:
         """Pass on a response; whether the connection to the backend can be used again."""
-        framing = response_framing(response, head.method)
-        is_chunked = isinstance(framing, Chunked | UntilClose) and head.minor > 0
-        fields = [
-            (name, self._backend.place(value, head.host) if name.lower() == "location" else value)
-            for name, value in response.fields.end_to_end().without(_NOT_TOLD)
-        ]
+        is_counted = isinstance(body.framing, Counted)
+        is_chunked = not is_counted and head.minor > 0
+        fields = response.fields.end_to_end(_NOT_TOLD)
+        if response.fields.all("location"):
+            fields = [
+                (name, self._backend.place(value, head.host))
+                if name.lower() == "location"
+                else (name, value)
+                for name, value in fields
+            ]
         if is_chunked:
             fields.append(CHUNKED_FIELD)
-        elif not isinstance(framing, Chunked | UntilClose) and response.status != _NO_CONTENT:
+        elif is_counted and response.status != _NO_CONTENT:
             # Of a body that is not there (HEAD) the length may be told.
             told = response.fields.all("content-length")
             fields += (("Content-Length", length) for length in told)
         if not stays:
             fields.append(("Connection", b"close"))
-        self._writer.write(write_response(response.status, response.reason, fields))
-        body = Body(wire.reader, framing)
-        await _pour(body, self._writer, is_chunked=is_chunked)
-        return response.keeps_alive and not isinstance(framing, UntilClose)
+        answer = write_response(response.status, response.reason, fields)
+        self._client.write(answer + _at_hand(body, is_chunked=is_chunked))
+        await _pour(body, self._client, is_chunked=is_chunked)
+        return response.keeps_alive and not isinstance(body.framing, UntilClose)
 
     async def _switch(
         self,
@@ -263,13 +273,11 @@ class Passing:
         """From now on it is a WebSocket, if that was asked for and agreed to."""
         if not _is_for_websocket(head, framing) or not agrees_to_websocket(response, head):
             return Unanswered(is_unread=False)
-        fields = [*response.fields.end_to_end().without(_NOT_TOLD), *UPGRADE_FIELDS]
-        self._writer.write(write_response(response.status, response.reason, fields))
-        forth = self._house.begin(
-            partial(_copy, self._reader, wire.writer), "a WebSocket", wire.close
-        )
+        fields = [*response.fields.end_to_end(_NOT_TOLD), *UPGRADE_FIELDS]
+        self._client.write(write_response(response.status, response.reason, fields))
+        forth = self._house.begin(partial(_copy, self._client, wire), "a WebSocket", wire.abort)
         try:
-            await _copy(wire.reader, self._writer)
+            await _copy(wire, self._client)
         finally:
             forth.cancel()
         await asyncio.wait([forth])
@@ -278,26 +286,25 @@ class Passing:
     # -- connections that are kept -------------------------------------------------------------
 
     def _keep(self, wire: Wire, client: Client, proof: Proof | None) -> None:
-        until = asyncio.get_running_loop().time() + KEPT_SECONDS
-        self._kept = _Kept(wire, client, b"" if proof is None else proof.digest, until)
+        digest = b"" if proof is None else proof.digest
+        self._kept = _Kept(wire, client, digest, self._now() + KEPT_SECONDS)
 
-    async def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
+    def _take_kept(self, client: Client, proof: Proof | None) -> Wire | None:
         """The connection of the last request, if it was for the same client as the same login."""
         kept, self._kept = self._kept, None
         if kept is None:
             return None
         digest = b"" if proof is None else proof.digest
         is_theirs = kept.client == client and kept.digest == digest
-        is_in_time = asyncio.get_running_loop().time() < kept.until
-        if is_theirs and is_in_time and await kept.wire.is_silent():
+        if is_theirs and self._now() < kept.until and kept.wire.is_silent():
             return kept.wire
-        kept.wire.close()
+        kept.wire.abort()
         return None
 
 
 def _is_for_websocket(head: RequestHead, framing: Counted | Chunked) -> bool:
     """Whether a request is for a WebSocket; with a body nobody knows where its frames begin."""
-    return framing == Counted(0) and asks_for_websocket(head)
+    return framing == NO_BODY and asks_for_websocket(head)
 
 
 class _Upload:
@@ -320,8 +327,22 @@ class _Upload:
     def is_unread(self) -> bool:
         return self._task is None
 
-    def begin(self, house: House) -> None:
-        self._task = house.begin(self._run, "a body", self._wire.close)
+    def begin(self, head: bytes) -> None:
+        """Send *head*, and with it what of the body is here: of a short one that is all.
+
+        Raises:
+            HttpError: the body is none.
+        """
+        try:
+            octets = head + _at_hand(self._body, is_chunked=self._is_chunked)
+        except HttpError as error:
+            self._fault = error
+            raise
+        self._wire.write(octets)
+
+    def go_on(self, house: House) -> None:
+        """Send the rest as it comes."""
+        self._task = house.begin(self._run, "a body", self._wire.abort)
 
     def when_over(self, tell: Callable[[], None] | None) -> None:
         """*tell* when all of it is sent, at once if it is; ``None``: nobody wants to know."""
@@ -346,11 +367,11 @@ class _Upload:
 
     async def _run(self) -> None:
         try:
-            await _pour(self._body, self._wire.writer, is_chunked=self._is_chunked)
+            await _pour(self._body, self._wire, is_chunked=self._is_chunked)
         except (HttpError, CutOffError) as error:
             # The backend must not take the part for the whole.
             self._fault = error
-            self._wire.close()
+            self._wire.abort()
         except OSError:
             pass  # it takes no more; what it has said to that is still to be read
         else:
@@ -358,21 +379,34 @@ class _Upload:
                 self._over()
 
 
-async def _pour(body: Body, writer: asyncio.StreamWriter, *, is_chunked: bool) -> None:
-    """Send *body* on as it comes, never more than *writer* takes."""
-    async with aclosing(body.pieces()) as pieces:
-        async for piece in pieces:
-            writer.write(chunk(piece) if is_chunked else piece)
-            await writer.drain()
-    if is_chunked:
-        writer.write(LAST_CHUNK)
-    await writer.drain()
+def _at_hand(body: Body, *, is_chunked: bool) -> bytes:
+    """What has arrived of *body*, as it is sent on.
+
+    Raises:
+        HttpError: it is not framed as it should be.
+    """
+    return _framed(body.take(), body, is_chunked=is_chunked)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _framed(piece: bytes, body: Body, *, is_chunked: bool) -> bytes:
+    """*piece* of *body* as it is sent on: the last one with the end."""
+    if not is_chunked:
+        return piece
+    return chunk(piece) + LAST_CHUNK if body.is_over else chunk(piece)
+
+
+async def _pour(body: Body, onto: Stream, *, is_chunked: bool) -> None:
+    """Send the rest of *body* on as it comes, never more than *onto* takes."""
+    while not body.is_over:
+        await onto.drain()
+        onto.write(_framed(await body.read(), body, is_chunked=is_chunked))
+    await onto.drain()
+
+
+async def _copy(stream: Stream, onto: Stream) -> None:
     try:
-        while octets := await reader.read(PIECE_OCTETS):
-            writer.write(octets)
-            await writer.drain()
+        while octets := await stream.read():
+            onto.write(octets)
+            await onto.drain()
     except OSError:
         return  # it has ended, one way or the other

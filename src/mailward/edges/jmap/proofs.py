@@ -5,8 +5,8 @@ Kept as keyed digests: whoever reads this memory learns no password, and cannot 
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
+from hashlib import blake2b
 
 from mailward.rules.model import Address, Instant
 from mailward.wire.http.authorization import HttpCredentials
@@ -18,7 +18,11 @@ DIGEST_OCTETS = 16
 
 
 class Proofs:
-    """A bounded memory. *key* is as random as the process can make it, and nobody else's."""
+    """A bounded memory. *key* is as random as the process can make it, and nobody else's.
+
+    With each request a digest is made: BLAKE2 takes a key by itself (RFC 7693), in a third of the
+    time of an HMAC.
+    """
 
     def __init__(self, key: bytes, at_most: int = MAX_PROOFS) -> None:
         self._key = key
@@ -27,8 +31,11 @@ class Proofs:
 
     def digest(self, address: Address, backend: str, credentials: HttpCredentials) -> bytes:
         """What is remembered of *credentials*: they are proven for one address at one backend."""
-        where = f"{address} {backend} ".encode()  # neither holds a blank
-        return hmac.digest(self._key, where + credentials.field(), "sha256")[:DIGEST_OCTETS]
+        # Numbers are written in a tenth of the time of an address. None of the three holds a blank.
+        where = f"{address.version} {int(address)} {backend} ".encode()
+        return blake2b(
+            where + credentials.field(), key=self._key, digest_size=DIGEST_OCTETS
+        ).digest()
 
     def put(self, digest: bytes, now: Instant) -> None:
         """They were right at *now*."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from mailward.backends.port import Client, ProofAnswer, Proven
@@ -18,7 +18,7 @@ from mailward.edges.jmap.proofs import Proofs
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
-from mailward.rules.model import Attempt, Instant, Outcome
+from mailward.rules.model import Attempt, Instant, Login, Outcome
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import (
     BasicCredentials,
@@ -74,27 +74,28 @@ class Screening:
     async def ask(
         self,
         credentials: HttpCredentials,
-        nobody: Attempt,
+        by: Callable[[Login | None], Attempt],
         backend: tuple[str, Prover],
         client: Client,
         host: bytes,
+        now: Instant,
     ) -> Finding:
-        """Whether *credentials* are right. *nobody* is what is known of the attempt but its login.
+        """Whether *credentials* are right. *by* makes the attempt by a login, or by nobody known.
 
         The client may leave meanwhile: the guess still counts.
         """
-        attempt = self._attempt(credentials, nobody)
+        attempt = self._attempt(credentials, by)
         if attempt is None:
             return Wrong(is_last=False)  # nothing is left of the name but space: that is malformed
         name, prover = backend
         proof = self._proofs.digest(attempt.address, name, credentials)
-        if self._proofs.holds(proof, self._clock()):
-            refused = self._guard.refusal(attempt, self._clock())
+        if self._proofs.holds(proof, now):
+            refused = self._guard.refusal(attempt, now)
             return Welcome(proof) if refused is None else refusal(refused)
         self.in_line = True
         try:
             async with asyncio.timeout(self._wait_seconds):
-                screened = await self._guard.screen(attempt, self._clock())
+                screened = await self._guard.screen(attempt, now)
         except TimeoutError:
             return Later()
         finally:
@@ -111,13 +112,15 @@ class Screening:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _attempt(self, credentials: HttpCredentials, nobody: Attempt) -> Attempt | None:
+    def _attempt(
+        self, credentials: HttpCredentials, by: Callable[[Login | None], Attempt]
+    ) -> Attempt | None:
         match credentials:
             case BearerCredentials():
-                return nobody  # the token says who it is, but not to us
+                return by(None)  # the token says who it is, but not to us
             case BasicCredentials(name):
                 login = self._guard.policy.naming.login(name)
-                return None if login is None else replace(nobody, login=login)
+                return None if login is None else by(login)
 
     async def _guess(
         self,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from mailward.backends.http import BUFFER_OCTETS, PIECE_OCTETS, CutOffError, read_head
+from mailward.backends.http import CutOffError, Stream
 from mailward.backends.port import Client, WebBackend
 from mailward.edges.asker import Asker
 from mailward.edges.caller import Standing
@@ -23,6 +23,7 @@ from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswer
 from mailward.edges.jmap.proofs import Proofs
 from mailward.edges.jmap.screening import Down, Screening, Welcome
 from mailward.edges.visit import Speak, Visit
+from mailward.rules.model import Instant
 from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
@@ -35,7 +36,7 @@ from mailward.wire.http.answers import (
     leads_to,
 )
 from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
-from mailward.wire.http.framing import Chunked, Counted, request_framing
+from mailward.wire.http.framing import NO_BODY, Chunked, Counted, request_framing
 from mailward.wire.http.head import HttpError, RequestHead, read_request
 from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
 
@@ -62,11 +63,11 @@ def speak_jmap(house: House, entrance: JmapEntrance) -> Speak:
     return partial(JmapSession, house, entrance)
 
 
-class JmapSession(asyncio.StreamReaderProtocol):
+class JmapSession(Stream):
     """The requests of *visit*."""
 
     def __init__(self, house: House, entrance: JmapEntrance, visit: Visit) -> None:
-        super().__init__(asyncio.StreamReader(limit=BUFFER_OCTETS), self._begin)
+        super().__init__()
         self._house = house
         self._entrance = entrance
         self._visit = visit
@@ -77,11 +78,10 @@ class JmapSession(asyncio.StreamReaderProtocol):
         self._is_passing = False
         self._has_left = False
         self._serving: asyncio.Task[None] | None = None
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
-        seconds = entrance.limits.login_timeout.total_seconds()
+        self._head_seconds = entrance.limits.login_timeout.total_seconds()
         self._screening = Screening(
-            *(house.guard, house.tokens, entrance.proofs, house.clock), seconds * _WAITING_SHARE
+            *(house.guard, house.tokens, entrance.proofs, house.clock),
+            self._head_seconds * _WAITING_SHARE,
         )
 
     # -- what the connection and others tell ---------------------------------------------------
@@ -90,15 +90,19 @@ class JmapSession(asyncio.StreamReaderProtocol):
         """Close, but first give the answer that is under way."""
         self._is_ending = True
         if self._is_idle:
-            self._writer.close()
+            self.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._serving = self._house.begin(self._serve, f"session {self._id}", self.abort)
 
     def eof_received(self) -> bool:
         stays = super().eof_received()
         self._client_left()
-        return bool(stays)
+        return stays
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # A reset is an end like any other: kept as an error it would be reported, as nobody asks.
+        # A reset is an end like any other: what was being uploaded is cut off.
         super().connection_lost(None)
         self._client_left()
 
@@ -109,17 +113,10 @@ class JmapSession(asyncio.StreamReaderProtocol):
         if self._serving is not None and (self._screening.in_line or self._is_passing):
             self._serving.cancel()
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._serving = self._house.begin(self._serve, f"session {self._id}", self._abort)
-
-    def _abort(self) -> None:
-        self._writer.transport.abort()
-
     # -- requests ------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        kept = Passing(self._house, self._entrance.backend, self._reader, self._writer)
+        kept = Passing(self._house, self._entrance.backend, self)
         try:
             while await self._one(kept) and not self._is_ending:
                 self._is_idle = True
@@ -127,7 +124,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
             pass  # the client is gone, in the middle of what it said
         finally:
             kept.close()
-            self._writer.close()
+            self.close()
 
     async def _one(self, passing: Passing) -> bool:
         """Answer one request; whether there may be another."""
@@ -145,14 +142,16 @@ class JmapSession(asyncio.StreamReaderProtocol):
 
     async def _next_head(self) -> bytes | None:
         """The next head; ``None`` where none comes in time."""
+        # Before the first login the visit itself keeps the time.
+        self.expect_within(self._head_seconds)
         try:
-            # Before the first login the visit itself keeps the time.
-            async with asyncio.timeout(self._entrance.limits.login_timeout.total_seconds()):
-                octets = await read_head(self._reader)
-                # RFC 9112 section 2.2: one empty line may stand before a request.
-                return await read_head(self._reader) if octets == b"\r\n" else octets
+            octets = await self.head()
         except TimeoutError:
             return None
+        finally:
+            self.expect_within(None)
+        # RFC 9112 section 2.2: one empty line may stand before a request.
+        return None if octets is None else octets.removeprefix(b"\r\n")
 
     async def _answer(
         self, head: RequestHead, framing: Counted | Chunked, passing: Passing
@@ -173,20 +172,20 @@ class JmapSession(asyncio.StreamReaderProtocol):
             return await self._refuse(refusal, head, framing)
         client = self._client(asker)
         match credentials:
-            case None if head.method == "OPTIONS" and framing == Counted(0):
+            case None if head.method == "OPTIONS" and framing == NO_BODY:
                 return await self._pass(head, framing, None, client, passing)
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
             case offered:
-                return await self._prove(head, framing, offered, asker, passing)
+                return await self._prove(head, framing, offered, (asker, client), passing, now)
 
     def _unservable(self, head: RequestHead) -> Answer | None:
         """What is said to a request that nobody could make here."""
         known = (WELL_KNOWN, *self._entrance.paths, *self._entrance.backend.paths)
         if not is_below(head.path, known):
             return NOT_HERE
-        expected = map(bytes.lower, head.fields.all("expect"))
-        return UNEXPECTED if any(wish != b"100-continue" for wish in expected) else None
+        expected = head.fields.all("expect")
+        return UNEXPECTED if any(wish.lower() != b"100-continue" for wish in expected) else None
 
     def _unnamed(self, head: RequestHead) -> Answer:
         """What is said to who has not said who he is."""
@@ -200,15 +199,18 @@ class JmapSession(asyncio.StreamReaderProtocol):
         head: RequestHead,
         framing: Counted | Chunked,
         credentials: HttpCredentials,
-        asker: Asker,
+        whose: tuple[Asker, Client],
         passing: Passing,
+        now: Instant,
     ) -> bool:
+        asker, client = whose
         if asker.caller.standing is Standing.CHECK:
             return await self._refuse(DOWN, head, framing)  # it came to look, on nobody's behalf
-        client, backend = self._client(asker), self._entrance.backend
-        nobody = asker.caller.attempt(self._entrance.service, self._entrance.listener, self._id)
+        backend = self._entrance.backend
+        entrance = self._entrance
+        by = partial(asker.caller.attempt, entrance.service, entrance.listener, self._id)
         prover = (backend.name, backend)
-        match await self._screening.ask(credentials, nobody, prover, client, head.host):
+        match await self._screening.ask(credentials, by, prover, client, head.host, now):
             case Welcome(digest):
                 self._visit.logged_in()
                 proof = Proof(credentials, digest)
@@ -253,7 +255,7 @@ class JmapSession(asyncio.StreamReaderProtocol):
                 await self._say_and_part(DOWN, head)
                 return False
             case Broken():
-                self._abort()
+                self.abort()
                 return False
 
     # -- who asks ------------------------------------------------------------------------------
@@ -283,32 +285,32 @@ class JmapSession(asyncio.StreamReaderProtocol):
 
     async def _refuse(self, answer: Answer, head: RequestHead, framing: Counted | Chunked) -> bool:
         """Say *answer*; whether the next request can be found behind this one."""
-        if framing != Counted(0) or not head.keeps_alive or not head.minor or self._is_ending:
+        if framing != NO_BODY or not head.keeps_alive or not head.minor or self._is_ending:
             await self._say_and_part(answer, head)
             return False
-        self._writer.write(answer.octets(has_body=head.method != "HEAD", closes=False))
-        await self._writer.drain()
+        self.write(answer.octets(has_body=head.method != "HEAD", closes=False))
+        await self.drain()
         return True
 
     async def _shut_out(self, asker: Asker) -> bool:
         if asker.is_behind_proxy:
             await self._say_and_part(BANNED)
         else:
-            self._abort()
+            self.abort()
         return False
 
     async def _say_and_part(self, answer: Answer, head: RequestHead | None = None) -> None:
         has_body = head is None or head.method != "HEAD"
-        self._writer.write(answer.octets(has_body=has_body, closes=True))
+        self.write(answer.octets(has_body=has_body, closes=True))
         await self._part()
 
     async def _part(self) -> None:
         """Close, but let what is still sent run out: a reset would take the answer along."""
-        with suppress(TimeoutError, OSError):
+        with suppress(OSError):  # TimeoutError is one
             async with asyncio.timeout(LINGER_SECONDS):
-                if self._writer.can_write_eof():
-                    self._writer.write_eof()
-                await self._writer.drain()
-                while await self._reader.read(PIECE_OCTETS):
+                if self._transport.can_write_eof():
+                    self._transport.write_eof()
+                await self.drain()
+                while await self.read():
                     pass
-        self._writer.close()
+        self.close()

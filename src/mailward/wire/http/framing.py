@@ -26,6 +26,9 @@ class Counted:
     octets: int
 
 
+NO_BODY = Counted(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Chunked:
     """A body in chunks."""
@@ -48,7 +51,7 @@ def request_framing(head: RequestHead) -> Counted | Chunked:
     if head.fields.all("transfer-encoding") and not head.minor:
         raise HttpError("there is no Transfer-Encoding in HTTP/1.0")
     framing = _declared(head)
-    return Counted(0) if framing is None else framing
+    return NO_BODY if framing is None else framing
 
 
 def response_framing(head: ResponseHead, method: str) -> Framing:
@@ -63,7 +66,7 @@ def response_framing(head: ResponseHead, method: str) -> Framing:
         or head.status < _FIRST_FINAL
         or head.status in {_NO_CONTENT, _NOT_MODIFIED}
     ):
-        return Counted(0)
+        return NO_BODY
     return UntilClose() if framing is None else framing
 
 
@@ -123,9 +126,9 @@ class ChunkReader:
         return self._part is _Part.OVER
 
     @property
-    def wanted(self) -> int | None:
-        """How many octets of data are still to come in this chunk; ``None``: a line is next."""
-        return self._left if self._part is _Part.DATA else None
+    def rest(self) -> bytes:
+        """What came behind the last chunk: it belongs to another message."""
+        return self._held if self.is_over else b""
 
     def feed(self, octets: bytes) -> bytes:
         """The data in *octets*.

@@ -7,12 +7,13 @@ disagree where one request ends and the next begins.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 MAX_HEAD_OCTETS = 32_768
 MAX_FIELDS = 100
+HEAD_END = b"\r\n\r\n"
 
 # RFC 9110 section 7.6.1: what is about one connection and goes no further.
 HOP_BY_HOP = frozenset(
@@ -27,8 +28,11 @@ HOP_BY_HOP = frozenset(
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/(\d)\.(\d)")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: ([\t -~\x80-\xff]*))?")
+# It matches no bare LF or CR, no NUL, no blank before the colon, no line that goes on (obs-fold).
 _FIELD = re.compile(
-    rb"(" + _TOKEN + rb"):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+    rb"^(" + _TOKEN + rb"):[ \t]*"
+    rb"((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*\r\n",
+    re.MULTILINE,
 )
 _HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 
@@ -47,8 +51,17 @@ class Fields:
 
     items: tuple[tuple[str, bytes], ...] = field(repr=False)
 
-    def all(self, name: str) -> list[bytes]:
-        return [value for known, value in self.items if known.lower() == name]
+    _values: dict[str, list[bytes]] = field(init=False, repr=False, compare=False)
+    """Each name's in their order: they are looked for often."""
+
+    def __post_init__(self) -> None:
+        values: dict[str, list[bytes]] = {}
+        for name, value in self.items:
+            values.setdefault(name.lower(), []).append(value)
+        object.__setattr__(self, "_values", values)
+
+    def all(self, name: str) -> Sequence[bytes]:
+        return self._values.get(name, ())
 
     def one(self, name: str) -> bytes | None:
         """The value of a field that may stand once.
@@ -63,16 +76,25 @@ class Fields:
 
     def listed(self, name: str) -> list[str]:
         """The elements of a list of tokens (RFC 9110 section 5.6.1), in lower case."""
-        joined = b",".join(self.all(name)).decode("latin-1").lower()
+        values = self.all(name)
+        if not values:
+            return []
+        joined = b",".join(values).decode("latin-1").lower()
         return [element for part in joined.split(",") if (element := part.strip(" \t"))]
 
-    def without(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        left_out = frozenset(names)
-        return ((name, value) for name, value in self.items if name.lower() not in left_out)
+    def end_to_end(self, left_out: Collection[str] = ()) -> list[tuple[str, bytes]]:
+        """What is passed on: without what is about this one connection (RFC 9110 section 7.6.1).
 
-    def end_to_end(self) -> Fields:
-        """What is passed on: without what is about this one connection (RFC 9110 section 7.6.1)."""
-        return Fields(tuple(self.without(HOP_BY_HOP | set(self.listed("connection")))))
+        *left_out* are other names, in lower case, that go no further.
+        """
+        named = self.listed("connection")
+        return [
+            item
+            for item in self.items
+            if (name := item[0].lower()) not in HOP_BY_HOP
+            and name not in left_out
+            and name not in named
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,26 +178,22 @@ def write_response(status: int, reason: bytes, fields: Iterable[tuple[str, bytes
 
 
 def _write(first: bytes, fields: Iterable[tuple[str, bytes]]) -> bytes:
-    lines = [first, *(b"%b: %b" % (name.encode(), value) for name, value in fields)]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    lines = [first, *[b"%b: %b" % (name.encode(), value) for name, value in fields]]
+    return b"\r\n".join(lines) + HEAD_END
 
 
 def _lines(octets: bytes) -> tuple[bytes, Fields]:
     """The first line of a head and its fields."""
-    if not octets.endswith(b"\r\n\r\n"):
+    if not octets.endswith(HEAD_END):
         raise HttpError("a head ends with an empty line")
-    first, *lines = octets[:-4].split(b"\r\n")
-    if len(lines) > MAX_FIELDS:
+    first, _, rest = octets[:-2].partition(b"\r\n")
+    lines = rest.count(b"\n")
+    if lines > MAX_FIELDS:
         raise HttpError("too many fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    return first, Fields(tuple(map(_field, lines)))
-
-
-def _field(line: bytes) -> tuple[str, bytes]:
-    # It refuses bare LF and CR, NUL, a blank before the colon, and lines that go on (obs-fold).
-    match = _FIELD.fullmatch(line)
-    if match is None:
+    items = [(name.decode(), value) for name, value in _FIELD.findall(rest)]
+    if len(items) != lines:  # each match is one line from its begin to its end
         raise HttpError("this is no field of a head")
-    return match[1].decode(), match[2]
+    return first, Fields(tuple(items))
 
 
 def _origin_form(target: bytes, host: bytes) -> str:

@@ -11,6 +11,8 @@ from mailward.wire.http.head import HttpError
 WELL_KNOWN = "/.well-known/jmap"  # RFC 8620 section 2.2
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+# Nothing in it is ever decoded, and no segment begins with a dot: most paths are so.
+_PLAIN = re.compile(r"(?:/(?:[0-9A-Za-z_\-][0-9A-Za-z_\-.]*)?)*")
 # Behind it neither // nor /\, which would name a host again.
 _ABSOLUTE = re.compile(rb"https?://([^/?#\\]*)(/(?![/\\]).*|[?#].*|)", re.IGNORECASE)
 _PLACE = re.compile(r"[{?#]")
@@ -24,6 +26,8 @@ def check_path(path: str) -> None:
     Raises:
         HttpError: it climbs, by whatever spelling, or holds what no path holds.
     """
+    if _PLAIN.fullmatch(path):
+        return
     if _PERCENT.search(path) or "#" in path or "\\" in path:
         raise HttpError("this is no path")
     once = unquote_to_bytes(path)
@@ -61,10 +65,12 @@ def is_below(path: str, prefixes: Iterable[str]) -> bool:
     >>> is_below("/jmap/upload/a", ["/jmap"]), is_below("/jmapx", ["/jmap"])
     (True, False)
     """
-    return any(
-        path == prefix or path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")
-        for prefix in prefixes
-    )
+    for prefix in prefixes:
+        if path.startswith(prefix):
+            rest = path[len(prefix) :]
+            if not rest or rest.startswith("/") or prefix.endswith("/"):
+                return True
+    return False
 
 
 def prefix_of(url: str) -> str | None:

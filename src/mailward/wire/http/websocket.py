@@ -30,7 +30,7 @@ def agrees_to_websocket(head: ResponseHead, asked: RequestHead) -> bool:
         head.status == SWITCHING
         and "upgrade" in head.fields.listed("connection")
         and head.fields.listed("upgrade") == ["websocket"]
-        and head.fields.all("sec-websocket-accept")
+        and list(head.fields.all("sec-websocket-accept"))
         == [accept_for(asked.fields.all("sec-websocket-key")[0])]
     )
 

@@ -55,7 +55,7 @@ class EmbeddedJmap:
 
     async def connect(self, client: Client) -> Wire | Unavailable:
         serving = Serving(self._premises, client)
-        return Wire(*await self._inside.streams(serving.serve))
+        return await self._inside.wire(serving.serve)
 
     def introduction(self, client: Client) -> list[tuple[str, bytes]]:
         """It is told who connects, and needs no fields for it."""

@@ -13,6 +13,7 @@ from mailward.backends.embedded.accounts.file import Account
 from mailward.backends.embedded.jmap.errors import RequestError
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.store import MailStore
+from mailward.backends.http import Stream
 from mailward.wire.http.head import RequestHead, write_response
 
 TYPES = ("Mailbox", "Thread", "Email")
@@ -62,13 +63,12 @@ class EventSource:
         account: Account,
         store: MailStore,
         is_current: Callable[[], bool],
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        stream: Stream,
     ) -> None:
         """Tell until the client leaves, or may not know any more."""
-        reader, writer = streams
         async with store.open(account.id) as mail, asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._tell(account, mail, is_current, writer))
-            leaving = tasks.create_task(_left(reader))
+            telling = tasks.create_task(self._tell(account, mail, is_current, stream))
+            leaving = tasks.create_task(_left(stream))
             await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
             telling.cancel()
             leaving.cancel()
@@ -78,10 +78,10 @@ class EventSource:
         account: Account,
         mail: AccountMail,
         is_current: Callable[[], bool],
-        writer: asyncio.StreamWriter,
+        stream: Stream,
     ) -> None:
         state = mail.modseq if self.after is None else min(self.after, mail.modseq)
-        writer.write(HEAD)  # whoever sees it hears of all that happens from now on
+        stream.write(HEAD)  # whoever sees it hears of all that happens from now on
         while True:
             try:
                 async with asyncio.timeout(self.ping_seconds or None):
@@ -94,19 +94,19 @@ class EventSource:
                 event = _event("state", news, state) if self.types else b""
             if not is_current():
                 return
-            writer.write(event)
+            stream.write(event)
             try:
-                await writer.drain()
+                await stream.drain()
             except ConnectionError:
                 return
             if self.closes and event.startswith(b"event: state"):
                 return
 
 
-async def _left(reader: asyncio.StreamReader) -> None:
+async def _left(stream: Stream) -> None:
     """Wait until the client is gone: it has nothing more to say."""
     with suppress(ConnectionError):
-        await reader.read(1)
+        await stream.read()
 
 
 def _is_number(text: str) -> bool:

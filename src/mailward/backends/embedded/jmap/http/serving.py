@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -44,7 +44,7 @@ from mailward.backends.embedded.jmap.requests import read_request as read_jmap
 from mailward.backends.embedded.mail.account import AccountMail
 from mailward.backends.embedded.mail.model import MailError, NoRoomError
 from mailward.backends.embedded.mail.store import MailStore
-from mailward.backends.http import Body, CutOffError, read_head
+from mailward.backends.http import Body, CutOffError, Stream
 from mailward.backends.port import Client
 from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
@@ -99,18 +99,18 @@ class Serving:
         self._premises = premises
         self._client = client
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, stream: Stream) -> None:
         try:
-            while (octets := await read_head(reader)) is not None:
+            while (octets := await stream.head()) is not None:
                 head = read_request(octets)
-                body = Body(reader, request_framing(head))
+                body = Body(stream, request_framing(head))
                 reply = await self._reply(head, body)
                 if isinstance(reply, Told):
-                    await self._tell(reply, reader, writer)
+                    await self._tell(reply, stream)
                     return
                 stays = head.keeps_alive and body.is_over
-                writer.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
-                await writer.drain()
+                stream.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
+                await stream.drain()
                 if not stays:
                     return
         except (CutOffError, HttpError):
@@ -166,14 +166,12 @@ class Serving:
                 return await download(account, mail, head.target)
         raise RequestError("about:blank", "there is nothing here", HTTPStatus.NOT_FOUND)
 
-    async def _tell(
-        self, told: Told, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _tell(self, told: Told, stream: Stream) -> None:
         account, sources = told.account, self._premises.sources
         sources[account.id] += 1
         try:
             is_current = partial(self._accounts.is_current, account)
-            await told.source.tell(account, self._mail, is_current, (reader, writer))
+            await told.source.tell(account, self._mail, is_current, stream)
         finally:
             sources[account.id] -= 1
 
@@ -237,9 +235,8 @@ def _media_type(head: RequestHead) -> str:
 
 async def _whole(body: Body, at_most: int, too_long: RequestError) -> bytes:
     octets = bytearray()
-    async with aclosing(body.pieces()) as pieces:
-        async for piece in pieces:
-            octets += piece
-            if len(octets) > at_most:
-                raise too_long
+    while piece := await body.read():
+        octets += piece
+        if len(octets) > at_most:
+            raise too_long
     return bytes(octets)

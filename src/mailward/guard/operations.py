@@ -235,7 +235,7 @@ async def bans(guard: Guard, now: Instant) -> list[Ban]:
 
 async def kept_bans(guard: Guard, now: Instant) -> list[Ban]:
     """Those of the store alone, each on disk."""
-    return await _in_force(guard, list(guard.mirror.kept()), now)
+    return await _in_force(guard, guard.mirror.kept(), now)
 
 
 async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ban]:

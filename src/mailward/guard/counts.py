@@ -35,7 +35,8 @@ class Counts:
         """*subject* has failed once more."""
         gone = self.tallies[subject.kind].add(subject.name, limit, failure.at, now)
         self._writer.note(FailureAdded(subject, failure), now)
-        self._evict(subject.kind, gone, now)
+        if gone:
+            self._evict(subject.kind, gone, now)
 
     def clear(self, subject: Subject, now: Instant) -> None:
         """Forget the failures of *subject*, also those in the store that are out of the window."""

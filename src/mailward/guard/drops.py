@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from mailward.guard.journal import Event, Journal
+from mailward.rules.addresses import address_name
 from mailward.rules.model import Address, Instant
 
 REPORT_SECONDS = 60.0  # at most one line an address in so long
@@ -61,6 +62,6 @@ class Drops:
             Event.CONNECTION_DROPPED,
             now,
             service=service,
-            address="others" if address is None else str(address),
+            address="others" if address is None else address_name(address),
             count=count,
         )

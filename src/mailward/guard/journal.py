@@ -20,6 +20,7 @@ from typing import Protocol
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
+from mailward.rules.addresses import address_name
 from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
 OTHERS = "others"
@@ -50,6 +51,8 @@ class Event(Enum):
     CONFIG_REJECTED = "config.rejected"
     STORE_DEGRADED = "store.degraded"
     STORE_RECOVERED = "store.recovered"
+
+    __hash__ = object.__hash__  # an enum's own is slow, and each event is counted
 
 
 _OUTCOMES = MappingProxyType(
@@ -88,7 +91,7 @@ class Entry:
 
     def __str__(self) -> str:
         return " ".join(
-            [self.event.value, *(f"{name}={_printable(v)}" for name, v in self.fields.items())]
+            [self.event.value, *[f"{name}={_printable(v)}" for name, v in self.fields.items()]]
         )
 
 
@@ -125,7 +128,8 @@ class Journal:
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
         """Record one event; fields that are ``None`` or empty are left out."""
         self.counts[event, str(fields.get("service", ""))] += 1
-        self._tell(event, now, fields)
+        known = {name: value for name, value in fields.items() if value not in (None, "")}
+        self._tell(event, now, known)
 
     def _tell(self, event: Event, now: Instant, fields: Mapping[str, Value]) -> None:
         if event is Event.AUTH_SUCCEEDED and fields.get("login"):
@@ -134,8 +138,7 @@ class Journal:
         is_logged = _log.isEnabledFor(level)
         if not (is_logged or self.entries.followed):
             return
-        known = {name: value for name, value in fields.items() if value not in (None, "")}
-        entry = Entry(event, now, known)
+        entry = Entry(event, now, fields)
         if is_logged:
             self.lines.tell(level, entry)
         self.entries.publish(entry)
@@ -183,16 +186,16 @@ class Journal:
         self.counts[event, service] += 1
         if attempt.is_reported:
             self.reported[event, service] += 1
-        fields: dict[str, Value] = {
+        fields: dict[str, str | bool | None] = {
             "service": attempt.service,
             "listener": attempt.listener,
-            "address": str(attempt.address),
+            "address": address_name(attempt.address),
             attempt.kind.value: attempt.login,
             "reason": reason,
             "session": attempt.session,
             "observed": observed or None,
         }
-        self._tell(event, now, fields)
+        self._tell(event, now, {name: value for name, value in fields.items() if value})
 
     def counted_as(self, attempt: Attempt) -> str:
         """The service of *attempt*, or :data:`OTHERS`: whoever makes up names fills no memory."""
@@ -224,11 +227,13 @@ def _utc_second(second: int) -> str:
 
 
 # Every printable character of ASCII but the blank, the quote, the sign and the backslash.
-_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")
+_is_plain = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 
 
 def _printable(value: Value) -> str:
     match value:
+        case str() if _is_plain(value):  # nearly every value
+            return value
         case str():
             text = value
         case bool():
@@ -237,8 +242,6 @@ def _printable(value: Value) -> str:
             text = f"{value:.6f}".rstrip("0").rstrip(".")
         case int() | None:
             text = str(value)
-    if _PLAIN.fullmatch(text):  # nearly every value
-        return text
     if text and text.isprintable() and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

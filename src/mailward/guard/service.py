@@ -18,6 +18,7 @@ from mailward.guard.observed import Observed
 from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
 from mailward.guard.writer import Writer
+from mailward.rules.addresses import address_name
 from mailward.rules.judge import Banish, Tolerate, Verdict, judge
 from mailward.rules.model import (
     Address,
@@ -285,42 +286,42 @@ class Guard:
         if observed:
             self.observed.attempts[outcome, self.journal.counted_as(attempt)] += 1
         match outcome:
+            case Outcome.FAILED:
+                if self._add_failure(attempt, subjects, at, now):
+                    return self._fall(self._judge(subjects, now), now)
+                return Tolerate()
             case Outcome.UNAVAILABLE | Outcome.EXPIRED:
                 return Tolerate()
             case Outcome.SUCCEEDED:
                 for subject in subjects:
                     self.tallies[subject.kind].succeed(subject.name)
                 return Tolerate()
-            case Outcome.FAILED:
-                self._add_failure(attempt, subjects, at, now)
-                if not any(self._is_at_limit(subject, now) for subject in subjects):
-                    return Tolerate()
-                return self._fall(self._judge(subjects, now), now)
 
     def _add_failure(
         self, attempt: Attempt, subjects: tuple[Subject, ...], at: Instant, now: Instant
-    ) -> None:
+    ) -> bool:
+        """Count it for each of *subjects*; say whether one of them is at its limit now."""
+        is_one_at_limit = False
         is_any_over = self._is_any_ban_over(now)
         for subject in subjects:
             if is_any_over:
                 self.end(subject, now)  # before anything is judged: it takes its failures along
             limit = self.policy.limit(subject.kind)
-            if limit is None or now - at >= limit.period_seconds:
+            if limit is None:
                 continue
             counterpart = (
                 (attempt.login or "")
                 if subject.kind is SubjectKind.ADDRESS
-                else str(attempt.address)
+                else address_name(attempt.address)
             )
-            self.counts.add(subject, Failure(at, attempt.service, counterpart), limit, now)
+            if now - at < limit.period_seconds:
+                self.counts.add(subject, Failure(at, attempt.service, counterpart), limit, now)
+            is_one_at_limit |= self.counts.are_at(limit, subject, now)
+        return is_one_at_limit
 
     def _judge_anew(self, subject: Subject, now: Instant) -> Verdict:
         """What a new policy says of old failures; an allowed address has none."""
         return Tolerate() if self.policy.allows_all_of(subject) else self._judge((subject,), now)
-
-    def _is_at_limit(self, subject: Subject, now: Instant) -> bool:
-        limit = self.policy.limit(subject.kind)
-        return limit is not None and self.counts.are_at(limit, subject, now)
 
     def _judge(self, subjects: tuple[Subject, ...], now: Instant) -> Verdict:
         windows = {subject: self.tallies[subject.kind].window(subject.name) for subject in subjects}

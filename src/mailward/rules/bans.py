@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from mailward.rules.addresses import NetworkTable
@@ -77,7 +77,7 @@ class BanTable:
         *by_hand* looks for manual ones alone.
         """
         found = self._networks.covering(address)
-        return _longest(_manual(found) if by_hand else found, now)
+        return _longest(_manual(found) if by_hand else found, now) if found else None
 
     def covering(self, subject: Subject, now: Instant, *, by_hand: bool = False) -> Ban | None:
         """A ban in force that covers *subject*, also one on a wider network."""
@@ -100,17 +100,15 @@ class BanTable:
             self.counts[gone.kind, gone.reason] -= 1
 
 
-def _manual(bans: Iterator[Ban]) -> Iterator[Ban]:
+def _manual(bans: Iterable[Ban]) -> Iterator[Ban]:
     return (ban for ban in bans if ban.reason is Reason.MANUAL)
 
 
-def _longest(bans: Iterator[Ban], now: Instant) -> Ban | None:
+def _longest(bans: Iterable[Ban], now: Instant) -> Ban | None:
     found: Ban | None = None
     for ban in bans:
-        if not ban.covers(now):
-            continue
         if ban.until is None:
             return ban
-        if found is None or (found.until is not None and ban.until > found.until):
+        if ban.covers(now) and (found is None or ban.outlasts(found)):
             found = ban
     return found

@@ -5,12 +5,12 @@ Values only. Nothing here reads a clock, a socket or a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, unique
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Literal, NewType
+from typing import Literal, NamedTuple, NewType
 
 from mailward.rules.numbers import NetworkNumber, name_from_number, number_from_name
 
@@ -39,16 +39,14 @@ class SubjectKind(Enum):
     __hash__ = object.__hash__
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Something that can run out of patience: an address, a network or a login."""
+class Subject(NamedTuple):
+    """Something that can run out of patience: an address, a network or a login.
+
+    A tuple, as each failure makes some and looks them up a dozen times.
+    """
 
     kind: SubjectKind
     name: str
-
-    def __hash__(self) -> int:
-        # The name alone: a kind's own hash is slow, and each look-up of a failure pays for it.
-        return hash(self.name)
 
     @property
     def key(self) -> str:
@@ -57,7 +55,10 @@ class Subject:
         >>> Subject(SubjectKind.LOGIN, "192.0.2.1").key
         'login:192.0.2.1'
         """
-        return f"{self.kind.value}:{self.name}"
+        return _KEY_PREFIXES[self.kind] + self.name
+
+
+_KEY_PREFIXES = {kind: f"{kind.value}:" for kind in SubjectKind}
 
 
 def subject_from_key(key: str) -> Subject:
@@ -95,6 +96,8 @@ class Outcome(Enum):
     EXPIRED = "expired"
     """A token that was right before is not any more: nobody has guessed."""
 
+    __hash__ = object.__hash__  # as above
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -122,8 +125,7 @@ class Attempt:
         return None if self.login is None else Subject(self.kind, self.login)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """One counted failure, as one of its subjects sees it.
 
     *counterpart* is the name of the subject of the other kind: the login an address tried, the
@@ -141,10 +143,10 @@ class Limit:
 
     failures: int
     period: timedelta
+    period_seconds: float = field(init=False, repr=False, compare=False)
 
-    @property
-    def period_seconds(self) -> float:
-        return self.period.total_seconds()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "period_seconds", self.period.total_seconds())
 
 
 @unique

@@ -69,8 +69,17 @@ def name_from_number(number: NetworkNumber) -> str:
     if is_ipv6:
         name = str(IPv6Address(whole ^ IPV6_MARK))
         return f"{name}/{IPV6_BITS - host_bits}" if host_bits else name
-    name = f"{whole >> 24 & 255}.{whole >> 16 & 255}.{whole >> 8 & 255}.{whole & 255}"
+    name = ipv4_name(whole ^ IPV4_MARK)
     return f"{name}/{IPV4_BITS - host_bits}" if host_bits else name
+
+
+def ipv4_name(address: int) -> str:
+    """The spelling of an IPv4 address.
+
+    >>> ipv4_name(0xC0000201)
+    '192.0.2.1'
+    """
+    return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
 
 
 def _ipv4_number(text: str) -> int:

@@ -108,30 +108,33 @@ class Policy:
 
     def allows(self, address: Address) -> Network | None:
         """The allowed network that holds *address*, if there is one."""
-        return next(self.allowed.covering(address), None)
+        found = self.allowed.covering(address)
+        return found[0] if found else None
 
     def trusts(self, address: Address) -> bool:
         """Whether a peer at *address* (folded) is believed who its client is."""
-        return next(self.trusted.covering(address), None) is not None
+        return bool(self.trusted.covering(address))
 
     def exempts(self, address: Address, *, is_direct: bool) -> bool:
         """Whether *address* is never counted, never dropped and never one too many.
 
         A trusted peer is so itself, but nobody it speaks for, even if that one has its address.
         """
-        return self.allows(address) is not None or (is_direct and self.trusts(address))
+        return bool(self.allowed.covering(address)) or (is_direct and self.trusts(address))
 
     def allows_all_of(self, subject: Subject) -> Network | None:
         """The allowed network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.allowed.enclosing_number(subject_number(subject)), None)
+        found = self.allowed.enclosing_number(subject_number(subject))
+        return found[0] if found else None
 
     def trusts_all_of(self, subject: Subject) -> Network | None:
         """The trusted network that holds the whole of *subject*, if there is one."""
         if subject.kind is not SubjectKind.ADDRESS:
             return None
-        return next(self.trusted.enclosing_number(subject_number(subject)), None)
+        found = self.trusted.enclosing_number(subject_number(subject))
+        return found[0] if found else None
 
     def subjects(self, attempt: Attempt) -> tuple[Subject, ...]:
         """The subjects that a failure of *attempt* counts for.

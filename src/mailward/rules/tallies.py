@@ -89,9 +89,10 @@ class Tallies:
         if window or name in self._succeeded:
             window = array("d") if window is None else window
             add_failure(window, at)
-            # No limit looks further back, and a subject that is not stopped (its bans are only
-            # observed, its failures reported from outside) must not grow for ever.
-            del window[:-MAX_FAILURES]
+            if len(window) > MAX_FAILURES:
+                # No limit looks further back, and a subject that is not stopped (its bans are
+                # only observed, its failures reported from outside) must not grow for ever.
+                del window[:-MAX_FAILURES]
             self._tallies[name] = _Tally(window)
             self._instants += len(window)
         else:
@@ -142,14 +143,17 @@ class Tallies:
         while len(self._newest) > max(1, self.max_tracked // NEWEST_SHARE):
             self._age()
         gone: list[str] = []
-        while len(self) > 1 and (
-            len(self) > self.max_tracked or self._instants > self.max_tracked * INSTANTS_PER_SUBJECT
-        ):
+        # No subject has less than one instant: few of these are few of both.
+        while self._instants > self.max_tracked and len(self) > 1 and self._is_full():
             while (name := self._next_to_go()) is None:
                 self._age()  # the newest alone hold too many instants: memory comes first
             self.clear(name)
             gone.append(name)
         return gone
+
+    def _is_full(self) -> bool:
+        most = self.max_tracked
+        return len(self) > most or self._instants > most * INSTANTS_PER_SUBJECT
 
     def _next_to_go(self) -> str | None:
         """Who goes first of all that are not among the newest."""

@@ -187,7 +187,7 @@ def _blocked_networks(
             continue
         network = prefixes.fold_network(read.value)
         # What is allowed by a stored key wins over the file's blocks; that is no fault.
-        allowed = next(allowed_in_file.enclosing(network), None)
+        allowed = next(iter(allowed_in_file.enclosing(network)), None)
         if network.prefixlen == 0:
             reading.refuse(
                 given,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count, islice
 from math import isnan
 
@@ -100,7 +99,7 @@ class MemoryStore:
     def _set_back(self, now: Instant) -> None:
         for failures in self._failures.values():
             for seq, failure in failures.items():
-                failures[seq] = replace(failure, at=min(failure.at, now))
+                failures[seq] = failure._replace(at=min(failure.at, now))
 
     def _forget(self, seq: int, subject: Subject) -> None:
         del self._order[seq]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailward.rules.model import Ban, Failure, Instant, Subject
 
@@ -17,8 +17,7 @@ class StoreError(Exception):
     """The store cannot answer; the message says what an operator can do about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureAdded:
+class FailureAdded(NamedTuple):
     """*subject* failed once more. A failure that counts for two subjects is two changes."""
 
     subject: Subject
@@ -146,6 +145,8 @@ class Store(Protocol):
 
     async def forget_before(self, at: Instant, at_most: int) -> int:
         """Drop up to *at_most* failures that are not younger than *at*; return how many went.
+
+        Those of an earlier commit go before those of a later one.
 
         Raises:
             StoreError: nothing was dropped.

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -252,8 +252,8 @@ def _commit(database: sqlite3.Connection, changes: Sequence[Change], durable: bo
     database.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
     database.execute("BEGIN IMMEDIATE")
     try:
-        for form, run in groupby(map(_row, changes), key=itemgetter(0)):
-            rows = (row for _, row in run)
+        # Who reads sees all of it or nothing: the tables need not be written in one order.
+        for form, rows in chain(_failure_rows(changes), _other_rows(changes)):
             while some := tuple(islice(rows, form.rows_at_once)):
                 database.execute(form.statement(len(some)), tuple(chain.from_iterable(some)))
         database.execute("COMMIT")
@@ -267,17 +267,50 @@ def _roll_back(database: sqlite3.Connection) -> None:
         database.execute("ROLLBACK")
 
 
-def _row(change: Change) -> tuple[_Form, _Row]:  # noqa: C901 -- flat: a form for each change
+def _failure_rows(changes: Sequence[Change]) -> Iterator[tuple[_Form, Iterator[_Row]]]:
+    """What *changes* do to the failures, in the order of their subjects.
+
+    The index has pages for each subject. In the order of arrival a flood of many subjects would
+    read and write most of them several times in one commit.
+    """
+    added: dict[str, list[_Row]] = {}
+    cleared: set[str] = set()
+    for change in changes:
+        if isinstance(change, FailureAdded):
+            (key, failure) = change.subject.key, change.failure
+            row = (key, failure.at, failure.service, failure.counterpart)
+            added.setdefault(key, []).append(row)
+        elif isinstance(change, TallyCleared):
+            key = change.subject.key
+            added.pop(key, None)
+            cleared.add(key)
+        elif isinstance(change, ClockSetBack):
+            yield from _by_subject(cleared, added)
+            yield _CLOCK_SET_BACK, iter([(change.now,)])
+            added, cleared = {}, set()
+    yield from _by_subject(cleared, added)
+
+
+def _by_subject(
+    cleared: Iterable[str], added: Mapping[str, Sequence[_Row]]
+) -> Iterator[tuple[_Form, Iterator[_Row]]]:
+    yield _TALLY_CLEARED, ((key,) for key in sorted(cleared))
+    yield _FAILURE_ADDED, (row for key in sorted(added) for row in added[key])
+
+
+def _other_rows(changes: Sequence[Change]) -> Iterator[tuple[_Form, Iterator[_Row]]]:
+    """What *changes* do to all other tables, in their order."""
+    others = [row for change in changes if (row := _row(change)) is not None]
+    for form, run in groupby(others, key=itemgetter(0)):
+        yield form, (row for _, row in run)
+
+
+def _row(change: Change) -> tuple[_Form, _Row] | None:
     form: _Form
     row: _Row
     match change:
-        case FailureAdded(subject, failure):
-            form = _FAILURE_ADDED
-            row = (subject.key, failure.at, failure.service, failure.counterpart)
-        case TallyCleared(subject):
-            form, row = _TALLY_CLEARED, (subject.key,)
-        case ClockSetBack(now):
-            form, row = _CLOCK_SET_BACK, (now,)
+        case FailureAdded() | TallyCleared() | ClockSetBack():
+            return None
         case BanPut(ban):
             form, row = _BAN_PUT, _ban_row(ban)
         case BanRemoved(subject):

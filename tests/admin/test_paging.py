@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from mailward.admin.paging import Order, page
+from mailward.rules.model import Ban, Instant, Reason
+from mailward.rules.numbers import IPV4_MARK, NetworkNumber
 from tests.admin.house import House
 
 
@@ -37,13 +41,13 @@ def test_the_pages_together_are_the_whole_list_each_ban_once(
 ) -> None:
     ban_some(house)
     found: list[str] = []
-    page = listed(house, limit=limit, sort=sort)
+    told = listed(house, limit=limit, sort=sort)
     while True:
-        found += subjects(page["bans"])
-        assert page["total"] == 9
-        if page["next"] is None:
+        found += subjects(told["bans"])
+        assert told["total"] == 9
+        if told["next"] is None:
             break
-        page = listed(house, limit=limit, sort=sort, after=page["next"])
+        told = listed(house, limit=limit, sort=sort, after=told["next"])
     assert sorted(found) == sorted(subjects(listed(house)["bans"]))
 
 
@@ -66,8 +70,8 @@ def test_a_ban_that_goes_between_two_pages_loses_no_other(house: House) -> None:
 
 def test_pages_are_of_what_is_asked_for(house: House) -> None:
     ban_some(house)
-    page = listed(house, limit=100, reason="authentication")
-    assert (page["total"], page["next"]) == (2, None)
+    told = listed(house, limit=100, reason="authentication")
+    assert (told["total"], told["next"]) == (2, None)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +83,17 @@ def test_pages_are_of_what_is_asked_for(house: House) -> None:
 )
 def test_a_page_that_cannot_be_is_refused(house: House, query: str) -> None:
     assert house.ask("GET", f"/api/bans?{query}").status == 400
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_a_page_is_what_sorting_the_whole_list_would_begin_with(order: Order) -> None:
+    numbers = [number * 7919 % 3_001 for number in range(3_001)]
+    bans = [
+        Ban(NetworkNumber(IPV4_MARK | number), Reason.MANUAL, Instant(number % 10), failures=number)
+        for number in numbers
+    ]
+    wanted = sorted(map(order.place, bans))
+    found = asyncio.run(page(bans, order, wanted[999], 20))
+    assert [order.place(ban) for ban in found.bans] == wanted[1_000:1_020]
+    assert (found.total, found.next) == (3_001, wanted[1_019])
+    assert asyncio.run(page(bans, order, wanted[-21], 20)).next is None

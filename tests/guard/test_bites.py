@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
@@ -10,7 +11,8 @@ from typing import TypeVar
 import pytest
 
 from mailward.guard import operations
-from mailward.guard.bites import BITE, let_go, sorted_in_bites
+from mailward.guard.bites import BITE, keeping_all, let_go, sorted_in_bites
+from mailward.guard.feed import Feed
 from mailward.guard.journal import Event
 from mailward.rules.model import Ban, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy
@@ -123,3 +125,26 @@ async def test_a_list_that_is_let_go_goes_in_bites() -> None:
     _, turns = await turns_during(let_go(things))
     assert not things
     assert turns >= MANY // (2 * BITE)
+
+
+async def test_news_that_were_read_are_let_go_with_the_next() -> None:
+    feed: Feed[int] = Feed()
+    with feed.follow() as news:
+        batches = news.batches()
+        feed.publish_all(range(MANY))
+        told = await anext(batches)
+        assert told == list(range(MANY))
+        feed.publish(1)
+        assert await anext(batches) == [1]
+    assert not told
+
+
+def test_what_is_taken_in_is_not_all_young_at_its_end_and_garbage_is_looked_for_as_before() -> None:
+    usual = gc.get_threshold()
+    gc.collect()
+    with keeping_all():
+        kept: list[list[object]] = [[] for _ in range(50 * MANY)]
+        young, _, _ = gc.get_count()
+    assert young < len(kept) // 10
+    assert gc.get_threshold() == usual
+    assert gc.isenabled()

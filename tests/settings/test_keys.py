@@ -14,7 +14,7 @@ SECURITY = "server.security"
 
 def listed(text: str, stored: dict[str, str] | None = None) -> list[tuple[str, str, int | None]]:
     known = effective(read_keys(text), stored or {})
-    return [(key.key, key.value, key.line) for _, key in sorted(known.items())]
+    return [key for _, key in sorted(known.items())]
 
 
 @pytest.mark.parametrize(

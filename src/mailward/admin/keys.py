@@ -266,10 +266,10 @@ class Keys:
 
     def _listed(self, key: str, known: EffectiveKey | Ban) -> Listed:
         match known:
-            case EffectiveKey():
-                return Listed(key, known.value, self.loaded.origin(known))
             case Ban():
                 return Listed(key, known.note, "store")
+            case (_, value, _):
+                return Listed(key, value, self.loaded.origin(known))
 
     async def reload(self) -> Done:
         """Read everything anew and use it as a whole, or change nothing.
@@ -327,7 +327,7 @@ class Keys:
         faults = (*built.file_faults, *built.stored_faults)
         if built.configuration is None or faults:
             raise SettingsError(faults)
-        anew = read_anew(entries, built, self.loaded.file)
+        anew = read_anew(entries, built)
         for key in list(entries):  # whoever frees all of them at once keeps everybody waiting
             del entries[key]
         return anew, built.configuration
@@ -354,7 +354,7 @@ class Keys:
 
 
 def _key(known: EffectiveKey | Ban) -> str:
-    return known.key if isinstance(known, EffectiveKey) else ban_key(known.subject)
+    return ban_key(known.subject) if isinstance(known, Ban) else known[0]
 
 
 def _is_member(key: str) -> bool:

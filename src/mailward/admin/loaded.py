@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from mailward.admin.names import ALLOWED_NETWORKS, ban_key
 from mailward.rules.addresses import AddressError, NetworkTable, parse_network
@@ -23,19 +22,11 @@ class Anew:
     keys: Mapping[str, EffectiveKey]
 
 
-def read_anew(
-    entries: Mapping[str, Entry],
-    built: Built,
-    before: Mapping[str, EffectiveKey] = MappingProxyType({}),
-) -> Anew:
-    """What was *built* of *entries*, as it is kept; what is as *before* is not made twice."""
+def read_anew(entries: Mapping[str, Entry], built: Built) -> Anew:
+    """What was *built* of *entries*, as it is kept."""
     # To spell networks takes a while, and the bans on them have done so.
     bans = () if built.configuration is None else built.configuration.policy.blocked
-    keys = effective(entries, {}, {ban_key(ban.subject) for ban in bans})
-    for key, known in keys.items():
-        if before.get(key) == known:
-            keys[key] = before[key]
-    return Anew(built, keys)
+    return Anew(built, effective(entries, {}, {ban_key(ban.subject) for ban in bans}))
 
 
 @dataclass(slots=True)
@@ -87,7 +78,8 @@ class Loaded:
 
     def origin(self, known: EffectiveKey) -> str:
         """Where a key in force stands."""
-        return "store" if known.line is None else f"{self.name}:{known.line}"
+        _, _, line = known
+        return "store" if line is None else f"{self.name}:{line}"
 
     def stands_in_file(self, key: str) -> bool:
         return key in self.file
@@ -99,4 +91,4 @@ class Loaded:
     def place(self, key: str) -> str:
         """Where in the file *key* stands."""
         known = self.file.get(key)
-        return f"{self.name}" if known is None else f"{self.name}:{known.line}"
+        return f"{self.name}" if known is None else self.origin(known)

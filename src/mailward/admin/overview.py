@@ -14,7 +14,7 @@ from mailward.guard.journal import Event
 from mailward.guard.service import Guard
 from mailward.rules.model import Ban, Instant, Outcome, Subject, SubjectKind
 
-_BITE = 5_000  # subjects counted between two looks at the connections
+_BITE = 1_000  # subjects counted between two looks at the connections
 _LAST_FAILURES = 100  # a row of the busiest tells of so many, not of all
 
 OUTCOMES = {

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, unique
 
+from mailward.guard.bites import in_bites
 from mailward.rules.model import Ban
 
 MAX_PAGE = 10_000
-_BITE = 5_000  # bans looked at between two looks at the connections
 
 Place = tuple[float, str]
 """Where a ban stands in an order; no two have the same."""
@@ -75,14 +73,17 @@ class Page:
 
 async def page(bans: Sequence[Ban], order: Order, after: Place | None, at_most: int) -> Page:
     """The first *at_most* of *bans* behind *after*. A ban on a subject twice is told once."""
-    best: dict[Place, Ban] = {}
-    left = 0
-    for start in range(0, len(bans), _BITE):
-        bite = {order.place(ban): ban for ban in bans[start : start + _BITE]}
-        behind = {place: ban for place, ban in bite.items() if after is None or place > after}
-        left += len(behind)
-        known = best | behind
-        best = {place: known[place] for place in heapq.nsmallest(at_most, known)}
-        await asyncio.sleep(0)
-    places = list(best)
-    return Page(list(best.values()), len(bans), places[-1] if left > len(places) else None)
+    first: dict[Place, Ban] = {}
+    last: Place | None = None  # of those that are known to be enough
+    async for bite in in_bites(bans):
+        for ban in bite:
+            place = order.place(ban)
+            if (after is None or place > after) and (last is None or place <= last):
+                first[place] = ban
+        if len(first) > 2 * at_most:  # to sort them costs more than to find them
+            last = sorted(first)[at_most]
+            first = {place: ban for place, ban in first.items() if place <= last}
+    places = sorted(first)
+    shown = places[:at_most]
+    is_more = len(places) > at_most
+    return Page([first[place] for place in shown], len(bans), shown[-1] if is_more else None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -42,11 +43,12 @@ from mailward.admin.wishes import Done, Wish
 from mailward.guard.bites import keeping_all
 from mailward.guard.operations import MANY, Lifted
 from mailward.rules.addresses import network_name
-from mailward.rules.model import Reason
+from mailward.rules.model import Ban, Reason
 
 MAX_TOP = 100
 DEFAULT_TOP = 10
-_BITE = 200  # rows made between two looks at the connections
+_BITE = 50  # rows made between two looks at the connections: a millisecond or two
+_NOTHING: Json = MappingProxyType({})
 
 
 class Routes:
@@ -90,21 +92,17 @@ class Routes:
         fields.end()
         if limit is None and (order or after):
             raise MalformedError('"sort" and "after" go with "limit"')
-        bans = await self._control.bans(address, login, reason)
+        bans: Sequence[Ban] = await self._control.bans(address, login, reason)
+        more = _NOTHING
         if limit is not None:
             found = await page(bans, order or Order.SUBJECT, after, limit)
-            return web.json_response(
-                {
-                    "bans": [row_of(self._control.guard, ban) for ban in found.bans],
-                    "total": found.total,
-                    "next": None if found.next is None else place_text(found.next),
-                }
-            )
-        return await stream(
-            request,
-            "bans",
-            (row_of(self._control.guard, ban) for ban in bans),
-        )
+            bans, following = found.bans, found.next
+            more = {
+                "total": found.total,
+                "next": None if following is None else place_text(following),
+            }
+        rows = (row_of(self._control.guard, ban) for ban in bans)
+        return await stream(request, "bans", rows, more)
 
     async def settings(self, request: web.Request) -> web.StreamResponse:
         fields = query_fields(request)
@@ -269,8 +267,13 @@ def _keeping(count: int) -> AbstractContextManager[None]:
     return keeping_all() if count > MANY else nullcontext()
 
 
-async def stream(request: web.Request, name: str, rows: Iterable[object]) -> web.StreamResponse:
-    """A list of any length as the one field *name*, without holding up connections for it."""
+async def stream(
+    request: web.Request, name: str, rows: Iterable[object], more: Json = _NOTHING
+) -> web.StreamResponse:
+    """A list of any length as the field *name*, without holding up connections for it.
+
+    The fields of *more*, if there are any, come behind it.
+    """
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
     await response.write(f'{{"{name}": ['.encode())
@@ -280,6 +283,7 @@ async def stream(request: web.Request, name: str, rows: Iterable[object]) -> web
         await response.write(f"{between}{bite}".encode())
         await asyncio.sleep(0)
         between = ", "
-    await response.write(b"]}")
+    behind = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items())
+    await response.write(f"]{behind}}}".encode())
     await response.write_eof()
     return response

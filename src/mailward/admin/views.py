@@ -30,11 +30,12 @@ def moment(at: Instant) -> str:
 
 def ban_row(ban: Ban, *, fixed: bool, observed: bool = False) -> Json:
     """A ban; *fixed*: it stands in the configuration file. *observed*: it stops nobody."""
+    subject = ban.subject
     return {
-        "subject": spelled(ban.subject),
-        "kind": ban.subject.kind.value,
-        "name": ban.subject.name,
-        "key": ban_key(ban.subject),
+        "subject": spelled(subject),
+        "kind": subject.kind.value,
+        "name": subject.name,
+        "key": ban_key(subject),
         "reason": ban.reason.value,
         "since": moment(ban.since),
         "until": None if ban.until is None else moment(ban.until),

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from mailward.guard.bites import let_go
+
 MAX_BEHIND = 100_000
 """A follower that is so many items late loses the oldest: it must not eat our memory."""
 
@@ -35,13 +37,14 @@ class Follower(Generic[T]):
                 yield item
 
     async def batches(self) -> AsyncIterator[list[T]]:
-        """All that is new, each time there is something."""
+        """All that is new, each time there is something; a list is let go before the next one."""
         while True:
             await self._news.wait()
             self._news.clear()
             items = list(self._items)
             self._items.clear()
             yield items
+            await let_go(items)
 
 
 class Feed(Generic[T]):

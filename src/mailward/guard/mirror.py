@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from mailward.guard.ends import Ends
 from mailward.guard.feed import Feed
@@ -65,8 +66,7 @@ class Mirror:
         return len(self._kept) + len(self._fixed)
 
     def __iter__(self) -> Iterator[Ban]:
-        yield from self._fixed
-        yield from self._kept
+        return chain(self._fixed, self._kept)
 
     @property
     def counts(self) -> Counter[tuple[SubjectKind, Reason]]:
@@ -83,11 +83,11 @@ class Mirror:
 
     def listed(self) -> list[Ban]:
         """All of them as a list, those of the file first."""
-        return [*self._fixed.listed(), *self._kept.listed()]
+        return list(self)
 
-    def kept(self) -> Iterator[Ban]:
+    def kept(self) -> list[Ban]:
         """The bans of the store, expired ones included."""
-        return iter(self._kept.listed())
+        return self._kept.listed()
 
     def on(self, subject: Subject) -> Ban | None:
         """The store's ban on exactly *subject*, expired or not."""

@@ -235,7 +235,7 @@ async def bans(guard: Guard, now: Instant) -> list[Ban]:
 
 async def kept_bans(guard: Guard, now: Instant) -> list[Ban]:
     """Those of the store alone, each on disk."""
-    return await _in_force(guard, list(guard.mirror.kept()), now)
+    return await _in_force(guard, guard.mirror.kept(), now)
 
 
 async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ban]:
@@ -272,11 +272,11 @@ def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:
 
 def is_fixed(guard: Guard, ban: Ban) -> bool:
     """Whether *ban* is one of the configuration file."""
-    mirror = guard.mirror
+    mirror, subject = guard.mirror, ban.subject
     return (
-        mirror.on(ban.subject) is not ban
-        and guard.observed.on(ban.subject) is not ban
-        and mirror.is_fixed(ban.subject)
+        mirror.on(subject) is not ban
+        and guard.observed.on(subject) is not ban
+        and mirror.is_fixed(subject)
     )
 
 

@@ -63,13 +63,12 @@ class CheckedKey:
     effect: Effect
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveKey:
-    """A key in force; *line* is the file's, ``None`` for a stored one."""
+EffectiveKey = tuple[str, str, int | None]
+"""A key in force, its value, and its line in the file; ``None`` for a stored one.
 
-    key: str
-    value: str
-    line: int | None
+A plain tuple of texts and numbers: the garbage collector looks at it once and never again, however
+many there are.
+"""
 
 
 def build(
@@ -213,4 +212,4 @@ def canonical_key(key: str) -> str:
 
 
 def _shown(key: str, value: str, line: int | None) -> EffectiveKey:
-    return EffectiveKey(shown_key(key), "***" if is_secret(key) else value, line)
+    return shown_key(key), "***" if is_secret(key) else value, line

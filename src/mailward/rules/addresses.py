@@ -180,7 +180,9 @@ class NetworkTable(Generic[V]):
     __slots__ = ("_lengths", "_values")
 
     def __init__(self) -> None:
-        self._values: dict[NetworkNumber, V] = {}
+        self._values: dict[
+            int, V
+        ] = {}  # by NetworkNumber: to call that takes as long as to look up
         # How many there are by what their prefixes leave to hosts: for IPv4, for IPv6.
         self._lengths: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
@@ -226,7 +228,7 @@ class NetworkTable(Generic[V]):
         is_ipv6 = address.version == 6  # noqa: PLR2004 -- IPv6
         number = int(address) | (IPV6_MARK if is_ipv6 else IPV4_MARK)
         for host_bits in self._lengths[is_ipv6]:
-            value = self._values.get(NetworkNumber(number >> host_bits))
+            value = self._values.get(number >> host_bits)
             if value is not None:
                 yield value
 
@@ -239,7 +241,7 @@ class NetworkTable(Generic[V]):
         is_ipv6, smallest = place_of(number)
         for host_bits in self._lengths[is_ipv6]:
             if host_bits >= smallest:
-                value = self._values.get(NetworkNumber(number >> host_bits - smallest))
+                value = self._values.get(number >> host_bits - smallest)
                 if value is not None:
                     yield value
 

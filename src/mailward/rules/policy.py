@@ -108,11 +108,11 @@ class Policy:
 
     def allows(self, address: Address) -> Network | None:
         """The allowed network that holds *address*, if there is one."""
-        return next(self.allowed.covering(address), None)
+        return next(self.allowed.covering(address), None) if self.allowed else None
 
     def trusts(self, address: Address) -> bool:
         """Whether a peer at *address* (folded) is believed who its client is."""
-        return next(self.trusted.covering(address), None) is not None
+        return bool(self.trusted) and next(self.trusted.covering(address), None) is not None
 
     def exempts(self, address: Address, *, is_direct: bool) -> bool:
         """Whether *address* is never counted, never dropped and never one too many.

@@ -15,9 +15,10 @@ class SteadyClock:
     """Call it for the instant that is now."""
 
     def __init__(self) -> None:
-        self._wall_at_start = time.clock_gettime(time.CLOCK_REALTIME)
-        self._start = time.clock_gettime(time.CLOCK_BOOTTIME)
+        wall_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        self._wall_ahead_ns = wall_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def __call__(self) -> Instant:
-        passed = time.clock_gettime(time.CLOCK_BOOTTIME) - self._start
-        return Instant(round(self._wall_at_start + passed, 6))
+        # Whole microseconds, by division: to round takes three times as long, in every drop.
+        now_ns = self._wall_ahead_ns + time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return Instant(now_ns // 1_000 / 1_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from mailward.rules.model import Address, Attempt, Login
@@ -65,6 +66,7 @@ class Caller:
         return replace(self, source=(address, port or self.source[1]), standing=Standing.TOLD)
 
 
+@lru_cache(1_024)  # a flood comes from a few addresses, again and again
 def peer_address(host: str) -> Address:
     """The address in a socket name; a link-local one comes with a zone, which is left out.
 

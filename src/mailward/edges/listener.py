@@ -199,11 +199,11 @@ class Listener:
 
     def _drops(self, address: Address, reception: Reception, *, is_direct: bool) -> bool:
         """Count the connection; whether *address* is banned, and the connection to be dropped."""
-        guard, now = self._house.guard, self._house.clock()
-        self._house.lobby.accepted[reception.listener, reception.service] += 1
+        guard, now, service = self._house.guard, self._house.clock(), reception.service
+        self._house.lobby.accepted[reception.listener, service] += 1
         if guard.admit(address, now, is_direct=is_direct) is None:
             return False
-        guard.drops.count(address, reception.service, now)
+        guard.drops.count(address, service, now)
         return True
 
     def _receive(self, accepted: socket.socket, caller: Caller, reception: Reception) -> None:

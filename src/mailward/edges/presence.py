@@ -241,6 +241,7 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         self._timer.cancel()
         self._house.lobby.leave(self)
         self._let_go()
+        self._relay = None  # it knows us, too: what is left would be for the collector
 
     # -- what is for those who build on it -----------------------------------------------------
 

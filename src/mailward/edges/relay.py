@@ -93,6 +93,8 @@ class Relay:
         if self._flushing is not None:
             self._flushing.cancel()  # else it would keep all of an ended session in memory
         self._ended()
+        # Both sides know the relay: let go of them, or a session is only found by the collector.
+        del self._client, self._backend
 
 
 class _Side(asyncio.Protocol):

@@ -188,7 +188,8 @@ class NetworkTable(Generic[V]):
     __slots__ = ("_lengths", "_values")
 
     def __init__(self) -> None:
-        self._values: dict[int, V] = {}  # by their numbers
+        # By their NetworkNumbers: to call that in each look-up would take as long as looking up.
+        self._values: dict[int, V] = {}
         # How many there are by what their prefixes leave to hosts: for IPv4, for IPv6.
         self._lengths: tuple[dict[int, int], dict[int, int]] = ({}, {})
 

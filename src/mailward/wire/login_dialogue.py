@@ -30,7 +30,6 @@ from mailward.wire.questions import Questions
 
 MAX_CODE_OCTETS = 32
 _CODE = re.compile(rb"[\x21-\x7e]+")
-_TOKEN = re.compile(rb"[\x20-\x7e]+\Z")
 # libsasl's words (sasl_errstring) for what has nothing to do with the password.
 _OUTAGE = re.compile(
     rb"(?:generic failure|no memory available|no mechanism available"
@@ -243,5 +242,7 @@ def printable(code: bytes) -> str:
 
 
 def tokens(octets: Sequence[bytes]) -> tuple[str, ...]:
-    """Those of *octets* that are printable: capabilities never are anything else."""
-    return tuple(token.decode("ascii") for token in octets if _TOKEN.match(token))
+    """Those *octets*, parts of lines, that are printable: capabilities never are anything else."""
+    # All are read in one step: there are dozens in every login.
+    words = b"\n".join(octets).decode("latin-1").split("\n")
+    return tuple([word for word in words if word and word.isascii() and word.isprintable()])

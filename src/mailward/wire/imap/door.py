@@ -6,6 +6,7 @@ Knows the few commands that make sense before login; the backend never sees any 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from mailward.wire.door import (
     MAX_COMMAND_OCTETS,
@@ -81,6 +82,20 @@ def can_unauthenticate(capabilities: Sequence[str]) -> bool:
     return any(token.upper() == "UNAUTHENTICATE" for token in capabilities)
 
 
+# Made once for each offer that a backend has, not for each client.
+@lru_cache
+def _shown(offer: tuple[str, ...], *, passwords: bool, starttls: bool, believes: bool) -> bytes:
+    capabilities = capabilities_before_login(offer, passwords=passwords, starttls=starttls)
+    if believes and "ID" not in map(str.upper, capabilities):
+        capabilities = (*capabilities, "ID")  # a webmail may look for it before it sends one
+    return " ".join(capabilities).encode("ascii", "replace")
+
+
+@lru_cache
+def _others(offer: tuple[str, ...]) -> tuple[str, ...]:
+    return others_offered(mechanism_names(offer))
+
+
 class ImapDoor(LineDoor):
     """One IMAP connection before login.
 
@@ -99,22 +114,19 @@ class ImapDoor(LineDoor):
         believes: bool = False,
     ) -> None:
         super().__init__()
-        self._behind = offer
+        self._behind = tuple(offer)
         self._believes = believes
         self._allow(passwords=passwords, starttls=starttls)
-        self._others = others_offered(mechanism_names(offer))
+        self._others = _others(self._behind)
         self._partial = Command()
         self._tag = b"*"
 
     def _allow(self, *, passwords: bool, starttls: bool) -> None:
         self._passwords = passwords
         self._starttls = starttls
-        capabilities = capabilities_before_login(
-            self._behind, passwords=passwords, starttls=starttls
+        self._capabilities = _shown(
+            self._behind, passwords=passwords, starttls=starttls, believes=self._believes
         )
-        if self._believes and "ID" not in map(str.upper, capabilities):
-            capabilities = (*capabilities, "ID")  # a webmail may look for it before it sends one
-        self._capabilities = " ".join(capabilities).encode("ascii", "replace")
 
     def secured(self) -> bytes:
         self._become(State.READY)

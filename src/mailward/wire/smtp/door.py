@@ -6,6 +6,7 @@ Knows the few commands that make sense before login; the backend never sees any 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Introduced, Reply
 from mailward.wire.linedoor import LineDoor, State
@@ -54,9 +55,22 @@ def mechanism_names(offer: Sequence[str]) -> set[str]:
     }
 
 
+@lru_cache  # a backend says the same with every login
 def _keyword(line: str) -> str:
     words = line.upper().replace("=", " ").split()
     return words[0] if words else ""
+
+
+# Made once for each offer that a backend has, not for each client.
+@lru_cache
+def _shown(offer: tuple[str, ...], *, passwords: bool, starttls: bool) -> tuple[bytes, ...]:
+    keywords = ehlo_keywords(offer, passwords=passwords, starttls=starttls)
+    return tuple(line.encode("ascii", "replace") for line in keywords)
+
+
+@lru_cache
+def _others(offer: tuple[str, ...]) -> tuple[str, ...]:
+    return others_offered(mechanism_names(offer))
 
 
 class SubmissionDoor(LineDoor):
@@ -78,10 +92,10 @@ class SubmissionDoor(LineDoor):
         believes: bool = False,
     ) -> None:
         super().__init__()
-        self._behind = offer
+        self._behind = tuple(offer)
         self._believes = believes
         self._allow(passwords=passwords, starttls=starttls)
-        self._others = others_offered(mechanism_names(offer))
+        self._others = _others(self._behind)
         self._hostname = hostname.encode("ascii", "replace")
         self._is_extended = False
         self._client_name = b""
@@ -89,8 +103,7 @@ class SubmissionDoor(LineDoor):
     def _allow(self, *, passwords: bool, starttls: bool) -> None:
         self._passwords = passwords
         self._starttls = starttls
-        keywords = ehlo_keywords(self._behind, passwords=passwords, starttls=starttls)
-        self._keywords = [line.encode("ascii", "replace") for line in keywords]
+        self._keywords = _shown(self._behind, passwords=passwords, starttls=starttls)
 
     def secured(self) -> bytes:
         # RFC 3207 section 4.2: what the client said before, its name too, was said by anybody.

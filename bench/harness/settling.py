@@ -18,6 +18,7 @@ import uvloop
 from bench.harness.attempts import attempts
 from bench.harness.usage import peak_octets
 from mailward.app.clock import SteadyClock
+from mailward.app.daemon import SWITCH_SECONDS
 from mailward.app.logs import set_up_logs
 from mailward.edges.caller import peer_address
 from mailward.guard.journal import Journal
@@ -63,6 +64,7 @@ async def settle(folder: Path, count: int) -> dict[str, float]:
 
 
 def main() -> int:
+    sys.setswitchinterval(SWITCH_SECONDS)
     print(json.dumps(uvloop.run(settle(Path(sys.argv[1]), int(sys.argv[2])))))
     return 0
 

@@ -156,7 +156,7 @@ def _leave_in_peace() -> None:
     """Keep the garbage collector away from all that was loaded.
 
     It would look through a million bans again and again, and the loop would stand still meanwhile.
-    To look through them once before would find nothing, and delay the first connection by 0.4 s.
+    To look through them once before would find nothing, which takes 0.4 s.
     """
     gc.freeze()
     gc.enable()

@@ -21,6 +21,7 @@ from mailward.app.clock import SteadyClock
 from mailward.app.daemon import SWITCH_SECONDS
 from mailward.app.logs import set_up_logs
 from mailward.edges.caller import peer_address
+from mailward.guard.bites import look_as_usual
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Ticket
 from mailward.guard.service import Guard
@@ -65,6 +66,7 @@ async def settle(folder: Path, count: int) -> dict[str, float]:
 
 def main() -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
+    look_as_usual()
     print(json.dumps(uvloop.run(settle(Path(sys.argv[1]), int(sys.argv[2])))))
     return 0
 

@@ -33,7 +33,7 @@ from mailward.app.paths import config_path, data_path
 from mailward.app.premises import Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.wiring import Clock, Program, choose_store
-from mailward.guard.bites import keeping_all
+from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.settings.build import build
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
@@ -159,6 +159,7 @@ def _leave_in_peace() -> None:
     To look through them once before would find nothing, which takes 0.4 s.
     """
     gc.freeze()
+    look_as_usual()
     gc.enable()
     # What the load only needed for a while lies between what stays; glibc keeps it unless asked.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):

@@ -16,6 +16,10 @@ from mailward.stores.port import BanPut, Change, Store, StoreError
 BATCH_SECONDS = 0.5
 """A failure is in the store within a second: half to wait, half to write."""
 
+BATCH_CHANGES = 10_000
+"""In a flood so many are written at once: what waits is memory, and the garbage collector looks
+through it while everybody waits."""
+
 MAX_WAITING_CHANGES = 200_000
 """While the store is away so much is remembered, and every ban; beyond it the oldest failures are
 let go, then ids of reports, then what was forgotten."""
@@ -46,6 +50,8 @@ class Writer:
         """Remember a change; it is written in its turn."""
         self._now = max(self._now, now)
         self._noted.append(change)
+        if len(self._noted) == BATCH_CHANGES:
+            self._wanted.set()
 
     def note_all(self, changes: Sequence[Change], now: Instant) -> None:
         """The same for many: they are in one commit."""

@@ -41,9 +41,9 @@ def keeping_all() -> Iterator[None]:
 
     Nearly all that it makes stays. To look for none at all would make all of it young at the end,
     and the first look then keeps everybody waiting: 190 ms with 100,000 networks. It is not frozen
-    afterwards, as what was loaded at the start is: with it everything else would be, and sessions
-    over TLS are garbage in circles when they end. Two at once: the end of the first is the end for
-    both, which harms nobody.
+    afterwards, as what was loaded at the start is: with it everything else would be, and what is a
+    circle of that would never be freed. Two at once: the end of the first is the end for both,
+    which harms nobody.
     """
     gc.set_threshold(*_FOR_MUCH)
     try:

@@ -82,7 +82,7 @@ build/.docs-ready: $(VENV)/.created requirements/docs.txt
 	build/docs-venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
 
-# The tables in docs/reference, from the code.
+# The tables in docs/reference, from the code, and in docs/performance.md, from bench/results/full.
 docs-reference: setup-dev
 	$(BIN)/python -m tests.docs.tables
 

@@ -37,7 +37,7 @@ def lines_table(lines: Iterable[Line]) -> str:
     rows: list[Sequence[str]] = [_HEAD]
     notes = []
     for line in lines:
-        rows.append(_cells(line))
+        rows.append(cells(line))
         if line.note:
             notes.append(f"  {line.row} {line.work}: {line.note}")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -51,15 +51,18 @@ def lines_table(lines: Iterable[Line]) -> str:
 
 def read_results(folder: Path) -> list[Line]:
     """The lines of every script of :data:`ROWS`; one that left nothing has a line that says so."""
-    lines: list[Line] = []
-    for script, (row, about) in ROWS.items():
-        try:
-            kept = json.loads((folder / f"{script}.json").read_text())
-            found = [from_json(line) for line in kept["lines"]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            found = [unmeasured(row, about, f"no figures: {error}")]
-        lines += found or [unmeasured(row, about, "it gave no figures")]
-    return lines
+    return [line for script in ROWS for line in lines_of(folder, script)]
+
+
+def lines_of(folder: Path, script: str) -> list[Line]:
+    """The lines of *script*, at least one."""
+    row, about = ROWS[script]
+    try:
+        kept = json.loads((folder / f"{script}.json").read_text())
+        found = [from_json(line) for line in kept["lines"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [unmeasured(row, about, f"no figures: {error}")]
+    return found or [unmeasured(row, about, "it gave no figures")]
 
 
 def number(figure: float) -> str:
@@ -73,7 +76,8 @@ def number(figure: float) -> str:
     return f"{figure:.3g}"
 
 
-def _cells(line: Line) -> Sequence[str]:
+def cells(line: Line) -> Sequence[str]:
+    """*line* as the table has it, in the order of its head."""
     ours, theirs, ratio = line.our_median, line.their_median, line.ratio
     if not line.is_measured:
         met = Met.NOT_MEASURED.value

@@ -73,6 +73,11 @@ class Line:
         ours, theirs = self.our_median, self.their_median
         return None if ours is None or not theirs else ours / theirs
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether a goal was not reached, or anything not measured."""
+        return not self.is_measured or any(self.met(goal) is not Met.YES for goal in self.goals)
+
     def met(self, goal: Goal) -> Met:
         match goal.of:
             case Of.OURS:

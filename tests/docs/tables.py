@@ -1,4 +1,4 @@
-"""The tables of docs/reference, made from the code.
+"""The tables of docs/reference, made from the code, and of docs/performance.md, from figures.
 
     python -m tests.docs.tables      # writes them into the pages anew: `make docs-reference`
 
@@ -8,6 +8,7 @@ A table stands between two comments, which no reader sees: ``<!-- table: NAME WO
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.harness.figures import Line
+from bench.table import ROWS, cells, lines_of
 from mailward.admin.metrics import METRICS
 from mailward.app.cli.grammar import make_parser
 from mailward.app.cli.printed.shape import Option, shape_of
@@ -22,7 +25,9 @@ from mailward.settings.key import Key
 from mailward.settings.schema import SCHEMA
 from tests.admin.house import open_house
 
-PAGES = Path(__file__).parents[2] / "docs" / "reference"
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "reference"
+FIGURES = ROOT / "bench" / "results" / "full"
 _TABLE = re.compile(
     r"(?P<begin><!-- table: (?P<name>\w+)(?P<words>[^\n]*) -->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
@@ -31,7 +36,7 @@ Row = Sequence[str]
 
 
 def pages() -> list[Path]:
-    return sorted(PAGES.glob("*.md"))
+    return [*sorted(PAGES.glob("*.md")), PAGES.parent / "performance.md"]
 
 
 def filled(page: str) -> str:
@@ -47,6 +52,8 @@ def filled(page: str) -> str:
         match found["name"]:
             case "keys":
                 rows = keys(stems, found["words"].split())
+            case "measured":
+                rows = measured(found["words"].strip())
             case name:
                 rows = _MAKERS[name]()
         return f"{found['begin']}\n{printed(rows)}\n{found['end']}"
@@ -167,11 +174,47 @@ def metrics() -> Iterator[Row]:
         yield (f"`{metric.name}`", metric.kind.value, labels, metric.help)
 
 
+# -- measurements ----------------------------------------------------------------------------------
+
+
+def measured(script: str) -> Iterator[Row]:
+    """What *script* measured in the full run."""
+    yield ("work", "mailward", "beside", "ratio", "goal", "met")
+    for line in lines_of(FIGURES, script):
+        _, work, ours, peer, ratio, goal, met = cells(line)
+        yield (work, ours, peer, ratio, goal, f"**{met}**" if "NO" in met else met)
+
+
+def missed() -> Iterator[Row]:
+    """Every goal that was not reached, or not measured."""
+    yield ("row", "work", "mailward", "beside", "ratio", "goal")
+    for script in ROWS:
+        yield from (_without_met(line) for line in lines_of(FIGURES, script) if line.is_missed)
+
+
+def _without_met(line: Line) -> Row:
+    return cells(line)[:-1]
+
+
+def machine() -> Iterator[Row]:
+    """Where, when and with what the full run was made."""
+    yield ("what", "which")
+    runs = [json.loads((FIGURES / f"{script}.json").read_text()) for script in ROWS]
+    yield ("from, to", f"{min(run['date'] for run in runs)}, {max(run['date'] for run in runs)}")
+    yield ("commits", ", ".join(sorted({run["commit"] for run in runs})))
+    for name, value in runs[0]["machine"].items():
+        if name != "load":
+            yield (name.replace("_mb", ", MB"), f"{value}")
+    yield from runs[0]["versions"].items()
+
+
 _MAKERS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "commands": commands,
     "options": options,
     "routes": routes,
     "metrics": metrics,
+    "missed": missed,
+    "machine": machine,
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.table import ROWS
 from mailward.app.cli.grammar import make_parser
 from mailward.guard.journal import Event, Journal
 from mailward.settings.key import Key
@@ -32,8 +33,13 @@ def test_the_tables_are_as_the_code_has_them(page: Path) -> None:
 
 def test_tables_of_all_kinds_are_in_the_pages() -> None:
     text = "".join(page.read_text() for page in pages())
-    for name in ("keys", "commands", "options", "routes", "metrics"):
+    for name in ("keys", "commands", "options", "routes", "metrics", "missed", "machine"):
         assert f"<!-- table: {name}" in text
+
+
+@pytest.mark.parametrize("script", ROWS)
+def test_every_measurement_stands_in_the_page_about_performance(script: str) -> None:
+    assert f"<!-- table: measured {script} -->" in pages()[-1].read_text()
 
 
 @pytest.mark.parametrize("key", SCHEMA, ids=lambda key: key.pattern)

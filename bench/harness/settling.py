@@ -18,13 +18,13 @@ import uvloop
 from bench.harness.attempts import attempts
 from bench.harness.usage import peak_octets
 from mailward.app.clock import SteadyClock
-from mailward.app.daemon import SWITCH_SECONDS
 from mailward.app.logs import set_up_logs
 from mailward.edges.caller import peer_address
 from mailward.guard.bites import look_as_usual
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Ticket
 from mailward.guard.service import Guard
+from mailward.guard.writer import SWITCH_SECONDS
 from mailward.rules.model import Attempt, Outcome
 from mailward.rules.policy import Policy
 from mailward.settings.configuration import LogFormat, LogLevel, LogSettings

@@ -175,13 +175,17 @@ async def test_a_damaged_file_is_told_with_what_can_be_done(path: Path) -> None:
         "INSERT INTO failure VALUES (1, 'login:ada', 'noon', 'imap', '')",
         "INSERT INTO ban VALUES ('login:ada', 'whim', 1, NULL, 0, '[]', '[]', '')",
         "INSERT INTO ban VALUES ('login:ada', 'manual', 1, NULL, 0, '[', '[]', '')",
+        "INSERT INTO ban VALUES ('address:1.2.3', 'manual', 1, NULL, 0, '[]', '[]', '')",
+        "INSERT INTO ban VALUES ('address:::/129', 'manual', 1, NULL, 0, '[]', '[]', '')",
         "INSERT INTO setting VALUES ('a', CAST(x'ff' AS TEXT))",
     ],
 )
 async def test_rows_that_no_mailward_wrote_are_a_store_error(path: Path, script: str) -> None:
     await kept(path)
     sql(path, script)
-    assert str(path) in await refusal(SqliteStore(path))
+    told = await refusal(SqliteStore(path))
+    assert str(path) in told
+    assert "owner" not in told  # the rows are wrong, and nothing else
 
 
 # Others have it open.

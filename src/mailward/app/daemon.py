@@ -34,6 +34,7 @@ from mailward.app.premises import Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.wiring import Clock, Program, choose_store
 from mailward.guard.bites import keeping_all, look_as_usual
+from mailward.guard.writer import SWITCH_SECONDS
 from mailward.settings.build import build
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
@@ -44,10 +45,6 @@ EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 LAST_ANSWERS_SECONDS = 2.0  # for operators' requests that are under way when the daemon stops
-
-SWITCH_SECONDS = 0.001
-"""How long the loop may keep the interpreter from the store's thread (the default is 5 ms): a ban
-is durable before its client is answered, and that should not take longer in a flood."""
 
 _log = logging.getLogger("mailward.daemon")
 

@@ -20,6 +20,10 @@ BATCH_CHANGES = 10_000
 """In a flood so many are written at once: what waits is memory, and the garbage collector looks
 through it while everybody waits."""
 
+SWITCH_SECONDS = 0.001
+"""How long the loop may keep the interpreter from the store's thread (the default is 5 ms): a ban
+is durable before its client is answered, and that should not take longer in a flood."""
+
 MAX_WAITING_CHANGES = 200_000
 """While the store is away so much is remembered, and every ban; beyond it the oldest failures are
 let go, then ids of reports, then what was forgotten."""

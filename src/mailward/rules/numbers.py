@@ -38,8 +38,26 @@ def place_of(number: NetworkNumber) -> tuple[bool, int]:
     return is_ipv6, (IPV6_BITS if is_ipv6 else IPV4_BITS) - length
 
 
+def number_from_octets(octets: bytes, length: int | None = None) -> NetworkNumber:
+    """The number of the network of *length* bits (all of them if ``None``) that *octets* begin.
+
+    >>> number_from_octets(bytes([192, 0, 2, 1]), 24) == number_from_name("192.0.2.0/24")
+    True
+
+    Raises:
+        ValueError: there are no networks of so many bits.
+    """
+    bits = len(octets) * 8
+    whole = int.from_bytes(octets, "big") | (IPV4_MARK if bits == IPV4_BITS else IPV6_MARK)
+    if length is None:
+        return NetworkNumber(whole)
+    if not 0 <= length <= bits:
+        raise ValueError(f"a prefix of {bits} bits has no length of {length}")
+    return NetworkNumber(whole >> bits - length)
+
+
 def number_from_name(name: str) -> NetworkNumber:
-    """The number of the network that is spelled *name*, as a store keeps it by the million.
+    """The number of the network that is spelled *name*, as subjects are.
 
     Raises:
         ValueError: it is none. Who types one is answered by
@@ -90,7 +108,7 @@ def _ipv4_number(text: str) -> int:
 
 
 def _ipv6_number(text: str) -> int:
-    # IPv6Address says the same in twice the time: a start with a million bans would be late.
+    # IPv6Address says the same in twice the time, and a failure waits for it.
     head, gap, tail = text.partition("::")
     first = head.split(":") if head else []
     last = tail.split(":") if tail else []

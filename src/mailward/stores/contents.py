@@ -7,9 +7,10 @@ import sqlite3
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 
 from mailward.rules.model import Ban, Instant, Reason, Subject, SubjectKind, subject_from_key
-from mailward.rules.numbers import NetworkNumber, number_from_name
+from mailward.rules.numbers import NetworkNumber, number_from_octets
 from mailward.stores.port import Contents
 
 MAX_SHARED_LISTS = 4_096  # of services or counterparts
@@ -97,7 +98,17 @@ def _bans(database: sqlite3.Connection) -> Iterator[Ban]:
 
 def _banned(key: str) -> Subject | NetworkNumber:
     kind, _, name = key.partition(":")
-    return number_from_name(name) if kind == _ADDRESS else subject_from_key(key)
+    return _network(name) if kind == _ADDRESS else subject_from_key(key)
+
+
+def _network(name: str) -> NetworkNumber:
+    """As :func:`mailward.rules.numbers.number_from_name`, quicker: it is asked by the million."""
+    bare, slash, length = name.partition("/")
+    try:
+        octets = inet_pton(AF_INET6 if ":" in bare else AF_INET, bare)
+    except OSError:
+        raise ValueError(f'"{name}" is no network') from None
+    return number_from_octets(octets, int(length) if slash else None)
 
 
 _reason = cache(Reason)

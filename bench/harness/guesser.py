@@ -53,7 +53,8 @@ class Attack:
                 if b"AUTHENTICATIONFAILED" in answer:
                     self.wrong_at.append(time.monotonic())
                     line.sendall(b"b LOGOUT\r\n")
-                    return
+                if answer:
+                    return  # also "try later": a mail server that 200 ask at once may be away
         except OSError:
             pass
         if self.dropped_at is None:

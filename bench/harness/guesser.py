@@ -12,6 +12,8 @@ from itertools import count
 _SECONDS = 20.0
 _MOST_SECONDS = 30.0  # an attack ends by itself
 
+_accounts = count()  # no two attacks share one: a login has its own limit
+
 
 class Attack:
     """Guesses at an IMAP port from *source*, each time for another account.
@@ -25,7 +27,6 @@ class Attack:
         self.dropped_at: float | None = None
         self._port = port
         self._source = source
-        self._accounts = count()
         self._over = threading.Event()
 
     def run(self, at_once: int, is_over: Callable[[], bool]) -> None:
@@ -48,13 +49,12 @@ class Attack:
                 ("127.0.0.1", self._port), _SECONDS, (self._source, 0)
             ) as line:
                 line.recv(4_096)
-                line.sendall(b"a LOGIN guess%d wrong\r\n" % next(self._accounts))
+                line.sendall(b"a LOGIN guess%d wrong\r\n" % next(_accounts))
                 answer = line.recv(4_096)
                 if b"AUTHENTICATIONFAILED" in answer:
                     self.wrong_at.append(time.monotonic())
                     line.sendall(b"b LOGOUT\r\n")
-                if answer:
-                    return  # also "try later": a mail server that 200 ask at once may be away
+                    return
         except OSError:
             pass
         if self.dropped_at is None:

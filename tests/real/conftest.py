@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ import pytest
 from tests.real.cyrus import Cyrus
 from tests.real.cyrus_root import cyrus_root
 from tests.real.daemon import Mailward
-from tests.real.processes import private_folder
+from tests.real.processes import disk_of, private_folder
 from tests.real.servers import Dovecot, Postfix, running
 
 # "opensesame" stands in every password that a test uses, so one look finds any that got out.
@@ -29,11 +28,8 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
     """Where a daemon in the folder ``ward`` keeps its data: 8 MB, and not one more."""
-    disk = folder / "ward" / "data"
-    disk.mkdir(parents=True)
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
-    yield disk
-    subprocess.run(["/bin/umount", disk], check=True)
+    with disk_of(8, folder / "ward" / "data") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,16 @@ def private_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def disk_of(megabytes: int, folder: Path) -> Iterator[Path]:
+    """*folder*, made as a disk of its own that is so large, and not one more."""
+    folder.mkdir(parents=True)
+    size = f"size={megabytes}m"
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", size, "none", folder], check=True)
+    yield folder
+    subprocess.run(["/bin/umount", folder], check=True)
+
+
 class Child:
     """One process and all it starts, in a process group of its own.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from itertools import cycle
@@ -17,7 +16,7 @@ import pytest
 from tests.real.attack import Door, Line, Service, Told, guess, offer
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
-from tests.real.processes import eventually, free_port
+from tests.real.processes import disk_of, eventually, free_port
 
 Trouble = Callable[[Mailward], AbstractContextManager[None]]
 
@@ -57,11 +56,8 @@ def a_database_that_somebody_locks(ward: Mailward) -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
-    disk = folder / "mailward-0" / "data"
-    disk.mkdir(parents=True)
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=True)
-    yield disk
-    subprocess.run(["/bin/umount", disk], check=True)
+    with disk_of(2, folder / "mailward-0" / "data") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,12 @@ def keeping_all() -> Iterator[None]:
     circle of that would never be freed. Two at once: the end of the first is the end for both,
     which harms nobody.
     """
+    before = gc.get_threshold()
     gc.set_threshold(*_FOR_MUCH)
     try:
         yield
     finally:
-        look_as_usual()
+        gc.set_threshold(*(_USUALLY if before == _FOR_MUCH else before))
 
 
 async def in_bites(items: Sequence[T], size: int = BITE) -> AsyncIterator[Sequence[T]]:

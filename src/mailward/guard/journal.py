@@ -128,8 +128,7 @@ class Journal:
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
         """Record one event; fields that are ``None`` or empty are left out."""
         self.counts[event, str(fields.get("service", ""))] += 1
-        known = {name: value for name, value in fields.items() if value not in (None, "")}
-        self._tell(event, now, known)
+        self._tell(event, now, fields)
 
     def _tell(self, event: Event, now: Instant, fields: Mapping[str, Value]) -> None:
         if event is Event.AUTH_SUCCEEDED and fields.get("login"):
@@ -138,7 +137,8 @@ class Journal:
         is_logged = _log.isEnabledFor(level)
         if not (is_logged or self.entries.followed):
             return
-        entry = Entry(event, now, fields)
+        known = {name: value for name, value in fields.items() if value not in (None, "")}
+        entry = Entry(event, now, known)
         if is_logged:
             self.lines.tell(level, entry)
         self.entries.publish(entry)
@@ -186,7 +186,7 @@ class Journal:
         self.counts[event, service] += 1
         if attempt.is_reported:
             self.reported[event, service] += 1
-        fields: dict[str, str | bool | None] = {
+        fields: dict[str, Value] = {
             "service": attempt.service,
             "listener": attempt.listener,
             "address": address_name(attempt.address),
@@ -195,7 +195,7 @@ class Journal:
             "session": attempt.session,
             "observed": observed or None,
         }
-        self._tell(event, now, {name: value for name, value in fields.items() if value})
+        self._tell(event, now, fields)
 
     def counted_as(self, attempt: Attempt) -> str:
         """The service of *attempt*, or :data:`OTHERS`: whoever makes up names fills no memory."""

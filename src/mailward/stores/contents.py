@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 
 from mailward.rules.model import Ban, Instant, Reason, Subject, SubjectKind, subject_from_key
-from mailward.rules.numbers import NetworkNumber, number_from_octets
+from mailward.rules.numbers import NetworkNumber, number_from_name
 from mailward.stores.port import Contents
 
 MAX_SHARED_LISTS = 4_096  # of services or counterparts
@@ -98,17 +98,15 @@ def _bans(database: sqlite3.Connection) -> Iterator[Ban]:
 
 def _banned(key: str) -> Subject | NetworkNumber:
     kind, _, name = key.partition(":")
-    return _network(name) if kind == _ADDRESS else subject_from_key(key)
+    return number_from_name(name, _octets) if kind == _ADDRESS else subject_from_key(key)
 
 
-def _network(name: str) -> NetworkNumber:
-    """As :func:`mailward.rules.numbers.number_from_name`, quicker: it is asked by the million."""
-    bare, slash, length = name.partition("/")
+def _octets(address: str) -> bytes:
+    """As the platform reads it, in a third of the time that Python's own code takes."""
     try:
-        octets = inet_pton(AF_INET6 if ":" in bare else AF_INET, bare)
+        return inet_pton(AF_INET6 if ":" in address else AF_INET, address)
     except OSError:
-        raise ValueError(f'"{name}" is no network') from None
-    return number_from_octets(octets, int(length) if slash else None)
+        raise ValueError(f'"{address}" is no address') from None
 
 
 _reason = cache(Reason)

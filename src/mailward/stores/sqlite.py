@@ -277,7 +277,7 @@ def _failure_rows(changes: Sequence[Change]) -> Iterator[tuple[_Form, Iterator[_
     cleared: set[str] = set()
     for change in changes:
         if isinstance(change, FailureAdded):
-            (key, failure) = change.subject.key, change.failure
+            key, failure = change.subject.key, change.failure
             row = (key, failure.at, failure.service, failure.counterpart)
             added.setdefault(key, []).append(row)
         elif isinstance(change, TallyCleared):

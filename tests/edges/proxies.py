@@ -48,7 +48,7 @@ async def behind_proxy(
     authority: trustme.CA | None = None,
     told: ClientAddress = ClientAddress.NONE,
     *,
-    allow_plaintext: bool = True,
+    allow_plaintext: bool | None = True,
 ) -> AsyncIterator[Premises]:
     """A house whose doors are for the proxy at 127.0.0.1; *told*: how its backends learn of it."""
 

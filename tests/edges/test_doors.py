@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import resource
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -49,6 +51,60 @@ async def test_a_banned_login_is_told_to_try_later_and_the_server_is_not_asked()
         assert (await house.imap_login("grace", "right")).startswith(b"a OK")
         await operations.lift(house.guard, ADA, house.now[0])
         assert (await house.imap_login("ada", "right")).startswith(b"a OK")
+
+
+@pytest.mark.parametrize("login", ["ada", "nobody-has-this-name"])
+async def test_what_people_read_says_why_their_login_is_refused(login: str) -> None:
+    async with open_house() as house:
+
+        async def told() -> list[bytes]:
+            return [
+                await house.imap_login(login, "right", "127.0.1.9"),
+                await house.submission_login(login, "right", "127.0.1.9"),
+                await house.managesieve_login(login, "right", "127.0.1.9"),
+            ]
+
+        def in_their_words(text: str) -> list[bytes]:
+            return [
+                f"a NO [UNAVAILABLE] {text}\r\n".encode(),
+                f"454 4.7.0 {text}\r\n".encode(),
+                f'NO (TRYLATER) "{text}"\r\n'.encode(),
+            ]
+
+        for host in range(1, 4):
+            await house.imap_login(login, "x", f"127.0.1.{host}")
+        assert await told() == in_their_words(
+            "Too many wrong passwords for this account; it is locked for a while, try again later"
+        )
+        subject, now = Subject(SubjectKind.LOGIN, login), house.now[0]
+        await operations.lift(house.guard, subject, now)
+        await operations.ban(house.guard, subject, None, "", now)
+        assert await told() == in_their_words("This account is locked; ask your administrator")
+        await operations.lift(house.guard, subject, now)
+        house.server.behaviour = _hang_up
+        assert await told() == in_their_words("The mail server is not available, try again later")
+
+
+async def _hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+async def test_a_bare_line_feed_is_told_its_remedy(protocol: Protocol) -> None:
+    async with open_house() as house:
+        reader, writer = await house.connect(protocol)
+        writer.write(b"a LOGIN ada right\n")
+        answer = (await reader.read()).splitlines()[-1]
+        assert b"Lines must end in CRLF, not in LF alone" in answer
+        assert b"openssl s_client -crlf" in answer
+        writer.close()
+
+
+async def test_a_listener_told_to_take_no_password_in_plaintext_takes_none_on_loopback() -> None:
+    for allowed, answer in ((None, b"a OK"), (True, b"a OK"), (False, b"a NO [PRIVACYREQUIRED]")):
+        plainly = partial(replace, allow_plaintext=allowed)
+        async with open_house(before=plainly) as house:
+            assert (await house.imap_login("ada", "right")).startswith(answer)
 
 
 @pytest.mark.parametrize("failures", [1, 5, 50])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
+from mailward.guard import operations
+from mailward.rules.model import Subject, SubjectKind
 from tests.edges.house import limits, policy
 from tests.edges.proxies import trusted
 from tests.edges.web import RIGHT, WRONG, Request, basic, open_hall, request
@@ -24,6 +27,41 @@ async def test_passwords_need_tls_where_they_cross_a_network() -> None:
         assert served is not None
         assert served.status == 200
         assert hall.server.requests[-1].one("forwarded") == "for=198.51.100.1;proto=https"
+
+
+async def test_an_explicit_no_to_plaintext_holds_on_loopback_too() -> None:
+    async with open_hall(before=lambda usual: replace(usual, allow_plaintext=False)) as hall:
+        refused = await hall.ask("/jmap/api/", RIGHT)
+        assert refused is not None
+        assert refused.status == 403
+        assert hall.server.guesses == 0
+
+
+async def test_a_problem_says_whether_the_password_is_wrong_or_the_login_is_locked() -> None:
+    async with open_hall(policy("2/1h")) as hall:
+
+        async def told(authorization: str | None, source: str) -> str:
+            answer = await hall.ask("/jmap/api/", authorization, source=source)
+            assert answer is not None
+            return str(json.loads(answer.body)["detail"])
+
+        assert await told(None, "127.0.0.6") == "You have to authenticate first."
+        for number in range(2):
+            assert await told(WRONG, f"127.0.0.{7 + number}") == "Wrong login or password"
+        assert await told(RIGHT, "127.0.0.6") == (
+            "Too many wrong passwords for this account; it is locked for a while, try again later"
+        )
+        joe, now = Subject(SubjectKind.LOGIN, "joe"), hall.now[0]
+        await operations.lift(hall.guard, joe, now)
+        await operations.ban(hall.guard, joe, None, "", now)
+        assert await told(RIGHT, "127.0.0.6") == "This account is locked; ask your administrator"
+        await operations.lift(hall.guard, joe, now)
+
+        async def fails(asked: Request) -> None:
+            asked.answer("500 No", b"")
+
+        hall.server.behaviours["/jmap/session"] = fails
+        assert await told(WRONG, "127.0.0.6") == "The mail server is not available, try again later"
 
 
 async def test_a_trusted_proxy_names_its_clients_and_is_never_counted_itself() -> None:

@@ -142,7 +142,7 @@ async def test_what_is_pipelined_behind_starttls_is_not_taken_for_tls() -> None:
         client = Client(*await house.connect(SIEVE))
         await client.response()
         answer = await client.say(b'STARTTLS\r\nAUTHENTICATE "PLAIN" "%b"' % RIGHT)
-        assert answer == b'BYE "Plaintext behind starttls"\r\n'
+        assert answer == b'BYE "Plaintext behind STARTTLS"\r\n'
         assert await client.reader.read() == b""
         client.writer.close()
         assert house.server.guesses == []

@@ -165,7 +165,7 @@ async def test_a_banned_client_gets_no_handshake(authority: trustme.CA) -> None:
 
 
 async def test_passwords_are_welcome_where_the_proxy_says_that_the_client_has_tls() -> None:
-    async with behind_proxy(allow_plaintext=False) as house:
+    async with behind_proxy(allow_plaintext=None) as house:
         assert (await login(house, binary(CLIENT))).startswith(b"a NO [PRIVACYREQUIRED]")
         assert (await login(house, binary(CLIENT, TLS))).startswith(WRONG)
         # Its client is on the proxy's own machine: nothing has crossed a network.

@@ -164,7 +164,7 @@ async def test_plaintext_behind_starttls_closes_and_is_never_obeyed(
         writer.write(b"s STARTTLS\r\n" + behind)
         said = await reader.read()
         assert b"s OK" not in said
-        assert said.endswith(b"* BYE Plaintext behind starttls\r\n")
+        assert said.endswith(b"* BYE Plaintext behind STARTTLS\r\n")
         assert house.server.guesses == []
         writer.close()
 

@@ -282,7 +282,7 @@ async def open_hall(
             is_web=True,
         )
     )
-    listener = WebListener("web", Web.JMAP, (Bind("127.0.0.1", 0),), "cyrus", False)
+    listener = WebListener("web", Web.JMAP, (Bind("127.0.0.1", 0),), "cyrus", None)
     settings = Configuration(
         hostname="mail.test",
         policy=rules,

@@ -38,6 +38,12 @@ class Door:
     host: str = "127.0.0.1"
 
 
+LOCKED_FOR_A_WHILE = (
+    b"Too many wrong passwords for this account; it is locked for a while, try again later"
+)
+"""What every door says of a login that too many guesses have banned."""
+
+
 @unique
 class Told(Enum):
     """What came of a guess, as the client sees it."""

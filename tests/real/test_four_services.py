@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.real.attack import Told, guess_together, refusal
+from tests.real.attack import LOCKED_FOR_A_WHILE, Told, guess_together, refusal
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.cyrus import Cyrus
 from tests.real.jmap import JmapDoor, jmap_tables
@@ -59,9 +59,9 @@ def test_a_login_that_is_tried_from_everywhere_is_refused_at_all_doors_in_their_
     assert {
         door.service.value: refusal(door, "bob", ACCOUNTS["bob"]) for door in town.ward.doors
     } == {
-        "imap": b"a NO [UNAVAILABLE] Login is not possible now, try again later\r\n",
-        "submission": b"454 4.7.0 Login is not possible now, try again later\r\n",
-        "managesieve": b'NO (TRYLATER) "Login is not possible now, try again later"\r\n',
+        "imap": b"a NO [UNAVAILABLE] %b\r\n" % LOCKED_FOR_A_WHILE,
+        "submission": b"454 4.7.0 %b\r\n" % LOCKED_FOR_A_WHILE,
+        "managesieve": b'NO (TRYLATER) "%b"\r\n' % LOCKED_FOR_A_WHILE,
     }
     refused = town.jmap.ask("/jmap/", "bob", source=OWNER)
     assert refused is not None

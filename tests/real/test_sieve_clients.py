@@ -128,11 +128,13 @@ def assert_keeps_a_script(door: SieveDoor, folder: Path) -> None:
     assert "holidays" not in sieve_connect(door, *ALICE, "--list")
 
 
-def test_a_banned_login_is_told_to_try_later(open_doors: Callable[[bool], Doors]) -> None:
+def test_a_login_banned_by_hand_is_told_to_ask_the_administrator(
+    open_doors: Callable[[bool], Doors],
+) -> None:
     doors = open_doors(False)
     doors.ward.cli("ban", "alice")
     for server in SERVERS:
         door = doors.door(server)
         assert sievelib(door, *ALICE).startswith("refused (TRYLATER) ")
-        assert "try again later" in sieve_connect(door, *ALICE, "--list")
+        assert "ask your administrator" in sieve_connect(door, *ALICE, "--list")
         assert sievelib(door, "bob", ACCOUNTS["bob"]) == "in"

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tests.real.attack import (
+    LOCKED_FOR_A_WHILE,
     Service,
     Told,
     guess,
@@ -52,9 +53,9 @@ def test_one_login_from_six_addresses_is_refused_in_each_protocol_s_own_words(
     assert list(ward.bans()) == ["bob"]
     dovecot.forget_guesses()
     assert {door.service: refusal(door, "bob", ACCOUNTS["bob"]) for door in ward.doors} == {
-        Service.IMAP: b"a NO [UNAVAILABLE] Login is not possible now, try again later\r\n",
-        Service.SUBMISSION: b"454 4.7.0 Login is not possible now, try again later\r\n",
-        Service.MANAGESIEVE: b'NO (TRYLATER) "Login is not possible now, try again later"\r\n',
+        Service.IMAP: b"a NO [UNAVAILABLE] %b\r\n" % LOCKED_FOR_A_WHILE,
+        Service.SUBMISSION: b"454 4.7.0 %b\r\n" % LOCKED_FOR_A_WHILE,
+        Service.MANAGESIEVE: b'NO (TRYLATER) "%b"\r\n' % LOCKED_FOR_A_WHILE,
     }
     assert dovecot.guesses() == []
     assert all(guess(door, "alice", ACCOUNTS["alice"]) is Told.OK for door in ward.doors)

@@ -21,7 +21,7 @@ def test_listeners_and_backends_are_read() -> None:
     assert configuration.hostname == "mail.example.org"
     assert configuration.listeners == (
         Listener(
-            "imap", Protocol.IMAP, (Bind("127.0.0.1", 1143), Bind("::1", 1143)), "dovecot", False
+            "imap", Protocol.IMAP, (Bind("127.0.0.1", 1143), Bind("::1", 1143)), "dovecot", None
         ),
         Listener("submission", Protocol.SUBMISSION, (Bind("0.0.0.0", 1587),), "postfix", True),
     )
@@ -97,6 +97,19 @@ def test_port_0_may_be_bound_often() -> None:
     binds = 'bind = ["127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0"]'
     text = listener(IMAP, binds, BACKEND, "allow-plaintext = true")
     assert len(configured(text).listeners[0].binds) == 3
+
+
+def test_no_plaintext_is_no_plaintext_on_loopback_either() -> None:
+    here = 'bind = ["127.0.0.1:1143", "127.0.0.2:1143"]'
+    assert configured(listener(IMAP, here, BACKEND)).listeners[0].allow_plaintext is None
+    (fault,) = faults(listener(IMAP, here, BACKEND, "allow-plaintext = false"))
+    assert fault.endswith(
+        "server.listener.l.allow-plaintext: holds at 127.0.0.1:1143 too, where there is no TLS: add"
+        " [certificate.default], or leave allow-plaintext out, which is for loopback alone"
+    )
+    certificate = '\n[certificate.default]\ncert = "c"\nprivate-key = "k"\n'
+    text = listener(IMAP, here, BACKEND, "allow-plaintext = false") + certificate
+    assert configured(text).listeners[0].allow_plaintext is False
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_manage_listener_and_its_operator_are_read() -> None:
         ManageListener(
             "far",
             (Bind("127.0.0.1", 8443),),
-            allow_plaintext=False,
+            allow_plaintext=None,
             client_header="x-forwarded-for",
         ),
     )

@@ -28,7 +28,7 @@ def test_port_25_and_any_port_are_passages_and_no_doors_for_logins() -> None:
     mx = configured(passage("smtp", OPEN, more=CERTIFICATE))
     tls = DoorTls(implicit=False, certificate="default")
     bind = (Bind("0.0.0.0", 25),)
-    assert mx.passages == (PassageListener("mx", Passage.SMTP, bind, "b", False, tls),)
+    assert mx.passages == (PassageListener("mx", Passage.SMTP, bind, "b", None, tls),)
     assert mx.listeners == ()
     (pop,) = configured(passage("tcp", OPEN, more=CERTIFICATE)).passages
     assert (pop.protocol, pop.tls) == (Passage.TCP, None)

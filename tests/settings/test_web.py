@@ -25,7 +25,7 @@ def web(*lines: str, address: str = "http://127.0.0.1:80", more: str = "") -> st
 def test_a_jmap_listener_is_one_for_requests() -> None:
     (plain,) = configured(web(HERE)).web
     assert plain == WebListener(
-        *("web", Web.JMAP, (Bind("127.0.0.1", 8080),), "b", False),
+        *("web", Web.JMAP, (Bind("127.0.0.1", 8080),), "b", None),
         client_header="x-forwarded-for",
     )
     (told,) = configured(web(HERE, 'client-header = "Forwarded"', 'paths = { "/a", "/b/" }')).web

@@ -42,6 +42,7 @@ from mailward.wire.door import (
     DoorEvent,
     Introduced,
     Misnamed,
+    Obstacle,
     Offered,
     Opened,
     Proved,
@@ -171,8 +172,13 @@ class DoorStage(Stage):
             return self.say(door.challenge(arguments[0].encode())) + self.feed(b"")
         if word == "secured":
             return self.say(door.secured()) + self.feed(b"")
-        answer = {"wrong": door.wrong, "later": door.later}.get(word)
-        reply = answer() if answer else door.accepted(arguments)
+        match word:
+            case "wrong":
+                reply = door.wrong()
+            case "later":
+                reply = door.later(Obstacle[arguments[0]])
+            case _:
+                reply = door.accepted(arguments)
         return self.say(reply) + self.feed(b"")
 
 

@@ -17,11 +17,12 @@ from mailward.wire.proxyline import TlsFacts
 class Terms:
     """On which terms a listener takes requests.
 
-    *client_header* is the one in which a trusted proxy names its client.
+    *client_header* is the one in which a trusted proxy names its client; *allow_plaintext* is as
+    :meth:`Caller.may_speak_plainly` has it.
     """
 
     client_header: str = NO_HEADER
-    allow_plaintext: bool = False
+    allow_plaintext: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Asker:
 def by_itself(terms: Terms, caller: Caller, own_tls: TlsFacts | None) -> Asker:
     """The connection of *caller*, which asks for nobody else; *own_tls* is what it has itself."""
     has_tls = caller.tls is not None or own_tls is not None
-    is_secure = terms.allow_plaintext or caller.is_local or has_tls
+    is_secure = has_tls or caller.may_speak_plainly(terms.allow_plaintext)
     return Asker(caller, is_secure, is_behind_proxy=False)
 
 
@@ -74,6 +75,6 @@ def who_asks(house: House, listener: str, terms: Terms, itself: Asker, fields: F
             told = caller.speaks_for(fold(address), port)
             return Asker(
                 replace(told, tls=TlsFacts("", "") if has_tls else None),
-                has_tls or terms.allow_plaintext or told.is_local,
+                has_tls or told.may_speak_plainly(terms.allow_plaintext),
                 is_behind_proxy=True,
             )

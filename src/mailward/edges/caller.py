@@ -54,6 +54,10 @@ class Caller:
         """Whether nothing it sends crosses a network."""
         return self.address.is_loopback and self.peer.is_loopback
 
+    def may_speak_plainly(self, allowed: bool | None) -> bool:
+        """Whether passwords may come without TLS; ``None``: where they cross no network."""
+        return self.is_local if allowed is None else allowed
+
     def attempt(
         self, service: str, listener: str, session: str, login: Login | None = None
     ) -> Attempt:

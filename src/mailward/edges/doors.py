@@ -296,7 +296,7 @@ class Doors:
         self, settings: ListenerSettings, hostname: str
     ) -> Callable[[Entrance[Backend], Caller], Door]:
         def make(entrance: Entrance[Backend], caller: Caller) -> Door:
-            passwords = settings.allow_plaintext or caller.is_local
+            passwords = caller.may_speak_plainly(settings.allow_plaintext)
             is_trusted = self._house.guard.policy.trusts(caller.address)
             believes = is_trusted and caller.standing is not Standing.CHECK
             starttls = settings.tls is not None and not settings.tls.implicit

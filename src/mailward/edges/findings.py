@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from mailward.guard.reservations import Refused
 from mailward.rules.judge import Banish, Tolerate, Verdict
-from mailward.rules.model import SubjectKind
+from mailward.rules.model import Reason, SubjectKind
+from mailward.wire.door import Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,12 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nobody can say now: a banned login, too many guesses for it, a backend that does not judge.
+    """The login is not possible now, for the reason *why*.
 
-    Where a protocol tells that last one apart it has a finding of its own.
+    Where a protocol tells an outage of the backend apart, that is a finding of its own there.
     """
+
+    why: Obstacle
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +42,11 @@ def wrong(verdict: Verdict) -> Wrong:
 
 
 def refusal(refused: Refused) -> ShutOut | Later:
-    """What the ban on an address, or on a login, means for whoever asks."""
-    return ShutOut() if refused.ban.subject.kind is SubjectKind.ADDRESS else Later()
+    """What the ban on an address, or on a login, means for the client."""
+    if refused.ban.kind is SubjectKind.ADDRESS:
+        return ShutOut()
+    match refused.ban.reason:
+        case Reason.AUTHENTICATION:
+            return Later(Obstacle.TOO_MANY_FAILURES)
+        case Reason.MANUAL:
+            return Later(Obstacle.LOCKED)

@@ -20,6 +20,7 @@ from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import (
     BearerToken,
     Credentials,
+    Obstacle,
     Offered,
     Opened,
     Proved,
@@ -124,7 +125,7 @@ class Inquiry:
                 self._explain(why)
                 now = self._clock()
                 await self._guard.report(attempt, Outcome.UNAVAILABLE, now, now)
-                return Later()
+                return Later(Obstacle.UNAVAILABLE)
 
     async def prove(self, proof: ScramProof) -> Finding:
         """End the SCRAM exchange: with *proof* in hand it is an attempt like any other.
@@ -201,7 +202,7 @@ class Inquiry:
                 return wrong(verdict)
             case Unavailable(why):
                 self._explain(why)
-                return Later()
+                return Later(Obstacle.UNAVAILABLE)
 
     def _outcome(self, answer: LoginAnswer, attempt: Attempt, token: Secret | None) -> Outcome:
         match answer:

@@ -24,6 +24,7 @@ from mailward.wire.door import (
     DoorEvent,
     Introduced,
     Misnamed,
+    Obstacle,
     Offered,
     Opened,
     Proved,
@@ -151,7 +152,7 @@ class DoorSession(Presence[Backend]):
     async def _find_out(self, event: Offered | Opened | Proved) -> Finding:
         caller = self._caller
         if caller.standing is Standing.CHECK:
-            return Later()  # it came to look, and on nobody's behalf
+            return Later(Obstacle.UNAVAILABLE)  # it came to look, and on nobody's behalf
         client = Client(caller.source, caller.destination, self._tls, self._door.client_name)
         return await self._inquiry.answer(event, client)
 
@@ -163,8 +164,8 @@ class DoorSession(Presence[Backend]):
                 self._challenge(text)
             case Wrong(is_last):
                 self._refuse_as_wrong(is_last=is_last)
-            case Later():
-                self._refuse_for_now()
+            case Later(why):
+                self._refuse_for_now(why)
             case ShutOut():
                 self._close(self._door.banned())
 
@@ -186,10 +187,10 @@ class DoorSession(Presence[Backend]):
         else:
             self._answer(octets)
 
-    def _refuse_for_now(self) -> None:
+    def _refuse_for_now(self, why: Obstacle) -> None:
         if self._state is not State.CLOSED:
             self._failures += 1  # for this connection only: nobody asks for ever on one
-            self._end_attempt(self._door.later(), is_last=False)
+            self._end_attempt(self._door.later(why), is_last=False)
 
     def _answer(self, octets: bytes) -> None:
         if self._is_shut_out:
@@ -200,7 +201,8 @@ class DoorSession(Presence[Backend]):
         self._advance()
 
     def _late_words(self) -> bytes:
-        later = self._door.later() if self._inquiry.in_line else b""
+        is_waiting = self._inquiry.in_line
+        later = self._door.later(Obstacle.UNAVAILABLE) if is_waiting else b""
         return later + super()._late_words()
 
     # -- after login ---------------------------------------------------------------------------
@@ -214,7 +216,8 @@ class DoorSession(Presence[Backend]):
             self._close(self._door.banned())
             return
         if granted.transport.is_closing():
-            self._refuse_for_now()  # it is over already, and nobody would tell the relay again
+            # It is over already, and nobody would tell the relay again.
+            self._refuse_for_now(Obstacle.UNAVAILABLE)
             return
         self._let_in()
         self._transport.write(self._door.accepted(granted.capabilities))

@@ -136,14 +136,15 @@ class DoorTls:
 class Listener:
     """One door. *backend* is a name among the upstreams of the configuration.
 
-    *proxy_protocol* says, here and below, that every connection begins with a PROXY header.
+    *proxy_protocol* says, here and below, that every connection begins with a PROXY header;
+    *allow_plaintext* whether passwords are taken without TLS (``None``: on loopback alone).
     """
 
     name: str
     protocol: Protocol
     binds: tuple[Bind, ...]
     backend: str
-    allow_plaintext: bool
+    allow_plaintext: bool | None
     tls: DoorTls | None = None
     proxy_protocol: bool = False
 
@@ -169,7 +170,7 @@ class ManageListener:
 
     name: str
     binds: tuple[Bind, ...]
-    allow_plaintext: bool
+    allow_plaintext: bool | None
     tls: DoorTls | None = None
     proxy_protocol: bool = False
     client_header: str = NO_HEADER
@@ -186,7 +187,7 @@ class PassageListener:
     protocol: Passage
     binds: tuple[Bind, ...]
     backend: str
-    allow_plaintext: bool
+    allow_plaintext: bool | None
     tls: DoorTls | None = None
     proxy_protocol: bool = False
 
@@ -203,7 +204,7 @@ class WebListener:
     protocol: Web
     binds: tuple[Bind, ...]
     backend: str
-    allow_plaintext: bool
+    allow_plaintext: bool | None
     tls: DoorTls | None = None
     proxy_protocol: bool = False
     client_header: str = NO_HEADER

@@ -144,7 +144,7 @@ def _read_web_tls(
     name: str,
     binds: Sequence[Read[Bind]],
     certificates: Mapping[str, Certificate],
-) -> tuple[DoorTls | None, bool]:
+) -> tuple[DoorTls | None, bool | None]:
     """How requests come encrypted, and whether credentials may come without."""
     tls = _read_http_tls(reading, name, certificates)
     # A proxy that says who comes also says whether he has TLS; without either he is refused.

@@ -22,7 +22,7 @@ def read_passage_tls(
     protocol: Passage,
     binds: Sequence[Read[Bind]],
     certificates: Mapping[str, Certificate],
-) -> tuple[DoorTls | None, bool]:
+) -> tuple[DoorTls | None, bool | None]:
     """How the passage *name* speaks TLS, and whether mail may come without any."""
     match protocol:
         case Passage.SMTP:

@@ -224,9 +224,9 @@ LISTENER_BACKEND = Key(
 LISTENER_ALLOW_PLAINTEXT = Key(
     "server.listener.<id>.allow-plaintext",
     _YES_OR_NO,
-    "whether passwords may cross the network unencrypted; at an smtp listener, mail",
+    "whether passwords may come unencrypted; unset: on loopback alone, false: not even there; at an"
+    " smtp listener, mail",
     readers.yes_or_no,
-    "false",
 )
 
 LISTENER_TLS_IMPLICIT = Key(

@@ -54,16 +54,24 @@ def read_door_tls(
 
 def check_plaintext(
     reading: Reading, name: str, binds: Sequence[Read[Bind]], tls: DoorTls | None, danger: str
-) -> bool:
+) -> bool | None:
     """Whether the listener may do without TLS; where it would have to, but may not, is a fault.
 
-    *danger* is what that would mean where the network can reach it.
+    *danger* is what that would mean where the network can reach it. ``None``: nothing was said, so
+    it may on loopback.
     """
     read = reading.given(LISTENER_ALLOW_PLAINTEXT, name)
     if read is not None and read.value:
         return True
     if read is None and reading.all(LISTENER_ALLOW_PLAINTEXT, name):
         return False  # it was set to nonsense, which is a fault of its own
+    here = [bind.value for bind in binds if ip_address(bind.value.host).is_loopback]
+    if tls is None and read is not None and here:
+        reading.refuse(
+            read.given,
+            f"holds at {here[0]} too, where there is no TLS: add [certificate.default], or leave"
+            " allow-plaintext out, which is for loopback alone",
+        )
     for bind in binds:
         if tls is None and not ip_address(bind.value.host).is_loopback:
             # A stored "false" is what has to go where the file said "true".
@@ -73,4 +81,4 @@ def check_plaintext(
                 f"{bind.value} can be reached over the network{danger}: add [certificate.default],"
                 " or bind 127.0.0.1 or [::1], or set allow-plaintext = true",
             )
-    return False
+    return None if read is None else False

@@ -49,6 +49,20 @@ class ScramMechanism(Enum):
     SHA_1 = "SCRAM-SHA-1"
 
 
+@unique
+class Obstacle(Enum):
+    """Why a login is not possible now. The value is what mail programs show to their users.
+
+    None of the texts depends on whether there is such an account.
+    """
+
+    TOO_MANY_FAILURES = (
+        b"Too many wrong passwords for this account; it is locked for a while, try again later"
+    )
+    LOCKED = b"This account is locked; ask your administrator"
+    UNAVAILABLE = b"The mail server is not available, try again later"
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """A whole deciding message, decoded strictly. *authorization* is who the login acts for."""
@@ -193,8 +207,8 @@ class Door(Protocol):
         """The answer to wrong credentials; the client may try again."""
         ...
 
-    def later(self) -> bytes:
-        """The answer "try later": banned login, too many waiting, backend down."""
+    def later(self, why: Obstacle) -> bytes:
+        """The answer to credentials that nobody looks at now; they may be right."""
         ...
 
     def challenge(self, text: bytes) -> bytes:

@@ -63,7 +63,7 @@ class LineDoor(ABC):
             return self._event()
         except LineError as error:
             why = PROXY_HEADER if self._opening.is_binary else str(error)
-            return self._close(self._broken(str(error)), why)
+            return self._close(self._broken(error.told), why)
 
     def challenge(self, text: bytes) -> bytes:
         if self._exchange is None:

@@ -16,8 +16,26 @@ _MAX_DIGITS = 10  # 4 GB: what is longer is beyond every cap, do not even make t
 _BEYOND_EVERY_CAP = 10**_MAX_DIGITS
 
 
+_REMEDY = (
+    "lines must end in CRLF, not in {} alone: set CRLF in the client"
+    " (openssl s_client -crlf, nc -C)"
+)
+
+
 class LineError(Exception):
-    """The peer broke the rules of lines; the message is for the log and holds none of its bytes."""
+    """The peer broke the rules of lines; the message is for the log and holds none of its bytes.
+
+    *remedy* is what a client is told instead, where it can do something about it.
+    """
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self._told = remedy or why
+
+    @property
+    def told(self) -> str:
+        """The sentence for the client."""
+        return self._told[:1].upper() + self._told[1:]
 
 
 class Lines:
@@ -75,9 +93,9 @@ class Lines:
             return None
         line = bytes(self._held[: end + 1])
         if not line.endswith(CRLF):
-            raise LineError("bare line feed")
+            raise LineError("bare line feed", _REMEDY.format("LF"))
         if line.find(b"\r") != end - 1:
-            raise LineError("bare carriage return")
+            raise LineError("bare carriage return", _REMEDY.format("CR"))
         del self._held[: end + 1]
         return line[: -len(CRLF)]
 

@@ -284,7 +284,7 @@ def test_why_of_a_login_says_when_it_ends_and_how_to_lift_it(house: House, shell
         house.fail(f"203.0.113.{number}", "10.1.1.1")
     out = shell("why", "login:10.1.1.1").out
     assert "banned since 2026-09-21 14:13:20 UTC, until 2026-09-21 15:13:20 UTC" in out
-    assert 'told "try later", from any address' in out
+    assert "Attempts with it are refused from any address, right password or not." in out
     assert "203.0.113.2" in out
     assert out.endswith("To lift it: mailward lift login:10.1.1.1\n")
 

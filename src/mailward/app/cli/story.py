@@ -55,8 +55,7 @@ def _meaning(ban: Json) -> str:
     would = "would be" if ban["observed"] else "are"
     if ban["kind"] == "address":
         return f"Its connections {would} closed before a word is said."
-    would = "would be" if ban["observed"] else "is"
-    return f'Whoever tries it {would} told "try later", from any address, right password or not.'
+    return f"Attempts with it {would} refused from any address, right password or not."
 
 
 def _tally(name: str, why: Json) -> Iterator[str]:

@@ -20,6 +20,7 @@ from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
 from mailward.rules.model import Attempt, Instant, Login, Outcome
 from mailward.wire.dialogue import Rejected, Unavailable
+from mailward.wire.door import Obstacle
 from mailward.wire.http.authorization import (
     BasicCredentials,
     BearerCredentials,
@@ -97,7 +98,7 @@ class Screening:
             async with asyncio.timeout(self._wait_seconds):
                 screened = await self._guard.screen(attempt, now)
         except TimeoutError:
-            return Later()
+            return Later(Obstacle.UNAVAILABLE)
         finally:
             self.in_line = False
         match screened:

@@ -28,11 +28,12 @@ from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
     DOWN,
-    LATER,
     NOT_HERE,
     UNEXPECTED,
+    UNNAMED,
     WRONG,
     Answer,
+    later,
     leads_to,
 )
 from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
@@ -192,7 +193,7 @@ class JmapSession(Stream):
         session = self._entrance.backend.session_path
         if head.path == WELL_KNOWN and head.method in {"GET", "HEAD"} and session is not None:
             return leads_to(session)
-        return WRONG
+        return UNNAMED
 
     async def _prove(
         self,
@@ -217,8 +218,8 @@ class JmapSession(Stream):
                 return await self._pass(head, framing, proof, client, passing)
             case Wrong(is_last):
                 return await self._refuse_guess(WRONG, head, framing, asker, is_last=is_last)
-            case Later():
-                return await self._refuse_guess(LATER, head, framing, asker)
+            case Later(why):
+                return await self._refuse_guess(later(why), head, framing, asker)
             case Down():
                 return await self._refuse_guess(DOWN, head, framing, asker)
             case ShutOut():
@@ -247,7 +248,7 @@ class JmapSession(Stream):
             case Unproven():
                 if proof is not None:
                     self._screening.forget(proof.digest)
-                await self._say_and_part(WRONG, head)
+                await self._say_and_part(UNNAMED if proof is None else WRONG, head)
                 return False
             case Unanswered(is_unread=True):
                 return await self._refuse(DOWN, head, framing)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from mailward.wire.door import Obstacle
 from mailward.wire.http.head import write_response
 
 CONTINUE = write_response(HTTPStatus.CONTINUE, b"Continue", ())
@@ -43,12 +44,8 @@ class Answer:
         return head + body if has_body else head
 
 
-WRONG = Answer(HTTPStatus.UNAUTHORIZED, "You have to authenticate first.", CHALLENGES)
-LATER = Answer(
-    HTTPStatus.TOO_MANY_REQUESTS,
-    "Nobody can log in with this name now: try later.",
-    (("Retry-After", b"%d" % LATER_SECONDS),),
-)
+UNNAMED = Answer(HTTPStatus.UNAUTHORIZED, "You have to authenticate first.", CHALLENGES)
+WRONG = Answer(HTTPStatus.UNAUTHORIZED, "Wrong login or password", CHALLENGES)
 CROWDED = Answer(
     HTTPStatus.TOO_MANY_REQUESTS,
     "Too many connections from your address are waiting: try later.",
@@ -56,12 +53,21 @@ CROWDED = Answer(
 )
 DOWN = Answer(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    "The mail server does not answer now: try later.",
+    Obstacle.UNAVAILABLE.value.decode(),
     (("Retry-After", b"%d" % SOON_SECONDS),),
 )
 BANNED = Answer(HTTPStatus.FORBIDDEN, "Too many attempts: this address may not come in.")
 NOT_HERE = Answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
 UNEXPECTED = Answer(HTTPStatus.EXPECTATION_FAILED, "Only 100-continue can be expected here.")
+
+
+def later(why: Obstacle) -> Answer:
+    """The login is not possible now."""
+    return Answer(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        why.value.decode(),
+        (("Retry-After", b"%d" % LATER_SECONDS),),
+    )
 
 
 def leads_to(path: str) -> Answer:

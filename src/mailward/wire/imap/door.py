@@ -18,6 +18,7 @@ from mailward.wire.door import (
     Introduced,
     Mechanism,
     Misnamed,
+    Obstacle,
     Reply,
 )
 from mailward.wire.imap.command import Command, Head, WordError, Words
@@ -140,9 +141,9 @@ class ImapDoor(LineDoor):
         self._become(State.READY)
         return self._tagged(b"NO [AUTHENTICATIONFAILED] Authentication failed")
 
-    def later(self) -> bytes:
+    def later(self, why: Obstacle) -> bytes:
         self._become(State.READY)
-        return self._tagged(b"NO [UNAVAILABLE] Login is not possible now, try again later")
+        return self._tagged(b"NO [UNAVAILABLE] " + why.value)
 
     def accepted(self, capabilities: Sequence[str]) -> bytes:
         self._become(State.OVER)
@@ -315,4 +316,4 @@ class ImapDoor(LineDoor):
         return self._tagged(b"BAD Authentication cancelled")
 
     def _broken(self, why: str) -> bytes:
-        return b"* BYE %b\r\n" % why.capitalize().encode("ascii")
+        return b"* BYE %b\r\n" % (why[:1].upper() + why[1:]).encode("ascii")

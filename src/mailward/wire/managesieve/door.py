@@ -16,6 +16,7 @@ from mailward.wire.door import (
     DoorEvent,
     Introduced,
     Misnamed,
+    Obstacle,
     Reply,
     ScramProof,
 )
@@ -77,10 +78,10 @@ class ManageSieveDoor(LineDoor):
         self._become(State.READY)
         return b'NO "Authentication failed"\r\n'
 
-    def later(self) -> bytes:
+    def later(self, why: Obstacle) -> bytes:
         self._signature = None
         self._become(State.READY)
-        return b'NO (TRYLATER) "Login is not possible now, try again later"\r\n'
+        return b'NO (TRYLATER) "%b"\r\n' % why.value
 
     def challenge(self, text: bytes) -> bytes:
         if not self._is_proved:
@@ -231,7 +232,7 @@ class ManageSieveDoor(LineDoor):
         return _no("Authentication cancelled")
 
     def _broken(self, why: str) -> bytes:
-        return b'BYE "%b"\r\n' % why.capitalize().encode("ascii")
+        return b'BYE "%b"\r\n' % (why[:1].upper() + why[1:]).encode("ascii")
 
 
 def _no(why: str) -> bytes:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from mailward.wire.door import MAX_COMMAND_OCTETS, Closing, DoorEvent, Introduced, Reply
+from mailward.wire.door import (
+    MAX_COMMAND_OCTETS,
+    Closing,
+    DoorEvent,
+    Introduced,
+    Obstacle,
+    Reply,
+)
 from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.sasl import exchange_named, others_offered
 from mailward.wire.smtp.introduction import KEYWORD as XCLIENT
@@ -120,9 +127,9 @@ class SubmissionDoor(LineDoor):
         self._become(State.READY)
         return b"535 5.7.8 Authentication failed\r\n"
 
-    def later(self) -> bytes:
+    def later(self, why: Obstacle) -> bytes:
         self._become(State.READY)
-        return b"454 4.7.0 Login is not possible now, try again later\r\n"
+        return b"454 4.7.0 %b\r\n" % why.value
 
     def accepted(self, capabilities: Sequence[str]) -> bytes:
         self._become(State.OVER)
@@ -237,7 +244,7 @@ class SubmissionDoor(LineDoor):
         return b"501 5.7.0 Authentication cancelled\r\n"
 
     def _broken(self, why: str) -> bytes:
-        return self._closing(b"4.7.0 " + why.capitalize().encode("ascii"))
+        return self._closing(b"4.7.0 " + (why[:1].upper() + why[1:]).encode("ascii"))
 
     def _closing(self, text: bytes) -> bytes:
         code, _, words = text.partition(b" ")

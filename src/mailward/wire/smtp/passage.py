@@ -96,7 +96,7 @@ class SmtpPassage:
             return self._answer() or self._command()
         except LineError as error:
             why = PROXY_HEADER if self._opening.is_binary else str(error)
-            return self._close(self._broken(str(error)), why)
+            return self._close(self._broken(error.told), why)
 
     def secured(self) -> None:
         # RFC 3207 section 4.2: what the client said before was said by anybody. The backend takes

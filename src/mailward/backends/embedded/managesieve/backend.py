@@ -45,7 +45,7 @@ class EmbeddedManageSieve(EmbeddedBackend):
         try:
             await _speak(session, reader, writer)
         except LineError as error:
-            writer.write(b'BYE "%b"\r\n' % str(error).capitalize().encode("ascii"))
+            writer.write(b'BYE "%b"\r\n' % error.told.encode("ascii"))
             await linger(reader, writer)
         except TimeoutError:
             writer.write(b'BYE "Nothing was heard for too long"\r\n')

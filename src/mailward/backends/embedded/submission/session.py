@@ -114,7 +114,7 @@ class SubmissionSession:
         except BareLineEndError:
             return self._close(b"554 5.6.0 A line ends with CRLF, no other CR or LF is taken\r\n")
         except LineError as error:
-            return self._close(b"500 5.5.2 %b\r\n" % str(error).capitalize().encode("ascii"))
+            return self._close(b"500 5.5.2 %b\r\n" % error.told.encode("ascii"))
 
     def settled(self, outcome: Outcome, name: str) -> bytes:
         """The answer to what was Submitted, known to us by *name*."""

@@ -107,7 +107,8 @@ class Program:
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
         self._embedded: Embedded | None = None
         self._running: list[asyncio.Task[None]] = []
-        self.journal = Journal(set_up_logs(configuration.log))
+        self.journal = Journal()
+        self.journal.lines = set_up_logs(configuration.log, self.journal.repeats, clock)
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
         self.gate = Gate(self.guard, clock, configuration.operator)
         self.lobby = Lobby(
@@ -148,7 +149,7 @@ class Program:
         self._certificates = configuration.certificates
         self._configuration = configuration
         self.doors.keyring.swap(certificates)
-        self.journal.lines = set_up_logs(configuration.log)
+        self.journal.lines = set_up_logs(configuration.log, self.journal.repeats, self._clock)
         self.guard.adopt(configuration.policy, self._clock(), fixing)
         self.gate.adopt(configuration.operator)
         self._open(prepared)
@@ -203,6 +204,8 @@ class Program:
         if self._embedded is not None:
             await self._embedded.close()
         await self.guard.writer.close()
+        self.guard.drops.flush(self._clock())
+        self.journal.flush(self._clock())
 
     def _load(
         self, certificates: Mapping[str, Certificate], *, at_start: bool

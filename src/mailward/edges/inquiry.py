@@ -225,4 +225,9 @@ class Inquiry:
                 return wrong(await self._guard.settle(ticket, Outcome.FAILED, self._clock()))
 
     def _explain(self, why: str) -> None:
-        _log.debug("session %s: the backend is unavailable: %s", self.nobody.session, why)
+        _log.debug(
+            "session %s: the backend is unavailable: %s",
+            self.nobody.session,
+            why,
+            extra={"about": why},
+        )

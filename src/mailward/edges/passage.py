@@ -96,7 +96,12 @@ class Passage(Presence[PassageBackend]):
             self._connecting = None
         match answer:
             case Unavailable(why):
-                _log.debug("passage %s: the backend is unavailable: %s", self._id, why)
+                _log.debug(
+                    "passage %s: the backend is unavailable: %s",
+                    self._id,
+                    why,
+                    extra={"about": why},
+                )
                 self._close(self._machine.unavailable())
             case Granted():
                 self._connected(answer)

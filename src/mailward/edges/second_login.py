@@ -16,7 +16,13 @@ def count_second_login(house: House, nobody: Attempt, whose: str, error: SecondL
 
     *nobody* is what is known of the attempt: all but its login.
     """
-    _log.warning("%s of %s closed: %s inside a session", whose, nobody.address, error)
+    _log.warning(
+        "%s of %s closed: %s inside a session",
+        whose,
+        nobody.address,
+        error,
+        extra={"about": house.guard.policy.prefixes.subject(nobody.address)},
+    )
     if not error.failed:
         return
     now = house.clock()

@@ -75,7 +75,7 @@ async def begin_tls(
             transport, protocol, context, server_side=True, ssl_handshake_timeout=seconds
         )
     except OSError as error:  # ssl.SSLError is one; so is a client that went away
-        _log.debug("no TLS: %s", error)
+        _log.debug("no TLS: %s", error, extra={"about": str(error)})
         return None
     return None if secured is None or secured.is_closing() else secured
 

@@ -57,6 +57,13 @@ class Drops:
             else:
                 del self._dropped[address]
 
+    def flush(self, now: Instant) -> None:
+        """Tell what came in since the last lines before its time: the daemon stops."""
+        for address, dropped in self._dropped.items():
+            if dropped.untold:
+                self._tell(address, dropped.service, dropped.untold, now)
+        self._dropped.clear()
+
     def _tell(self, address: Address | None, service: str, count: int, now: Instant) -> None:
         self.journal.write(
             Event.CONNECTION_DROPPED,

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, unique
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
+from mailward.guard.repeats import LeftOut, Repeats
 from mailward.rules.addresses import address_name
 from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
@@ -51,6 +52,7 @@ class Event(Enum):
     CONFIG_REJECTED = "config.rejected"
     STORE_DEGRADED = "store.degraded"
     STORE_RECOVERED = "store.recovered"
+    LOG_SHORTENED = "log.shortened"
 
     __hash__ = object.__hash__  # an enum's own is slow, and each event is counted
 
@@ -71,10 +73,32 @@ _LEVELS: Mapping[Event, int] = MappingProxyType(
         Event.CONNECTION_TIMEOUT: logging.DEBUG,
         Event.TALLY_EVICTED: logging.WARNING,
         Event.AUTH_UNAVAILABLE: logging.WARNING,
+        Event.LOG_SHORTENED: logging.WARNING,
         Event.CONFIG_REJECTED: logging.ERROR,
         Event.STORE_DEGRADED: logging.ERROR,
     }
 )
+
+_AGGREGATED = frozenset(
+    {
+        Event.TALLY_EVICTED,
+        Event.AUTH_REFUSED,
+        Event.AUTH_UNAVAILABLE,
+        Event.CONNECTION_DROPPED,
+        Event.CONNECTION_TIMEOUT,
+    }
+)
+"""What a stranger can cause as often as he likes. Guesses and bans are not among them: those are
+bounded by the limit, and each has its line."""
+
+
+class _About(NamedTuple):
+    """What lines of an event are aggregated by: the subject, *kind* and *name*, and the reason."""
+
+    event: Event
+    kind: str = ""
+    name: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +139,8 @@ class Journal:
     """Takes the events in. *counts* are by event and service since the start.
 
     *reported* are those among them that other programs have seen: these name themselves.
-    *funnel* looks at the logins among them. *lines* get what the log's level lets through.
+    *funnel* looks at the logins among them. *lines* get what the log's level lets through, once
+    *repeats* has aggregated it; counts and followers get every event.
     """
 
     lines: Lines = field(default_factory=LoggedLines)
@@ -123,36 +148,52 @@ class Journal:
     counts: Counter[tuple[Event, str]] = field(default_factory=Counter)
     reported: Counter[tuple[Event, str]] = field(default_factory=Counter)
     funnel: Funnel = field(default_factory=Funnel)
+    repeats: Repeats = field(default_factory=Repeats)
     _reporters: set[str] = field(default_factory=set)
 
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
         """Record one event; fields that are ``None`` or empty are left out."""
-        self.counts[event, str(fields.get("service", ""))] += 1
-        self._tell(event, now, fields)
-
-    def _tell(self, event: Event, now: Instant, fields: Mapping[str, Value]) -> None:
+        service = str(fields.get("service", ""))
+        self.counts[event, service] += 1
         if event is Event.AUTH_SUCCEEDED and fields.get("login"):
             self.funnel.note(str(fields.get("address")), str(fields["login"]), now)
-        level = _LEVELS.get(event, logging.INFO)
-        is_logged = _log.isEnabledFor(level)
-        if not (is_logged or self.entries.followed):
-            return
-        known = {name: value for name, value in fields.items() if value not in (None, "")}
-        entry = Entry(event, now, known)
-        if is_logged:
-            self.lines.tell(level, entry)
-        self.entries.publish(entry)
+        about = None
+        if event in _AGGREGATED:
+            address = str(fields.get("address", ""))
+            about = _About(event, "address" if address else "", address)
+        count = fields.get("count")
+        is_logged = self._is_logged(
+            event, about, service, now, count if isinstance(count, int) else 1
+        )
+        if is_logged or self.entries.followed:
+            self._tell(event, now, fields, is_logged=is_logged)
+
+    def report(self, now: Instant) -> None:
+        """Write the lines with counts that are due at *now*. Call it every second or so."""
+        self._say_left_out(self.repeats.report(now), now)
+
+    def flush(self, now: Instant) -> None:
+        """Write what was counted and has no line yet: the daemon stops."""
+        self._say_left_out(self.repeats.flush(now), now)
 
     def attempt(
         self, outcome: Outcome, attempt: Attempt, now: Instant, *, observed: bool = False
     ) -> None:
         """Record what became of *attempt*; *observed*: it would have been refused."""
-        reason = "expired" if outcome is Outcome.EXPIRED else None
-        self._write_attempt(_OUTCOMES[outcome], attempt, now, reason, observed=observed)
+        event = _OUTCOMES[outcome]
+        reason = "expired" if outcome is Outcome.EXPIRED else ""
+        about = None
+        if event in _AGGREGATED and attempt.login:
+            about = _About(event, attempt.kind.value, attempt.login, reason)
+        elif event in _AGGREGATED:
+            about = _About(event, "address", address_name(attempt.address), reason)
+        self._write_attempt(event, attempt, now, reason, about, observed=observed)
 
     def refusal(self, attempt: Attempt, ban: Ban, now: Instant) -> None:
         """Record that *attempt* went no further, because of *ban*."""
-        self._write_attempt(Event.AUTH_REFUSED, attempt, now, ban.subject.kind.value)
+        event, kind = Event.AUTH_REFUSED, ban.subject.kind.value
+        about = _About(event, kind, ban.subject.name, kind)
+        self._write_attempt(event, attempt, now, kind, about)
 
     def ban(self, event: Event, ban: Ban, now: Instant, *, observed: bool = False) -> None:
         """Record what happened to *ban*; *observed*: it stops nobody."""
@@ -178,7 +219,8 @@ class Journal:
         event: Event,
         attempt: Attempt,
         now: Instant,
-        reason: str | None,
+        reason: str,
+        about: _About | None,
         *,
         observed: bool = False,
     ) -> None:
@@ -186,6 +228,11 @@ class Journal:
         self.counts[event, service] += 1
         if attempt.is_reported:
             self.reported[event, service] += 1
+        if event is Event.AUTH_SUCCEEDED and attempt.login:
+            self.funnel.note(address_name(attempt.address), attempt.login, now)
+        is_logged = self._is_logged(event, about, service, now)
+        if not (is_logged or self.entries.followed):
+            return
         fields: dict[str, Value] = {
             "service": attempt.service,
             "listener": attempt.listener,
@@ -195,7 +242,44 @@ class Journal:
             "session": attempt.session,
             "observed": observed or None,
         }
-        self._tell(event, now, fields)
+        self._tell(event, now, fields, is_logged=is_logged)
+
+    def _is_logged(
+        self, event: Event, about: _About | None, service: str, now: Instant, count: int = 1
+    ) -> bool:
+        """Whether a line is to be written; one that is not is counted where it is aggregated."""
+        level = _LEVELS.get(event, logging.INFO)
+        if not _log.isEnabledFor(level):
+            return False
+        if about is None:
+            return True
+        repeat = self.repeats.first(about, now, service=service, count=count)
+        if repeat is None:
+            return False
+        repeat.again = partial(self._tell_again, about)
+        return True
+
+    def _tell(
+        self, event: Event, now: Instant, fields: Mapping[str, Value], *, is_logged: bool
+    ) -> None:
+        known = {name: value for name, value in fields.items() if value not in (None, "")}
+        entry = Entry(event, now, known)
+        if is_logged:
+            self.lines.tell(_LEVELS.get(event, logging.INFO), entry)
+        self.entries.publish(entry)
+
+    def _tell_again(self, about: _About, count: int, service: str, now: Instant) -> None:
+        fields = {"service": service, about.kind: about.name, "reason": about.reason}
+        known: dict[str, Value] = {name: value for name, value in fields.items() if value}
+        known["count"] = count
+        self.lines.tell(_LEVELS.get(about.event, logging.INFO), Entry(about.event, now, known))
+
+    def _say_left_out(self, left_out: LeftOut | None, now: Instant) -> None:
+        # It is no event of the stream, which has left nothing out.
+        if left_out is not None:
+            event = Event.LOG_SHORTENED
+            numbers = {"lines": left_out.lines, "subjects": left_out.subjects}
+            self.lines.tell(_LEVELS[event], Entry(event, now, numbers))
 
     def counted_as(self, attempt: Attempt) -> str:
         """The service of *attempt*, or :data:`OTHERS`: whoever makes up names fills no memory."""

@@ -30,6 +30,9 @@ class Sweep:
 
     async def once(self, now: Instant) -> None:
         """End what is over at *now*, and judge what a new policy has to say of old tallies."""
+        # First: what a flood has left to tell does not wait for what takes long, or fails.
+        self._guard.drops.report(now)
+        self._guard.journal.report(now)
         await self._end_bans(now)
         await self._judge_anew(now)
         async with asyncio.TaskGroup() as tasks:  # together: they wait for one commit
@@ -37,7 +40,6 @@ class Sweep:
                 tasks.create_task(self._guard.history.describe(ban, now))
         self._forget_idle(now)
         self._guard.advance_all(now)
-        self._guard.drops.report(now)
         if evicted := self._guard.counts.evicted - self._evicted:
             self._guard.journal.write(Event.TALLY_EVICTED, now, count=evicted)
             self._evicted += evicted

@@ -147,7 +147,10 @@ class Screening:
                 return wrong(verdict)
             case Unavailable(why):
                 _log.debug(
-                    "session %s: the backend is unavailable: %s", ticket.attempt.session, why
+                    "session %s: the backend is unavailable: %s",
+                    ticket.attempt.session,
+                    why,
+                    extra={"about": why},
                 )
                 return Down()
 

@@ -188,7 +188,7 @@ def test_what_a_wider_block_still_covers_is_told(house: House) -> None:
     house.ask("POST", "/api/bans", {"subjects": ["203.0.113.0/24", "203.0.113.9"]})
     told = house.ask("DELETE", "/api/bans/203.0.113.9")
     assert told.body["still"]["subject"] == "203.0.113.0/24"
-    assert "still banned by the ban on 203.0.113.0/24" in told.body["message"]
+    assert "still banned by the ban on network 203.0.113.0/24" in told.body["message"]
 
 
 def test_what_the_file_blocks_cannot_be_lifted_and_that_is_told(house: House) -> None:

@@ -57,6 +57,26 @@ async def test_bans_are_listed_and_lifted_in_turn_with_everybody_else(scene: Sce
     assert (entry.event, entry.fields) == (Event.BAN_LIFTED, {"reason": "manual", "count": MANY})
 
 
+async def test_the_bans_inside_a_network_are_counted_and_lifted_in_turn_with_everybody_else(
+    scene: Scene,
+) -> None:
+    outside = Subject(SubjectKind.ADDRESS, "10.1.0.1")
+    await operations.ban_all(scene.guard, [*LIST, outside], None, "", scene.now)
+    network = Subject(SubjectKind.ADDRESS, "10.0.0.0/16")
+    why, turns = await turns_during(operations.why(scene.guard, network, scene.now))
+    assert why.inside == (MANY, 0)
+    assert turns >= MANY // BITE
+    with scene.guard.journal.entries.follow() as follower:
+        (lifted,), turns = await turns_during(
+            operations.lift_each(scene.guard, [network], scene.now, inside=True)
+        )
+        (entry,) = await anext(aiter(follower.batches()))
+    assert (lifted.inside_lifted, lifted.inside) == (MANY, (0, 0))
+    assert turns >= MANY // operations.BITE
+    assert (entry.event, entry.fields) == (Event.BAN_LIFTED, {"reason": "manual", "count": MANY})
+    assert [ban.subject for ban in scene.guard.mirror] == [outside]
+
+
 async def test_a_crash_leaves_all_of_a_list_or_nothing(scene: Scene) -> None:
     banning = asyncio.get_running_loop().create_task(
         operations.ban_all(scene.guard, LIST, None, "", scene.now)

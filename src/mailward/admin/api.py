@@ -107,8 +107,9 @@ def _looking(routes: Routes, streams: Streams) -> Table:
 
 def _changing(routes: Routes) -> Table:
     count, stored = shapes.COUNT, shapes.FLAG
-    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), count=count, stored=stored)
-    lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), count=count, stored=stored)
+    more = {"count": count, "kinds": shapes.mapping(count), "stored": stored}
+    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), **more)
+    lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), **more)
     reason = {"reason": REASON}
     return [
         (
@@ -139,6 +140,7 @@ def _changing(routes: Routes) -> Table:
                 "/api/bans/{subject:(?s:.+)}",
                 "lift the ban on a subject",
                 shapes.LIFTED,
+                {"inside": {"enum": ["true", "false"]}},
                 errors=[_WRONG],
             ),
             routes.lift_one,

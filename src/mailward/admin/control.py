@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailward.admin.keys import Keys
-from mailward.admin.names import find_subject, read_subject
-from mailward.admin.views import counted
+from mailward.admin.names import find_subjects, read_subjects
+from mailward.admin.views import counted, listed
 from mailward.admin.wishes import (
     Complaint,
     Done,
@@ -34,7 +34,7 @@ from mailward.rules.model import (
     Subject,
     SubjectKind,
 )
-from mailward.rules.subjects import SubjectError
+from mailward.rules.subjects import SubjectError, spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ Warnings = Callable[[], Sequence[str]]
 
 MAX_COMPLAINTS = 100
 """So many faults of a list are told; who sent junk needs no more to see it."""
+MAX_SUBJECTS = 1_000_000
+"""The networks of all ranges in one request: a list of them takes seconds and 300 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +131,28 @@ class Control:
             ]
         return imposed
 
-    async def lift(self, texts: Sequence[str], *, check: bool = False) -> list[Lifted]:
-        """Lift the bans on all of the subjects, and forget their failures.
+    async def lift(
+        self, texts: Sequence[str], *, inside: bool = False, check: bool = False
+    ) -> list[Lifted]:
+        """Lift the bans on all of the subjects (and *inside* them), and forget their failures.
 
         Raises:
             RefusedError: one of them names nothing; nothing was lifted.
         """
-        subjects = await self._checked(texts, lambda text: find_subject(text, self.guard))
+        subjects = await self._checked(texts, lambda text: find_subjects(text, self.guard))
         if check:
             return []
-        return await operations.lift_each(self.guard, subjects, self.clock())
+        return await operations.lift_each(self.guard, subjects, self.clock(), inside=inside)
+
+    async def lift_one(self, text: str, *, inside: bool = False) -> Lifted:
+        """The same for one subject alone.
+
+        Raises:
+            RefusedError: *text* names none, or a range that is several networks.
+        """
+        subject = self._one(text)
+        (lifted,) = await operations.lift_each(self.guard, [subject], self.clock(), inside=inside)
+        return lifted
 
     async def lift_all(self, reason: Reason) -> Done:
         """Lift every ban of the store that has *reason*."""
@@ -161,9 +175,10 @@ class Control:
             RefusedError: *address* or *login* is none.
         """
         wanted = [
-            self._named(text, kind)
+            subject
             for text, kind in ((address, SubjectKind.ADDRESS), (login, SubjectKind.LOGIN))
             if text is not None
+            for subject in self._named(text, kind)
         ]
         bans = await operations.bans(self.guard, self.clock())
         if reason is None and not wanted:
@@ -182,16 +197,16 @@ class Control:
         """All there is to say of a subject.
 
         Raises:
-            RefusedError: *text* names none.
+            RefusedError: *text* names none, or a range that is several networks.
         """
-        return await operations.why(self.guard, self._named(text), self.clock())
+        return await operations.why(self.guard, self._one(text), self.clock())
 
     # -- inside ----------------------------------------------------------------------------------
 
     async def _checked(
-        self, texts: Sequence[str], read: Callable[[str], Subject]
+        self, texts: Sequence[str], read: Callable[[str], Sequence[Subject]]
     ) -> Sequence[Subject]:
-        """Every text as a subject, each once.
+        """The subjects of every text, each once; a range is several.
 
         Raises:
             RefusedError: with a complaint for each that *read* refuses.
@@ -199,11 +214,13 @@ class Control:
         subjects: dict[Subject, None] = {}
         complaints: list[Complaint] = []
         why = Refusal.WRONG
+        seen = 0
         for index, text in enumerate(texts):
-            if index % BITE == BITE - 1:
+            if len(subjects) + len(complaints) - seen >= BITE:
+                seen = len(subjects) + len(complaints)
                 await asyncio.sleep(0)
             try:
-                subjects[read(text)] = None
+                subjects.update(dict.fromkeys(read(text)))
             except SubjectError as error:
                 complaints.append(Complaint(str(error), index))
             except AllowedError as error:
@@ -212,6 +229,12 @@ class Control:
             except RefusedError as error:
                 why = error.why
                 complaints.append(Complaint(str(error), index))
+            if len(subjects) > MAX_SUBJECTS:
+                raise RefusedError(
+                    Refusal.WRONG,
+                    f"the ranges are more than {MAX_SUBJECTS:,} networks; nothing was changed:"
+                    " send the list in parts",
+                )
         if not complaints:
             return list(subjects)
         if len(texts) == 1:
@@ -222,17 +245,28 @@ class Control:
             complaints[:MAX_COMPLAINTS],
         )
 
-    def _bannable(self, text: str, *, yes: bool) -> Subject:
-        subject = read_subject(text, self.guard.policy)
-        check_subject(subject, yes=yes)
-        operations.check_bannable(self.guard, subject)
-        return subject
+    def _bannable(self, text: str, *, yes: bool) -> Sequence[Subject]:
+        subjects = read_subjects(text, self.guard.policy)
+        for subject in subjects:
+            check_subject(subject, yes=yes)
+            operations.check_bannable(self.guard, subject)
+        return subjects
 
-    def _named(self, text: str, kind: SubjectKind | None = None) -> Subject:
+    def _named(self, text: str, kind: SubjectKind | None = None) -> Sequence[Subject]:
         try:
-            return find_subject(text, self.guard, kind)
+            return find_subjects(text, self.guard, kind)
         except SubjectError as error:
             raise RefusedError(Refusal.WRONG, str(error)) from None
+
+    def _one(self, text: str) -> Subject:
+        subject, *others = self._named(text)
+        if others:
+            raise RefusedError(
+                Refusal.WRONG,
+                f'"{text}" is {len(others) + 1} networks; ask for one at a time: '
+                f"{listed(map(spelled, (subject, *others)))}",
+            )
+        return subject
 
     def _allowed_inside(self, subject: Subject) -> Iterator[Network]:
         if subject.kind is not SubjectKind.ADDRESS:

@@ -133,6 +133,18 @@ class Fields:
             return value
         raise MalformedError(f'"{name}" must be true or false')
 
+    def text_flag(self, name: str, *, default: bool = False) -> bool:
+        """``true`` or ``false`` as a query string has them."""
+        match self.optional_text(name):
+            case None:
+                return default
+            case "true":
+                return True
+            case "false":
+                return False
+            case _:
+                raise MalformedError(f'"{name}" must be true or false')
+
     def number(self, name: str, default: int, most: int) -> int:
         """A whole number from 1 to *most*, as a query string has it."""
         text = self.optional_text(name)

@@ -17,9 +17,8 @@ from mailward.admin.names import (
     ALLOWED_NETWORKS,
     ban_key,
     blocked_member,
-    find_subject,
-    read_subject,
-    spelled,
+    find_subjects,
+    read_subjects,
 )
 from mailward.admin.views import counted, listed, until_text
 from mailward.admin.wishes import (
@@ -39,7 +38,7 @@ from mailward.guard.operations import AllowedError
 from mailward.guard.service import Guard
 from mailward.rules.addresses import parse_network
 from mailward.rules.model import Ban, Instant, SubjectKind
-from mailward.rules.subjects import SubjectError
+from mailward.rules.subjects import SubjectError, spelled
 from mailward.settings.build import EffectiveKey, canonical_key, check_key
 from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry
@@ -127,14 +126,16 @@ class Keys:
     async def _ban(self, typed: str, kind: SubjectKind, name: str, note: str, *, yes: bool) -> Done:
         check_note(note)
         try:
-            subject = read_subject(name, self._guard.policy, kind)
-            check_subject(subject, yes=yes)
-            ban = await operations.ban(self._guard, subject, None, note, self._clock())
+            subjects = read_subjects(name, self._guard.policy, kind)
+            for subject in subjects:
+                check_subject(subject, yes=yes)
+                operations.check_bannable(self._guard, subject)
         except SubjectError as error:
             raise RefusedError(Refusal.WRONG, f"{typed}: {error}") from None
         except AllowedError as error:
             raise RefusedError(Refusal.CONFLICT, str(error)) from None
-        return await self._added(typed, ban_key(ban.subject), Effect.NOW)
+        await operations.ban_all(self._guard, subjects, None, note, self._clock())
+        return await self._added(typed, listed(map(ban_key, subjects)), Effect.NOW)
 
     async def _allow(self, typed: str, key: str, note: str, *, yes: bool) -> Done:
         check_note(note)
@@ -187,21 +188,22 @@ class Keys:
     async def _lift(self, key: str, kind: SubjectKind, name: str) -> Done:
         now = self._clock()
         try:
-            subject = find_subject(name, self._guard, kind)
+            subjects = find_subjects(name, self._guard, kind)
         except SubjectError as error:
             raise RefusedError(Refusal.WRONG, f"{key}: {error}") from None
-        if not operations.liftable(self._guard, subject, now):
-            covering = self._guard.mirror.covering(subject, now)
+        liftable = [one for one in subjects if operations.liftable(self._guard, one, now)]
+        if not liftable:
+            covering = self._guard.mirror.covering(subjects[0], now)
             if covering is None:
                 raise _absent(key)
             raise RefusedError(Refusal.CONFLICT, self._still("nothing was deleted", covering))
-        lifted = await operations.lift(self._guard, subject, now)
-        gone = listed(spelled(ban.subject) for ban in lifted.bans)
-        if lifted.still is not None:
-            what = f"the ban on {gone} is lifted"
-            raise RefusedError(Refusal.CONFLICT, self._still(what, lifted.still))
+        lifted = await operations.lift_each(self._guard, liftable, now)
+        gone = listed(spelled(ban.subject) for one in lifted for ban in one.bans)
+        still = next((one.still for one in lifted if one.still is not None), None)
+        if still is not None:
+            raise RefusedError(Refusal.CONFLICT, self._still(f"the ban on {gone} is lifted", still))
         return await self._deleted(
-            key, now=True, more="" if gone == spelled(subject) else f" The ban was on {gone}."
+            key, now=True, more="" if gone == spelled(subjects[0]) else f" The ban was on {gone}."
         )
 
     def _still(self, what: str, ban: Ban) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from mailward.guard.service import Guard
 from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
-from mailward.rules.subjects import subject_from_text, subject_of_kind
+from mailward.rules.subjects import (
+    spelled,
+    split_kind,
+    subjects_from_text,
+    subjects_of_kind,
+)
 
 BLOCKED_NETWORKS = "server.security.blocked-networks."
 BLOCKED_LOGINS = "server.security.blocked-logins."
@@ -17,7 +22,6 @@ _STEMS = {
     SubjectKind.LOGIN: BLOCKED_LOGINS,
     SubjectKind.OPERATOR: BLOCKED_OPERATORS,
 }
-_LOGIN_PREFIX = f"{SubjectKind.LOGIN.value}:"
 
 
 def ban_key(subject: Subject) -> str:
@@ -41,34 +45,30 @@ def blocked_member(key: str) -> tuple[SubjectKind, str] | None:
     return None
 
 
-def spelled(subject: Subject) -> str:
-    """The shortest text that the commands read as *subject*.
+def named(subject: Subject) -> str:
+    """A subject with what it is, as a sentence names it.
 
-    >>> spelled(Subject(SubjectKind.LOGIN, "192.0.2.1"))
-    'login:192.0.2.1'
-    >>> spelled(Subject(SubjectKind.LOGIN, "jdoe")), spelled(Subject(SubjectKind.ADDRESS, "::/64"))
-    ('jdoe', '::/64')
+    >>> named(Subject(SubjectKind.ADDRESS, "10.0.0.0/8")), named(Subject(SubjectKind.LOGIN, "ada"))
+    ('network 10.0.0.0/8', 'login ada')
     """
-    match subject.kind:
-        case SubjectKind.ADDRESS:
-            return subject.name
-        case SubjectKind.LOGIN:
-            could_be_more = not subject.name.strip("0123456789.") or set(":/") & set(subject.name)
-            return subject.key if could_be_more else subject.name
-        case SubjectKind.OPERATOR:
-            return subject.key
+    is_network = subject.kind is SubjectKind.ADDRESS and "/" in subject.name
+    return f"{'network' if is_network else subject.kind.value} {spelled(subject)}"
 
 
-def read_subject(text: str, policy: Policy, kind: SubjectKind | None = None) -> Subject:
-    """The subject that *text* names.
+def read_subjects(
+    text: str, policy: Policy, kind: SubjectKind | None = None
+) -> tuple[Subject, ...]:
+    """The subject that *text* names, or the networks of a range.
 
     Raises:
         SubjectError: it names none.
     """
-    return subject_from_text(text, policy) if kind is None else subject_of_kind(text, kind, policy)
+    if kind is None:
+        return subjects_from_text(text, policy)
+    return subjects_of_kind(text, kind, policy)
 
 
-def find_subject(text: str, guard: Guard, kind: SubjectKind | None = None) -> Subject:
+def find_subjects(text: str, guard: Guard, kind: SubjectKind | None = None) -> tuple[Subject, ...]:
     """The same for a subject that may be banned already.
 
     A ban keeps the name that its login had when it fell: that name finds it, whatever the rules
@@ -77,8 +77,9 @@ def find_subject(text: str, guard: Guard, kind: SubjectKind | None = None) -> Su
     Raises:
         SubjectError: *text* names none.
     """
-    known = Subject(SubjectKind.LOGIN, text.removeprefix(_LOGIN_PREFIX) if kind is None else text)
-    is_login = kind is SubjectKind.LOGIN or (kind is None and text in {known.key, spelled(known)})
+    named_kind, name = split_kind(text) if kind is None else (kind, text)
+    known = Subject(SubjectKind.LOGIN, name)
+    is_login = named_kind is SubjectKind.LOGIN or (named_kind is None and name == spelled(known))
     if is_login and guard.mirror.on(known) is not None:
-        return known
-    return read_subject(text, guard.policy, kind)
+        return (known,)
+    return read_subjects(text, guard.policy, kind)

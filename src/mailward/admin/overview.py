@@ -7,12 +7,12 @@ import heapq
 from dataclasses import dataclass
 
 from mailward.admin.control import Control
-from mailward.admin.names import spelled
 from mailward.admin.views import Json, ban_row, limit_text, moment, term_text
 from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
 from mailward.rules.model import Ban, Instant, Outcome, Subject, SubjectKind
+from mailward.rules.subjects import spelled
 
 _BITE = 1_000  # subjects counted between two looks at the connections
 _LAST_FAILURES = 100  # a row of the busiest tells of so many, not of all

@@ -18,7 +18,6 @@ from aiohttp import web
 
 from mailward.admin.control import Control
 from mailward.admin.forms import Fields, MalformedError, json_fields, problem, query_fields
-from mailward.admin.names import spelled
 from mailward.admin.overview import row_of
 from mailward.admin.views import Json, stored_view
 from mailward.admin.wishes import Refusal, RefusedError
@@ -28,6 +27,7 @@ from mailward.guard.reports import Fate, Report, Taken, bans_on, counted_for, ta
 from mailward.rules.addresses import AddressError, parse_address
 from mailward.rules.model import Address, Attempt, Ban, Instant, Login, Outcome, Subject
 from mailward.rules.policy import Policy
+from mailward.rules.subjects import spelled
 
 MAX_REPORTS = 10_000
 MAX_ID_CHARACTERS = 200

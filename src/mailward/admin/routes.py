@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from mailward.admin.control import Control, Imposed
+from mailward.admin.control import Control
 from mailward.admin.exposition import CONTENT_TYPE
 from mailward.admin.forms import (
     Fields,
@@ -20,7 +20,6 @@ from mailward.admin.forms import (
     query_fields,
 )
 from mailward.admin.metrics import exposition
-from mailward.admin.names import spelled
 from mailward.admin.overview import row_of, status_view, top_view
 from mailward.admin.paging import (
     MAX_PAGE,
@@ -30,19 +29,18 @@ from mailward.admin.paging import (
     place_from_text,
     place_text,
 )
+from mailward.admin.sentences import imposed_text, lifted_text
 from mailward.admin.views import (
     Json,
     ban_row,
+    kinds_view,
     lifted_view,
-    listed,
     stored_view,
-    until_text,
     why_view,
 )
 from mailward.admin.wishes import Done, Wish
 from mailward.guard.bites import keeping_all
 from mailward.guard.operations import MANY, Lifted
-from mailward.rules.addresses import network_name
 from mailward.rules.model import Ban, Reason
 
 MAX_TOP = 100
@@ -131,27 +129,31 @@ class Routes:
         with _keeping(len(wish.subjects)):
             imposed = await self._control.ban(wish)
         shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
-        rows = [{**ban_row(one.ban, fixed=False), "message": _imposed_text(one)} for one in shown]
-        return self._answer({"bans": rows, "count": len(imposed)})
+        rows = [{**ban_row(one.ban, fixed=False), "message": imposed_text(one)} for one in shown]
+        kinds = kinds_view(one.ban.kind for one in imposed)
+        return self._answer({"bans": rows, "count": len(imposed), "kinds": kinds})
 
     async def lift(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         subjects, check = _subjects(fields), fields.flag("check")
-        brief = fields.flag("brief")
+        inside, brief = fields.flag("inside"), fields.flag("brief")
         fields.end()
         with _keeping(len(subjects)):
-            lifted = await self._control.lift(subjects, check=check)
-        shown = [one for one in lifted if not brief or one.still is not None or not one.bans]
+            lifted = await self._control.lift(subjects, inside=inside, check=check)
+        shown = [one for one in lifted if not brief or _is_told(one)]
         rows = [self._lifted(one) for one in shown]
-        return self._answer({"lifted": rows, "count": len(lifted)})
+        kinds = kinds_view(one.subject.kind for one in lifted)
+        return self._answer({"lifted": rows, "count": len(lifted), "kinds": kinds})
 
     async def lift_one(self, request: web.Request) -> web.Response:
-        query_fields(request).end()
-        (lifted,) = await self._control.lift([request.match_info["subject"]])
-        return self._answer(self._lifted(lifted))
+        fields = query_fields(request)
+        inside = fields.text_flag("inside")
+        fields.end()
+        subject = request.match_info["subject"]
+        return self._answer(self._lifted(await self._control.lift_one(subject, inside=inside)))
 
     def _lifted(self, lifted: Lifted) -> Json:
-        return lifted_view(lifted, _lifted_text(lifted), self._control.guard.policy)
+        return lifted_view(lifted, lifted_text(lifted), self._control.guard.policy)
 
     async def lift_all(self, request: web.Request) -> web.Response:
         fields = query_fields(request)
@@ -189,6 +191,11 @@ class Routes:
 
 def _done(answer: Done) -> web.Response:
     return web.json_response({"message": answer.message, "stored": answer.stored})
+
+
+def _is_told(lifted: Lifted) -> bool:
+    """Whether it did not go as simply as was wished."""
+    return lifted.still is not None or lifted.inside.bans > 0 or not lifted.bans
 
 
 def _subjects(fields: Fields) -> list[str]:
@@ -229,37 +236,6 @@ def _place(fields: Fields) -> Place | None:
         return place_from_text(text)
     except ValueError:
         raise MalformedError('"after" must be what "next" said') from None
-
-
-def _imposed_text(imposed: Imposed) -> str:
-    ban = imposed.ban
-    name, until = spelled(ban.subject), until_text(ban.until)
-    if not imposed.is_new:
-        return f"{name} is banned {until} already, which is longer: nothing was changed."
-    if not imposed.exempt:
-        return f"{name} is banned {until}."
-    exempt = listed(map(network_name, imposed.exempt))
-    return f"{name} is banned {until}, except what is allowed: {exempt}."
-
-
-def _lifted_text(lifted: Lifted) -> str:
-    name = spelled(lifted.subject)
-    still = lifted.still
-    if still is not None:
-        where = (
-            "the configuration file"
-            if lifted.still_fixed
-            else f"the ban on {spelled(still.subject)}"
-        )
-        return f"{name} is still banned by {where}."
-    if lifted.bans:
-        others = [spelled(ban.subject) for ban in lifted.bans if ban.subject != lifted.subject]
-        bans = f"the ban on {listed(others)}" if others else "its ban"
-        forgotten = " and its failures are forgotten" if lifted.had_failures else ""
-        return f"{name} is free: {bans} is lifted{forgotten}."
-    if lifted.had_failures:
-        return f"{name} was not banned; its failures are forgotten."
-    return f"{name} was not banned."
 
 
 def _keeping(count: int) -> AbstractContextManager[None]:

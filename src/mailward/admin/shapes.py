@@ -16,6 +16,7 @@ FLAG: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+KIND: Schema = {"enum": [kind.value for kind in SubjectKind]}
 REASON: Schema = {"enum": [reason.value for reason in Reason]}
 
 
@@ -50,7 +51,7 @@ def request(*required: str, **fields: Schema) -> Schema:
 PROBLEM = answer(type=TEXT, title=TEXT, status=COUNT, detail=TEXT)
 BAN = answer(
     subject=TEXT,
-    kind={"enum": [kind.value for kind in SubjectKind]},
+    kind=KIND,
     name=TEXT,
     key=TEXT,
     reason=REASON,
@@ -64,10 +65,19 @@ BAN = answer(
     observed=FLAG,
 )
 IMPOSED: Schema = {"allOf": [BAN, answer(message=TEXT)]}
-LIFTED = answer(subject=TEXT, bans=listing(BAN), had_failures=FLAG, still=maybe(BAN), message=TEXT)
+LIFTED = answer(
+    subject=TEXT,
+    kind=KIND,
+    bans=listing(BAN),
+    had_failures=FLAG,
+    still=maybe(BAN),
+    inside=COUNT,
+    inside_lifted=COUNT,
+    message=TEXT,
+)
 WHY = answer(
     subject=TEXT,
-    kind={"enum": [kind.value for kind in SubjectKind]},
+    kind=KIND,
     ban=maybe(BAN),
     allowed=maybe(TEXT),
     trusted=maybe(TEXT),
@@ -77,6 +87,7 @@ WHY = answer(
     failures=listing(answer(at=MOMENT, service=TEXT, counterpart=TEXT)),
     under_way=COUNT,
     waiting=COUNT,
+    inside=COUNT,
 )
 BUSY = answer(
     subject=TEXT,
@@ -160,7 +171,7 @@ WISH: Schema = {
     ),
     **_WHOM,
 }
-LIFTS: Schema = {**request(**_SUBJECTS, check=FLAG, brief=FLAG), **_WHOM}
+LIFTS: Schema = {**request(**_SUBJECTS, inside=FLAG, check=FLAG, brief=FLAG), **_WHOM}
 _SECONDS: Schema = {
     "type": "number",
     "exclusiveMinimum": -MAX_SECONDS,

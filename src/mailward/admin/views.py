@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from mailward.admin.names import ban_key, spelled
+from mailward.admin.names import ban_key
 from mailward.admin.wishes import KEPT_IN_MEMORY
 from mailward.guard.journal import Entry
 from mailward.guard.operations import Lifted, Why
 from mailward.rules.addresses import network_name
 from mailward.rules.limits import format_limit, format_period
-from mailward.rules.model import Ban, Failure, Instant, Limit
+from mailward.rules.model import Ban, Failure, Instant, Limit, SubjectKind
 from mailward.rules.policy import BanTerm, Policy, Term
+from mailward.rules.subjects import spelled
 
 Json = Mapping[str, object]
 
@@ -63,6 +65,7 @@ def why_view(why: Why) -> Json:
         "failures": [failure_row(failure) for failure in why.failures],
         "under_way": why.under_way,
         "waiting": why.waiting,
+        "inside": why.inside.bans,
     }
 
 
@@ -77,6 +80,7 @@ def lifted_view(lifted: Lifted, message: str, policy: Policy) -> Json:
     still = lifted.still
     return {
         "subject": spelled(lifted.subject),
+        "kind": lifted.subject.kind.value,
         "bans": [ban_row(ban, fixed=False, observed=not policy.acts(ban)) for ban in lifted.bans],
         "had_failures": lifted.had_failures,
         "still": (
@@ -84,8 +88,16 @@ def lifted_view(lifted: Lifted, message: str, policy: Policy) -> Json:
             if still is None
             else ban_row(still, fixed=lifted.still_fixed, observed=not policy.acts(still))
         ),
+        "inside": lifted.inside.bans,
+        "inside_lifted": lifted.inside_lifted,
         "message": message,
     }
+
+
+def kinds_view(kinds: Iterable[SubjectKind]) -> Json:
+    """How many subjects of each kind there are."""
+    found = Counter(kinds)
+    return {kind.value: found[kind] for kind in SubjectKind}
 
 
 def failure_row(failure: Failure) -> Json:

@@ -89,6 +89,10 @@ class Mirror:
         """The bans of the store, expired ones included."""
         return self._kept.listed()
 
+    def fixed(self) -> list[Ban]:
+        """The bans of the configuration file."""
+        return self._fixed.listed()
+
     def on(self, subject: Subject) -> Ban | None:
         """The store's ban on exactly *subject*, expired or not."""
         return self._kept.on(subject)

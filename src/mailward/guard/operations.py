@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailward.guard.bites import in_bites
+from mailward.guard.inside import Inside, bans_inside
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
 from mailward.rules.addresses import network_name, subject_network
@@ -35,13 +36,18 @@ class AllowedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """What lifting did: the *bans* that went, failures forgotten, and what still covers it."""
+    """What lifting did: the *bans* that went, failures forgotten, and what still covers it.
+
+    *inside* are the bans that stand inside a network now, *inside_lifted* those that did.
+    """
 
     subject: Subject
     bans: tuple[Ban, ...]
     had_failures: bool
     still: Ban | None
     still_fixed: bool
+    inside: Inside
+    inside_lifted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Why:
 
     *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
     *trusted* is the network of proxies that it lies in. *observed*: the ban stops nobody.
+    *inside* are the bans inside a network.
     """
 
     subject: Subject
@@ -64,6 +71,7 @@ class Why:
     failures: tuple[Failure, ...]
     under_way: int
     waiting: int
+    inside: Inside
 
 
 def check_bannable(guard: Guard, subject: Subject) -> None:
@@ -150,19 +158,30 @@ async def lift(guard: Guard, subject: Subject, now: Instant) -> Lifted:
     return lifted
 
 
-async def lift_each(guard: Guard, subjects: Sequence[Subject], now: Instant) -> list[Lifted]:
-    """The same for each of a list of any length."""
+async def lift_each(
+    guard: Guard, subjects: Sequence[Subject], now: Instant, *, inside: bool = False
+) -> list[Lifted]:
+    """The same for each of a list of any length; with *inside* the bans inside them, too."""
     released: list[tuple[Subject, list[Ban], bool]] = []
+    before = (await bans_inside(guard, subjects, now)) if inside else None
+    within = [] if before is None else before.kept
+    is_told = len(subjects) + len(within) <= MANY
     async for bite in in_bites(subjects, BITE):
-        released += _lift_together(guard, bite, now, is_told=len(subjects) <= MANY)
+        released += _lift_together(guard, bite, now, is_told=is_told)
+    count = sum(len(bans) for _, bans, _ in released)
+    async for bite in in_bites(within, BITE):
+        count += len(guard.release(bite, now, is_told=is_told))
     await guard.writer.written()
-    if len(subjects) > MANY and (count := sum(len(bans) for _, bans, _ in released)):
+    if not is_told and count:
         guard.journal.many_bans(Event.BAN_LIFTED, count, now)
+    after = await bans_inside(guard, subjects, now)
     lifted = []
     for subject, bans, had_failures in released:
         still = guard.mirror.covering(subject, now)
         fixed = still is not None and guard.mirror.is_fixed(still.subject)
-        lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed))
+        standing = after.of(subject)
+        gone = 0 if before is None else max(0, before.of(subject).bans - standing.bans)
+        lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed, standing, gone))
         if len(lifted) % BITE == 0:
             await asyncio.sleep(0)
     return lifted
@@ -219,6 +238,7 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
         failures=tuple(f for f in failures if limit and now - f.at < limit.period_seconds),
         under_way=guard.reservations.held(counted),
         waiting=guard.reservations.waiting(counted),
+        inside=(await bans_inside(guard, [subject], now)).of(subject),
     )
 
 

@@ -29,6 +29,7 @@ from mailward.rules.numbers import (
 
 NAT64_WELL_KNOWN = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 NAT64_PREFIX_BITS = 96
+_MAPPED_BITS = 96  # ::ffff:0:0/96
 _LOW_32_BITS = 0xFFFF_FFFF
 
 
@@ -79,11 +80,15 @@ def parse_network(text: str) -> Network:
         bits = int(prefix)
     if isinstance(address, IPv4Address):
         return IPv4Network((int(address), bits), strict=False)
-    network = IPv6Network((int(address), bits), strict=False)
-    if bits >= 96:  # noqa: PLR2004 -- ::ffff:0:0/96
+    return unmap_network(IPv6Network((int(address), bits), strict=False))
+
+
+def unmap_network(network: Network) -> Network:
+    """The IPv4 network inside an IPv4-mapped one, or the network itself."""
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:
-            return IPv4Network((mapped, bits - 96))
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
     return network
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mailward.rules.addresses import AddressError, network_name
 from mailward.rules.model import Instant
 from mailward.rules.policy import Policy
+from mailward.rules.ranges import parse_networks
 from mailward.settings.configuration import (
     Configuration,
     DoorLimits,
@@ -24,6 +26,7 @@ from mailward.settings.policy import read_policy
 from mailward.settings.readers import VALUE_ERRORS
 from mailward.settings.reading import Reading, is_ban
 from mailward.settings.schema import (
+    BLOCKED_NETWORKS,
     HOSTNAME,
     LOGIN_TIMEOUT,
     MAX_ATTEMPTS,
@@ -127,8 +130,8 @@ def effective(
     keys = {}
     for key, entry in file.items():
         if entry.form is not Form.EMPTY:
-            known = key if key in spelled else canonical_key(key)
-            keys[known] = _shown(known, entry.value, entry.line)
+            for known in (key,) if key in spelled else _each_spelled(key):
+                keys[known] = _shown(known, entry.value, entry.line)
     for key, value in stored.items():
         known = canonical_key(key)
         keys[known] = _shown(known, value, None)
@@ -209,6 +212,17 @@ def canonical_key(key: str) -> str:
         return _spelled_at(key, locate(key))
     except VALUE_ERRORS:
         return key
+
+
+def _each_spelled(key: str) -> Iterable[str]:
+    """*key* in its one spelling; a blocked range is the keys of its networks, as it is banned."""
+    stem = f"{BLOCKED_NETWORKS.stem}."
+    if not (key.startswith(stem) and "-" in key[len(stem) :]):
+        return (canonical_key(key),)
+    try:
+        return [stem + network_name(one) for one in parse_networks(key[len(stem) :])]
+    except AddressError:
+        return (key,)
 
 
 def _shown(key: str, value: str, line: int | None) -> EffectiveKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mailward.rules.addresses import NetworkTable, Prefixes, network_name, network_subject
@@ -185,25 +185,32 @@ def _blocked_networks(
         read = reading.member(BLOCKED_NETWORKS, given)
         if read is None:
             continue
-        network = prefixes.fold_network(read.value)
-        # What is allowed by a stored key wins over the file's blocks; that is no fault.
-        allowed = next(iter(allowed_in_file.enclosing(network)), None)
-        if network.prefixlen == 0:
-            reading.refuse(
-                given,
-                "blocks everybody; a network of length /0 can only be banned by hand:"
-                f" mailward ban {network} --yes",
-            )
-        elif allowed is not None:
-            reading.refuse(
-                given, f"is inside the allowed network {network_name(allowed)}, which wins"
-            )
-        else:
-            subject = network_subject(network)
+        networks = [prefixes.fold_network(network) for network in read.value]
+        wrong = _why_unblockable(networks, allowed_in_file)
+        if wrong:
+            reading.refuse(given, wrong)
+            continue
+        for subject in map(network_subject, networks):
             ban = known.get(subject.name)
             is_same = ban is not None and ban.note == given.value
             bans[subject] = ban if ban and is_same else _ban(subject, given, now)
     return list(bans.values())
+
+
+def _why_unblockable(
+    networks: Sequence[Network], allowed_in_file: NetworkTable[Network]
+) -> str | None:
+    """What speaks against blocking all of *networks*, if anything does."""
+    for network in networks:
+        if network.prefixlen == 0:
+            return (
+                "blocks everybody; a network of length /0 can only be banned by hand:"
+                f" mailward ban {network} --yes"
+            )
+        # What is allowed by a stored key wins over the file's blocks; that is no fault.
+        for allowed in allowed_in_file.enclosing(network):
+            return f"is inside the allowed network {network_name(allowed)}, which wins"
+    return None
 
 
 def _blocked_names(

@@ -25,6 +25,7 @@ from mailward.rules.limits import LimitError, format_period, parse_limit, parse_
 from mailward.rules.logins import domain_a_labels, fold_text, operator_name_from_text
 from mailward.rules.model import Limit
 from mailward.rules.policy import BanTerm, Term
+from mailward.rules.ranges import parse_networks, range_name
 from mailward.settings.configuration import Bind, Management, Passage, Protocol, Web
 from mailward.settings.errors import WrongValueError
 
@@ -164,6 +165,12 @@ def password_hash(text: str) -> str:
 def network_text(text: str) -> str:
     """The one spelling of a network, as its key has it."""
     return network_name(parse_network(text))
+
+
+def networks_text(text: str) -> str:
+    """The same for a network or a range, which stays one key."""
+    networks = parse_networks(text)
+    return range_name(text) if "-" in text else network_name(networks[0])
 
 
 def nat64_prefix(text: str) -> IPv6Network:

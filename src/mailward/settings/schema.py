@@ -11,6 +11,7 @@ from mailward.rules.addresses import parse_network
 from mailward.rules.limits import MAX_FAILURES, format_limit
 from mailward.rules.logins import LoginFormat
 from mailward.rules.policy import DEFAULT_LIMIT, DEFAULT_MAX_TRACKED
+from mailward.rules.ranges import parse_networks
 from mailward.settings import readers
 from mailward.settings.configuration import (
     ClientAddress,
@@ -56,12 +57,12 @@ LOGIN_FAIL2BAN = Key(
 )
 BLOCKED_NETWORKS = Key(
     "server.security.blocked-networks.<network>",
-    "addresses and networks",
+    "addresses, networks and ranges of addresses",
     "banned until lifted by hand",
-    parse_network,
+    parse_networks,
     shape=Shape.LIST,
     effect=Effect.NOW,
-    spell=readers.network_text,
+    spell=readers.networks_text,
 )
 BLOCKED_LOGINS = Key(
     "server.security.blocked-logins.<login>",

@@ -12,15 +12,15 @@ from tests.app.cli.typing_in import Shell
 
 
 def test_a_ban_is_answered_listed_and_lifted(house: House, shell: Shell) -> None:
-    assert shell("ban", "203.0.113.9").out == "203.0.113.9 is banned until it is lifted.\n"
+    assert shell("ban", "203.0.113.9").out == "Address 203.0.113.9 is banned until it is lifted.\n"
     assert not house.admits("203.0.113.9")
-    assert shell("lift", "203.0.113.9").out == "203.0.113.9 is free: its ban is lifted.\n"
+    assert shell("lift", "203.0.113.9").out == "Address 203.0.113.9 is free: its ban is lifted.\n"
     assert house.admits("203.0.113.9")
 
 
 def test_a_ban_may_have_an_end_and_a_note(house: House, shell: Shell) -> None:
     printed = shell("ban", "10.0.0.0/8", "--for", "4w", "--note", "a scanner")
-    assert printed.out == "10.0.0.0/8 is banned until 2026-10-19 14:13:20 UTC.\n"
+    assert printed.out == "Network 10.0.0.0/8 is banned until 2026-10-19 14:13:20 UTC.\n"
     (row,) = [line for line in shell("bans").lines if line.startswith("10.0.0.0/8")]
     assert row.split() == [
         *("10.0.0.0/8", "manual", "2026-09-21", "14:13", "2026-10-19", "14:13", "0"),
@@ -203,10 +203,10 @@ def test_a_file_that_is_not_there_is_told(house: House, shell: Shell, tmp_path: 
 
 def test_lifting_what_is_free_is_no_failure(house: House, shell: Shell) -> None:
     printed = shell("lift", "203.0.113.9")
-    assert (printed.status, printed.out) == (0, "203.0.113.9 was not banned.\n")
+    assert (printed.status, printed.out) == (0, "Address 203.0.113.9 was not banned.\n")
     house.fail("203.0.113.9")
     printed = shell("lift", "203.0.113.9")
-    assert printed.out == "203.0.113.9 was not banned; its failures are forgotten.\n"
+    assert printed.out == "Address 203.0.113.9 was not banned; its failures are forgotten.\n"
     assert shell.told("why", "203.0.113.9")["count"] == 0
 
 
@@ -214,7 +214,9 @@ def test_lifting_what_stays_blocked_is_a_failure(house: House, shell: Shell) -> 
     shell("ban", "203.0.113.0/24", "203.0.113.9")
     printed = shell("lift", "203.0.113.9")
     assert printed.status == 1
-    assert printed.out == "203.0.113.9 is still banned by the ban on 203.0.113.0/24.\n"
+    assert (
+        printed.out == "Address 203.0.113.9 is still banned by the ban on network 203.0.113.0/24.\n"
+    )
     assert not house.admits("203.0.113.9")
     printed = shell("lift", "198.51.100.0/24")
     assert (printed.status, "the configuration file" in printed.out) == (1, True)
@@ -266,8 +268,8 @@ def test_why_tells_a_story(house: House, shell: Shell) -> None:
     house.fail("203.0.113.9", "bob", "submission")
     house.fail("203.0.113.9", None, "submission")
     assert shell("why", "203.0.113.9").out == (
-        "203.0.113.9 is banned since 2026-09-21 14:14:21 UTC, until it is lifted, because 3 logins"
-        " failed (imap, submission).\n"
+        "Address 203.0.113.9 is banned since 2026-09-21 14:14:21 UTC, until it is lifted,"
+        " because 3 logins failed (imap, submission).\n"
         "Its connections are closed before a word is said.\n"
         "\n"
         "It has 3 of 3 failures in the last 1h:\n"
@@ -293,7 +295,9 @@ def test_why_of_an_address_in_a_banned_prefix_names_the_prefix(house: House, she
     while house.fail("2001:db8:5::1"):
         pass
     out = shell("why", "2001:DB8:5::2").out
-    assert out.startswith("2001:db8:5::2 is inside 2001:db8:5::/64, which is banned since")
+    assert out.startswith(
+        "Address 2001:db8:5::2 is inside network 2001:db8:5::/64, which is banned since"
+    )
     assert "It is counted as 2001:db8:5::/64." in out
     assert "To lift it: mailward lift 2001:db8:5::2" in out
     assert shell("lift", "2001:db8:5::2").status == 0
@@ -314,11 +318,14 @@ def test_why_says_how_to_undo_each_kind_of_block(house: House, shell: Shell) -> 
 
 def test_why_of_somebody_free_says_so(house: House, shell: Shell) -> None:
     out = shell("why", "ada").out
-    assert "ada is not banned." in out
+    assert "Login ada is not banned." in out
     assert "no failures in the last 1h; the limit is 3" in out
     house.fail("203.0.113.9", "ada")
     assert "To forget the failures: mailward lift ada" in shell("why", "ada").out
-    assert "allowed network 192.0.2.0/28, which wins" in shell("why", "192.0.2.1").out
+    assert (
+        "not banned: it is inside the allowed network 192.0.2.0/28,"
+        in shell("why", "192.0.2.1").out
+    )
     shell("server", "add-config", "server.proxy.trusted-networks.203.0.113.9")
     shell("server", "reload-config")
     assert "trusted network 203.0.113.9: what it connects" in shell("why", "203.0.113.9").out

@@ -22,11 +22,11 @@ def test_a_long_list_is_banned_and_lifted_as_one(
     house: House, shell: Shell, tmp_path: Path
 ) -> None:
     file = a_list(tmp_path, 2_000)
-    assert shell("ban", "--file", file).out == "2000 subjects are banned.\n"
+    assert shell("ban", "--file", file).out == "2000 addresses or networks are banned.\n"
     assert not house.admits("10.7.207.1")
     assert house.guard.journal.counts[Event.BAN_ADDED, ""] == 2_000
     printed = shell("lift", "--file", file)
-    assert printed.out == "2000 subjects are lifted, but for what is said above.\n"
+    assert printed.out == "2000 addresses or networks are lifted, but for what is said above.\n"
     assert house.admits("10.7.207.1")
     assert house.guard.journal.counts[Event.BAN_LIFTED, ""] == 2_000
 
@@ -40,9 +40,9 @@ def test_of_a_long_list_only_what_is_special_is_told_one_by_one(
         lines.write("192.0.0.0/16\n")
     printed = shell("ban", "--file", str(file), "--for", "1d")
     longer, exempt, last = printed.lines
-    assert longer.startswith("10.0.3.0/24 is banned until it is lifted already")
+    assert longer.startswith("Network 10.0.3.0/24 is banned until it is lifted already")
     assert "192.0.2.0/28" in exempt
-    assert last == "201 subjects are banned."
+    assert last == "201 addresses or networks are banned."
     assert house.admits("192.0.2.1")
 
 

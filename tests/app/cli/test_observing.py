@@ -56,6 +56,6 @@ def test_a_reload_ends_the_trial_and_judges_anew(trial: House, shell: Shell) -> 
 
 
 def test_an_observed_ban_is_lifted_as_any_other(trial: House, shell: Shell) -> None:
-    assert shell("lift", "203.0.113.9").out.startswith("203.0.113.9 is free")
+    assert shell("lift", "203.0.113.9").out.startswith("Address 203.0.113.9 is free")
     assert shell.told("why", "203.0.113.9")["ban"] is None
     assert len(trial.guard.observed) == 1

@@ -11,8 +11,8 @@ from mailward.app.cli import accounts, password, reporting, server, subjects, wa
 Run = Callable[[argparse.Namespace], int]
 
 _SUBJECT = (
-    'an address, a network or a login; "address:", "login:" or "operator:" in front says what is'
-    " meant"
+    'an address, a network, a range "A-B" or a login; "address:", "login:" or "operator:" in front'
+    " says what is meant"
 )
 _FILE = 'read subjects from FILE, one a line, "#" begins a comment ("-": standard input)'
 _REPORTS = (
@@ -148,6 +148,7 @@ def _add_bans(grammar: _Grammar) -> None:
     lift = grammar.command("lift", "lift bans and forget the failures", subjects.lift)
     lift.add_argument("subjects", metavar="SUBJECT", nargs="*", help=_SUBJECT)
     lift.add_argument("--all", action="store_true", help="every automatic ban")
+    lift.add_argument("--inside", action="store_true", help="the bans inside a network, too")
     _add_reason(lift, "with --all: those with this reason")
     lift.add_argument("--file", metavar="FILE", help=_FILE)
 

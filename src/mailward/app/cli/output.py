@@ -6,6 +6,7 @@ Logins and notes were written by strangers: nothing of them reaches the terminal
 from __future__ import annotations
 
 import json
+import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,6 +26,15 @@ def shown(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def quoted(subject: str) -> str:
+    """*subject* as a shell reads it. The daemon spells every subject in printable characters.
+
+    >>> print(quoted("ada"), quoted("it's"))
+    ada 'it'"'"'s'
+    """
+    return shlex.quote(shown(subject))
 
 
 def columns(text: str) -> int:

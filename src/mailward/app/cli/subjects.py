@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from mailward.app.cli.client import Json, below, find_daemon
 from mailward.app.cli.failures import EXIT_FAILED
@@ -14,6 +15,7 @@ from mailward.app.cli.output import (
     print_json,
     print_lines,
     print_warning,
+    quoted,
     shown,
     table,
 )
@@ -21,6 +23,11 @@ from mailward.app.cli.story import story
 
 _BAN_HEAD = ("SUBJECT", "REASON", "SINCE", "UNTIL", "FAILURES", "SERVICES", "NOTE")
 _BAN_ELASTIC = (6, 5)
+_KINDS: Mapping[str, Callable[[int], str]] = {
+    "address": lambda n: "1 address or network" if n == 1 else f"{n} addresses or networks",
+    "login": lambda n: counted(n, "login"),
+    "operator": lambda n: counted(n, "operator"),
+}
 _MAX_PAGE = 10_000  # the daemon gives no more at once
 
 
@@ -70,7 +77,7 @@ def _sorted(bans: list[Json], order: str) -> list[Json]:
 
 def _ban_cells(ban: Json) -> tuple[str, ...]:
     return (
-        ban["subject"],
+        quoted(ban["subject"]),
         "only observed" if ban["observed"] else ban["reason"],
         moment(ban["since"])[:16],
         moment(ban["until"])[:16],
@@ -94,8 +101,8 @@ def ban(options: argparse.Namespace) -> int:
 
 def lift(options: argparse.Namespace) -> int:
     if options.all:
-        if options.subjects or options.file:
-            options.wrong("--all goes without subjects")
+        if options.subjects or options.file or options.inside:
+            options.wrong("--all goes without subjects, and without --inside")
         reason = options.reason or "authentication"
         answer = find_daemon(options).delete("/api/bans", {"reason": reason})
         if options.json:
@@ -107,7 +114,8 @@ def lift(options: argparse.Namespace) -> int:
         options.wrong("--reason goes with --all")
     subjects = named(options)
     brief = _is_brief(options, subjects)
-    answers = ask_for_all(options, "/api/lifts", subjects, {"brief": brief})
+    wish = {"brief": brief, "inside": options.inside}
+    answers = ask_for_all(options, "/api/lifts", subjects, wish)
     _print_answers(options, answers, "lifted")
     if brief:
         print(f"{_all_of(answers)} lifted, but for what is said above.")
@@ -129,8 +137,16 @@ def _is_brief(options: argparse.Namespace, subjects: list[Named]) -> bool:
 
 
 def _all_of(answers: list[Json]) -> str:
-    count = sum(answer["count"] for answer in answers)
-    return f"{counted(count, 'subject')} {'is' if count == 1 else 'are'}"
+    """How many of each kind there were.
+
+    >>> _all_of([{"kinds": {"address": 2, "login": 1, "operator": 0}}])
+    '2 addresses or networks and 1 login are'
+    """
+    kinds = Counter[str]()
+    for answer in answers:
+        kinds.update(answer["kinds"])
+    told = [_KINDS[kind](count) for kind, count in kinds.items() if count]
+    return f"{' and '.join(told) or 'no subjects'} {'is' if kinds.total() == 1 else 'are'}"
 
 
 def _print_answers(options: argparse.Namespace, answers: list[Json], field: str) -> None:

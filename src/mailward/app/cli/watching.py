@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from mailward.app.cli.client import Json, find_daemon
-from mailward.app.cli.output import counted, moment, print_json, print_lines, shown, table
+from mailward.app.cli.output import counted, moment, print_json, print_lines, quoted, shown, table
 
 TOP_SECONDS = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
@@ -146,7 +146,7 @@ def _top_lines(answer: Json) -> Iterator[str]:
 def _busy_cells(row: Json) -> tuple[str, ...]:
     most = row["limit"].partition("/")[0]
     return (
-        row["subject"],
+        quoted(row["subject"]),
         f"{row['failures']} of {most}",
         _banned_cell(row["ban"]),
         moment(row["last"]) if row["last"] else "",

@@ -10,12 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import trustme
 from scramp import ScramClient  # type: ignore[import-untyped] # it has no types of its own
 
+from mailward.backends.port import Client
+from mailward.backends.upstream import Upstream as MailServer
+from mailward.rules.model import Address
 from mailward.settings.configuration import (
     ClientAddress,
     Encryption,
@@ -23,6 +27,10 @@ from mailward.settings.configuration import (
     Upstream,
     UpstreamTls,
 )
+from mailward.wire.dialogue import Unavailable
+from mailward.wire.door import Credentials, Mechanism
+from mailward.wire.proxyline import TlsFacts
+from mailward.wire.secret import Secret
 from tests.edges.house import Behaviour, Premises, open_house, policy, until
 from tests.edges.sasl import OFFERS, Directory, call, is_challenge, is_later, text
 
@@ -135,6 +143,31 @@ async def test_the_proxy_header_comes_first_and_the_handshake_asks_for_the_name(
     header, _, handshake = bytes(sent).partition(b"\r\n")
     assert header.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 ")
     assert handshake.startswith(b"\x16\x03")  # a TLS record with a handshake in it
+
+
+@pytest.mark.parametrize("mode", Encryption)
+async def test_a_header_tells_of_the_clients_tls_unless_starttls_follows(
+    mode: Encryption, ca: Path
+) -> None:
+    """Dovecot 2.4 takes the connection itself for encrypted then, and refuses STARTTLS."""
+    header = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        header.extend(await reader.readexactly(16))
+        header.extend(await reader.readexactly(int.from_bytes(header[14:])))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        here: Address = ip_address("127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        seconds = timedelta(seconds=5)
+        tls = UpstreamTls(mode, str(ca), NAME)
+        settings = Upstream("imap", str(here), port, ClientAddress.PROXY_V2, seconds, seconds, tls)
+        backend = MailServer(settings, Protocol.IMAP, (), lambda _: None)
+        client = Client((here, 50_000), (here, 143), TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
+        password = Credentials(Mechanism.PLAIN, b"ada", Secret(b"right"))
+        assert isinstance(await backend.login(password, client), Unavailable)
+    assert (b"TLSv1.3" in header) is (mode is not Encryption.STARTTLS)
 
 
 @asynccontextmanager

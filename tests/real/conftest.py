@@ -14,6 +14,7 @@ from tests.real.cyrus_root import cyrus_root
 from tests.real.daemon import Mailward
 from tests.real.processes import disk_of, private_folder
 from tests.real.servers import Dovecot, Postfix, running
+from tests.real.trixie import Trixie, trixie_servers
 
 # "opensesame" stands in every password that a test uses, so one look finds any that got out.
 ACCOUNTS = {"alice": "alice-opensesame", "bob": "bob-opensesame"}
@@ -56,6 +57,20 @@ def cyrus(the_cyrus: Cyrus) -> Cyrus:
     """The Cyrus of all tests, with an empty log."""
     the_cyrus.forget_log()
     return the_cyrus
+
+
+@pytest.fixture(scope="session")
+def the_trixie() -> Iterator[Trixie]:
+    with trixie_servers(ACCOUNTS) as servers:
+        yield servers
+
+
+@pytest.fixture
+def trixie(the_trixie: Trixie) -> Trixie:
+    """The servers of Debian 13 of all tests, with empty logs."""
+    the_trixie.dovecot.forget_guesses()
+    the_trixie.postfix.forget_log()
+    return the_trixie
 
 
 @pytest.fixture

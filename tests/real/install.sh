@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs from Debian what the tests against real servers run: mail servers, proxies, mail clients,
-# attack tools, shells, a systemd to start our service, and debootstrap, which makes the root of the
-# one server that fits beside no other.
+# attack tools, shells, a systemd to start our service, and debootstrap, which makes the roots of
+# what cannot be installed here: Cyrus, and all of Debian 13.
 # With "demo" only the mail servers that `make demo-servers` runs.
 # Does nothing where all of it is there. Starts no service: the tests run servers of their own.
 set -eu

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from pwd import getpwnam
 from typing import Protocol
 
 from tests.real.attack import Door, Service, Told, guess
@@ -119,6 +120,10 @@ class Dovecot:
     Each service has two ports: with and without a PROXY header.
     """
 
+    settings = _DOVECOT
+    """Its configuration, which is no other generation's."""
+    lookup = _LOOKUP
+
     def __init__(
         self,
         folder: Path,
@@ -150,7 +155,7 @@ class Dovecot:
         (self.folder / "accounts").write_text(
             "".join(f"{login}:{{PLAIN}}{password}\n" for login, password in accounts.items())
         )
-        settings = _DOVECOT.format(
+        settings = self.settings.format(
             folder=self.folder,
             imap_port=self.port,
             haproxy_port=self.haproxy_port,
@@ -162,11 +167,15 @@ class Dovecot:
         (self.folder / "dovecot.conf").write_text(settings)
         self._log.touch()
 
+    def command(self, name: str) -> list[str | Path]:
+        """How a program of it is run."""
+        return [program(name)]
+
     def start(self) -> None:
         # A socket left from a start before makes its auth process restart for ever.
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         child = Child(
-            [program("dovecot"), "-F", "-c", self.folder / "dovecot.conf"],
+            [*self.command("dovecot"), "-F", "-c", self.folder / "dovecot.conf"],
             output=self.folder / "output",
             folder=self.folder,
         )
@@ -200,7 +209,7 @@ class Dovecot:
     def _lookups(self) -> list[Guess]:
         return [
             Guess(found["login"], ip_address(found["address"]))
-            for found in _LOOKUP.finditer(self.log())
+            for found in self.lookup.finditer(self.log())
         ]
 
     def _mark(self) -> None:
@@ -280,12 +289,12 @@ class Postfix:
         self.folder = folder / "postfix"
         self.port = free_port()
         self.haproxy_port = haproxy_port or free_port()
-        self._programs = _postfix_programs()
+        self._programs = self.programs()
         self._child: Child | None = None
         self._read_from = 0
         for name in ("etc", "spool", "data"):
             (self.folder / name).mkdir(parents=True)
-        shutil.chown(self.folder / "data", "postfix")
+        os.chown(self.folder / "data", self.user(), -1)
         (self.folder / "etc" / "main.cf").write_text(
             _POSTFIX_MAIN.format(
                 folder=self.folder, programs=self._programs, sasl_socket=sasl_socket
@@ -298,15 +307,27 @@ class Postfix:
         self._log = self.folder / "maillog"
         self._log.touch()
 
+    def command(self, name: str) -> list[str | Path]:
+        """How a program of it is run."""
+        return [program(name)]
+
+    def programs(self) -> Path:
+        """Where its daemons are."""
+        return _postfix_programs()
+
+    def user(self) -> int:
+        """The number of the user that it gives root up for."""
+        return getpwnam("postfix").pw_uid
+
     def start(self) -> None:
         """Its SASL socket has to be there already."""
         etc = self.folder / "etc"
         # Makes the folders of the spool, each with the owner that it needs.
         subprocess.run(
-            [program("postfix"), "-c", etc, "check"], check=True, stderr=subprocess.DEVNULL
+            [*self.command("postfix"), "-c", etc, "check"], check=True, stderr=subprocess.DEVNULL
         )
         child = Child(
-            [self._programs / "master", "-s", "-c", etc],
+            [*self.command(str(self._programs / "master")), "-s", "-c", etc],
             output=self.folder / "output",
             folder=self.folder,
         )

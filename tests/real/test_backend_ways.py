@@ -189,6 +189,7 @@ IMAP_WAYS = [
     Way("imap-id"),
     Way("imap-id", "starttls"),
     Way("proxy-v1", "starttls"),
+    Way("proxy-v2", "starttls"),
     Way("proxy-v2", "implicit"),
     Way("imap-id", "implicit"),
 ]
@@ -199,6 +200,7 @@ SUBMISSION_WAYS = [
     Way("xclient"),
     Way("xclient", "starttls"),
     Way("proxy-v1", "starttls"),
+    Way("proxy-v2", "starttls"),
     Way("proxy-v2", "implicit"),
     Way("xclient", "implicit"),
 ]

@@ -32,7 +32,7 @@ _WORDS = {
     Service.SUBMISSION: ("EHLO webmail.test\r\nXCLIENT ADDR={user} PORT=4000\r\n", "QUIT\r\n"),
     Service.MANAGESIEVE: ("XCLIENT ADDR={user} PORT=4000\r\n", "LOGOUT\r\n"),
 }
-_ANSWERS = {
+ANSWERS = {
     b"a OK ": Told.OK,
     b"235 ": Told.OK,
     b'OK "Logged in"': Told.OK,
@@ -53,7 +53,7 @@ def log_in(door: Door, user: str, login: str, password: str, *, webmail: str = W
         line.say(behind.encode())
         heard = line.hear_all()
     lines = heard.splitlines()
-    return next(told for words, told in _ANSWERS.items() if any(x.startswith(words) for x in lines))
+    return next(told for words, told in ANSWERS.items() if any(x.startswith(words) for x in lines))
 
 
 def test_the_user_of_a_trusted_webmail_is_banned_and_not_the_webmail(

@@ -11,7 +11,7 @@ import ssl
 from mailward.backends.conversation import Conversation
 from mailward.backends.port import Client
 from mailward.backends.tls import TrustError, client_context
-from mailward.settings.configuration import ClientAddress, Upstream
+from mailward.settings.configuration import ClientAddress, Encryption, Upstream
 from mailward.wire.dialogue import Answer, Challenged, Dialogue, Origin, Unavailable
 from mailward.wire.door import ScramProof
 from mailward.wire.proxyline import proxy_v1_header, proxy_v2_header
@@ -91,4 +91,7 @@ class Reach:
             case ClientAddress.PROXY_V1:
                 return proxy_v1_header(client.source, client.destination)
             case ClientAddress.PROXY_V2:
-                return proxy_v2_header(client.source, client.destination, client.tls)
+                # Told that TLS has begun, Dovecot 2.4 refuses the STARTTLS that follows.
+                starts = self._settings.tls.mode is Encryption.STARTTLS
+                tls = None if starts else client.tls
+                return proxy_v2_header(client.source, client.destination, tls)

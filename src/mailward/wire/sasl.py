@@ -66,6 +66,11 @@ class Conversation(Protocol):
         """The challenge where the client sent no initial response."""
         ...
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether the client has sent its proof: its next line only says that it goes on."""
+        ...
+
     def read(self, message: bytes) -> bytes | Malformed | Understood:
         """Take one message of the client; bytes are the next challenge."""
         ...
@@ -88,8 +93,14 @@ class Exchange:
         return self._read(b"" if initial == EMPTY_INITIAL else initial)
 
     def receive(self, line: bytes) -> Step:
-        """Take the line that answers a challenge."""
-        return Cancelled() if line == CANCEL else self._read(line)
+        """Take the line that answers a challenge.
+
+        Behind the server's signature any line goes on. RFC 5802 wants an empty one, but PEAR's
+        Net_SMTP sends NOOP there, which Dovecot and Postfix take, and the guess is over by then.
+        """
+        if line == CANCEL:
+            return Cancelled()
+        return Acknowledged() if self._conversation.is_proved else self._read(line)
 
     def tell(self, challenge: bytes) -> Challenge:
         """Pass on what the backend says."""
@@ -124,6 +135,8 @@ def is_offered(mechanism: BearerMechanism | ScramMechanism, names: Collection[st
 
 class _Unchallenged:
     """A mechanism whose challenges are the door's own."""
+
+    is_proved = False
 
     def tell(self, challenge: bytes) -> None:
         raise ValueError("the backend has no challenge in this mechanism")
@@ -181,25 +194,23 @@ class _Scram:
         self._mechanism = mechanism
         self._opened: ScramOpening | None = None
         self._nonce: bytes | None = None
-        self._is_proved = False
+        self.is_proved = False
 
-    def read(self, message: bytes) -> Malformed | ScramOpening | ScramProof | Acknowledged:
+    def read(self, message: bytes) -> Malformed | ScramOpening | ScramProof:
         if self._opened is None:
             opened = read_client_first(self._mechanism, message)
             if isinstance(opened, Fault):
                 return Malformed(opened.why)
             self._opened = opened
             return opened
-        if self._is_proved:
-            return Malformed("There is nothing more to say") if message else Acknowledged()
         proof = read_client_final(self._opened, self._nonce or b"", message)
         if isinstance(proof, Fault):
             return Malformed(proof.why)
-        self._is_proved = True
+        self.is_proved = True
         return proof
 
     def tell(self, challenge: bytes) -> None:
-        if self._opened is not None and not self._is_proved:
+        if self._opened is not None and not self.is_proved:
             self._nonce = server_nonce(self._opened, challenge)
 
 

@@ -104,7 +104,7 @@ class SubmissionDoor(LineDoor):
         self._allow(passwords=passwords, starttls=starttls)
         self._others = _others(self._behind)
         self._hostname = hostname.encode("ascii", "replace")
-        self._is_extended = False
+        self._is_greeted = False
         self._client_name = b""
 
     def _allow(self, *, passwords: bool, starttls: bool) -> None:
@@ -116,7 +116,7 @@ class SubmissionDoor(LineDoor):
         # RFC 3207 section 4.2: what the client said before, its name too, was said by anybody.
         self._become(State.READY)
         self._allow(passwords=True, starttls=False)
-        self._is_extended = False
+        self._is_greeted = False
         self._client_name = b""
         return b""
 
@@ -189,7 +189,7 @@ class SubmissionDoor(LineDoor):
         if not is_name(name):
             return self._mistake(b"501 5.5.4 A host name is needed\r\n")
         self._client_name = name
-        self._is_extended = is_extended
+        self._is_greeted = True
         lines = [self._hostname]
         if is_extended:
             lines += [*self._keywords, *((XCLIENT,) if self._believes else ())]
@@ -204,7 +204,7 @@ class SubmissionDoor(LineDoor):
         # What follows the address may be the client's own words: those nobody believes.
         self._believes = not told.names_address
         self._mistakes = 0
-        self._is_extended = False
+        self._is_greeted = False
         self._client_name = b""
         if told.address is None:
             return Reply(self.greeting())
@@ -220,7 +220,7 @@ class SubmissionDoor(LineDoor):
     def _auth(self, argument: bytes) -> DoorEvent:
         if not self._passwords:
             return self._answer(b"538 5.7.11 Passwords are taken over TLS only\r\n")
-        if not self._is_extended:
+        if not self._is_greeted:
             return self._mistake(b"503 5.5.1 Send EHLO first\r\n")
         match argument.split(b" "):
             case [name] if name:

@@ -81,8 +81,8 @@ async def test_a_proof_is_remembered_for_a_minute_and_for_one_address() -> None:
         assert hall.server.guesses == 3
 
 
-async def test_a_password_that_was_changed_is_asked_for_again_and_nobody_is_counted() -> None:
-    async with open_hall() as hall:
+async def test_a_password_that_was_changed_ends_the_proof_and_counts() -> None:
+    async with open_hall(policy("2/1h")) as hall:
         assert await hall.ask() is not None
         hall.server.password = "new"
         answer = await hall.ask()
@@ -93,7 +93,8 @@ async def test_a_password_that_was_changed_is_asked_for_again_and_nobody_is_coun
         again = await hall.ask()
         assert again is not None
         assert again.status == 401
-        assert hall.server.guesses == 2  # now it was a guess
+        assert hall.server.guesses == 2
+        assert await hall.ask() is None  # both were counted
 
 
 async def test_a_token_counts_for_the_address_alone_and_not_once_it_was_right() -> None:

@@ -307,6 +307,7 @@ async def open_hall(
         known = ("/jmap", "/ws") if is_known else ()
         upstream = JmapUpstream(upstream_settings, known, lambda _: None)
         upstream.session_path = "/jmap/session" if is_known else None
+        upstream.closed_hosts = {b"mail.test": None} if is_known else {}
         opened.apply(opened.prepare(settings), {}, web={("cyrus", Web.JMAP): upstream})
         (status,) = opened.status()
         port = int(status.bind.rpartition(":")[2])

@@ -30,6 +30,8 @@ MAX_SESSION_OCTETS = 1_048_576
 """Of a session resource; what is longer proves a login all the same, but tells no paths."""
 MAX_PATHS = 200
 MAX_REDIRECTS = 3
+MAX_HOSTS = 1_000
+"""So many Hosts are known to want credentials until the next probe; for others that is asked."""
 _URLS = ("apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl")  # RFC 8620 section 2
 _WEBSOCKET = "urn:ietf:params:jmap:websocket"  # RFC 8887 section 3
 _PORT = re.compile(rb":\d*$")
@@ -55,6 +57,8 @@ class JmapUpstream(MailServer):
         self.session_path: str | None = None
         """Where the well-known path leads to, if it leads on."""
         self._is_open_to_all = False
+        self.closed_hosts: dict[bytes, None] = {}
+        """The Hosts that want credentials, as far as that was asked since the last probe."""
 
     @property
     def name(self) -> str:
@@ -150,7 +154,37 @@ class JmapUpstream(MailServer):
             case Unavailable() as why:
                 return why
             case Page(head, body):
-                return self._judge(head, body)
+                pass
+        answer = self._judge(head)
+        if not isinstance(answer, Proven):
+            return answer
+        if host not in self.closed_hosts:
+            is_open = await self._is_open(path, host, client)
+            if is_open is not None:
+                return is_open
+        self._learn(_paths_in(body))
+        self._state = "ok"
+        return answer
+
+    async def _is_open(self, path: str, host: bytes, client: Client) -> Unavailable | None:
+        """Ask without credentials, too: a site that shows the same then has proven nothing.
+
+        A backend may have other sites than the one that is probed, by the Host that a client says.
+        """
+        match await self._lead(path, host, client, []):
+            case Unavailable() as why:
+                return why
+            case Page(head) if head.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                return self._failed(f"{self.settings.where} answers {head.status} at {path}")
+            case Page(head, path=shown) if _is_open(head):
+                # Not the state of the backend: a stranger has chosen the Host.
+                return Unavailable(
+                    f"{self.settings.where} shows {shown} to whoever asks as {host.decode()}"
+                )
+            case Page():
+                if len(self.closed_hosts) < MAX_HOSTS:
+                    self.closed_hosts[host] = None
+                return None
 
     async def _lead(
         self, path: str, host: bytes, client: Client, more: list[tuple[str, bytes]]
@@ -167,7 +201,7 @@ class JmapUpstream(MailServer):
             path = further
         return page
 
-    def _judge(self, head: ResponseHead, body: bytes) -> ProofAnswer:
+    def _judge(self, head: ResponseHead) -> ProofAnswer:
         match head.status:
             case HTTPStatus.OK if not _is_json(head):
                 return self._failed(
@@ -175,8 +209,6 @@ class JmapUpstream(MailServer):
                     f" {WELL_KNOWN}: look whether it speaks JMAP"
                 )
             case HTTPStatus.OK:
-                self._learn(_paths_in(body))
-                self._state = "ok"
                 return Proven()
             case HTTPStatus.UNAUTHORIZED:
                 self._state = "ok"
@@ -227,7 +259,8 @@ class JmapUpstream(MailServer):
             self._failed(f"{self.settings.where} answers {head.status} at {WELL_KNOWN}")
             return False
         # A page for people is nothing to us: by another Host there may be a session resource.
-        self._is_open_to_all = head.status == HTTPStatus.OK and _is_json(head)
+        self._is_open_to_all = _is_open(head)
+        self.closed_hosts.clear()
         if self._is_open_to_all:
             self._failed(
                 f"{self.settings.where} shows {path} to whoever asks, so it can prove no password:"
@@ -305,6 +338,11 @@ async def _connected(host: str, port: int) -> socket.socket:
         else:
             return opened
     raise refused
+
+
+def _is_open(head: ResponseHead) -> bool:
+    """Whether *head*, the answer to a request without credentials, shows a session resource."""
+    return head.status == HTTPStatus.OK and _is_json(head)
 
 
 def _is_json(head: ResponseHead) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 from mailward.backends.http import Body, CutOffError, Stream, Wire
 from mailward.backends.port import Client, WebBackend
 from mailward.edges.house import House
+from mailward.rules.model import Attempt
 from mailward.wire.dialogue import Unavailable
 from mailward.wire.http.answers import CONTINUE
 from mailward.wire.http.authorization import HttpCredentials
@@ -46,17 +47,24 @@ KEPT_SECONDS = 4.0
 _UNAUTHORIZED = 401
 _NO_CONTENT = 204
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-# Written anew; and what makes some backends serve another path than the one that was looked at.
-_LEFT_OUT = frozenset({"authorization", "host", "x-original-url", "x-rewrite-url"})
+# Written anew; and what makes some backends serve another path than the one that was looked at, or
+# another site than the one where the credentials are proven.
+_LEFT_OUT = frozenset(
+    {
+        *("authorization", "host", "x-original-url", "x-rewrite-url"),
+        *("x-host", "x-original-host", "x-http-host-override"),
+    }
+)
 _NOT_TOLD = frozenset({"alt-svc"})  # another way in, that no guard stands at
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Credentials that are proven. *digest* is what they are remembered by."""
+    """Credentials that are proven, by *attempt*. *digest* is what they are remembered by."""
 
     credentials: HttpCredentials
     digest: bytes
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)

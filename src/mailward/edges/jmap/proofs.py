@@ -1,6 +1,8 @@
 """Credentials that were proven a moment ago: they need not be tried anew with every request.
 
-Kept as keyed digests: whoever reads this memory learns no password, and cannot try one on it.
+A proof holds for one address and one site: for all that a backend may choose the site by, it has
+said nothing of another one. Kept as keyed digests: whoever reads this memory learns no password,
+and cannot try one on it.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from hashlib import blake2b
 
+from mailward.backends.port import Client
 from mailward.rules.model import Address, Instant
 from mailward.wire.http.authorization import HttpCredentials
 
@@ -29,10 +32,10 @@ class Proofs:
         self._at_most = at_most
         self._proven: OrderedDict[bytes, Instant] = OrderedDict()
 
-    def digest(self, address: Address, backend: str, credentials: HttpCredentials) -> bytes:
-        """What is remembered of *credentials*: they are proven for one address at one backend."""
-        # Numbers are written in a tenth of the time of an address. None of the three holds a blank.
-        where = f"{address.version} {int(address)} {backend} ".encode()
+    def digest(self, address: Address, site: bytes, credentials: HttpCredentials) -> bytes:
+        """What is remembered of *credentials*: they are proven for one *address* at one *site*."""
+        # Numbers are written in a tenth of the time of an address, and hold no blank.
+        where = b"%d %d %b" % (address.version, int(address), site)
         return blake2b(
             where + credentials.field(), key=self._key, digest_size=DIGEST_OCTETS
         ).digest()
@@ -49,6 +52,17 @@ class Proofs:
         at = self._proven.get(digest)
         return at is not None and now - at < PROOF_SECONDS
 
-    def drop(self, digest: bytes) -> None:
-        """They may not be right any more."""
-        self._proven.pop(digest, None)
+    def drop(self, digest: bytes) -> bool:
+        """They are not right any more; return whether that is news."""
+        return self._proven.pop(digest, None) is not None
+
+
+def site_of(backend: str, host: bytes, client: Client) -> bytes:
+    """What a *backend* may choose a site by, in a text that nothing else has.
+
+    By the Host, by where the client has connected, and by whether it did so with TLS: all of these
+    may reach it. Neither a backend's name nor a Host holds a blank.
+    """
+    address, port = client.destination
+    place = (address.version, int(address), port, client.tls is not None)
+    return b"%b %b %d %d %d %d " % (backend.encode(), host, *place)

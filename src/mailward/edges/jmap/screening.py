@@ -14,7 +14,7 @@ from typing import Protocol
 
 from mailward.backends.port import Client, ProofAnswer, Proven
 from mailward.edges.findings import Later, ShutOut, Wrong, refusal, wrong
-from mailward.edges.jmap.proofs import Proofs
+from mailward.edges.jmap.proofs import Proofs, site_of
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.guard.tokens import Tokens
@@ -40,9 +40,10 @@ class Prover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The credentials are right. *proof* is what is remembered of that."""
+    """The credentials are right. *proof* is what is remembered of that, *attempt* who proved it."""
 
     proof: bytes
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,11 @@ class Screening:
         if attempt is None:
             return Wrong(is_last=False)  # nothing is left of the name but space: that is malformed
         name, prover = backend
-        proof = self._proofs.digest(attempt.address, name, credentials)
+        site = site_of(name, host, client)
+        proof = self._proofs.digest(attempt.address, site, credentials)
         if self._proofs.holds(proof, now):
             refused = self._guard.refusal(attempt, now)
-            return Welcome(proof) if refused is None else refusal(refused)
+            return Welcome(proof, attempt) if refused is None else refusal(refused)
         self.in_line = True
         try:
             async with asyncio.timeout(self._wait_seconds):
@@ -107,9 +109,17 @@ class Screening:
             case Ticket() as ticket:
                 return await self._guess(ticket, credentials, proof, prover, (client, host))
 
-    def forget(self, proof: bytes) -> None:
-        """The backend does not take any more what was right a moment ago."""
-        self._proofs.drop(proof)
+    async def disprove(self, credentials: HttpCredentials, proof: bytes, attempt: Attempt) -> None:
+        """The backend has answered 401 to what was right a moment ago: that ends the *proof*.
+
+        It counts as a failure: whatever has proven the credentials, the backend's word on them is
+        not free. It counts once for each proof, as requests of a mail program that were under way
+        together with an old password are one guess. A token that was right has expired.
+        """
+        if not self._proofs.drop(proof):
+            return
+        now = self._clock()
+        await self._guard.report(attempt, self._outcome(Rejected(), attempt, credentials), now, now)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -142,7 +152,7 @@ class Screening:
         match answer:
             case Proven():
                 self._proofs.put(proof, self._clock())
-                return Welcome(proof)
+                return Welcome(proof, ticket.attempt)
             case Rejected():
                 return wrong(verdict)
             case Unavailable(why):

@@ -212,9 +212,9 @@ class JmapSession(Stream):
         by = partial(asker.caller.attempt, entrance.service, entrance.listener, self._id)
         prover = (backend.name, backend)
         match await self._screening.ask(credentials, by, prover, client, head.host, now):
-            case Welcome(digest):
+            case Welcome(digest, attempt):
                 self._visit.logged_in()
-                proof = Proof(credentials, digest)
+                proof = Proof(credentials, digest, attempt)
                 return await self._pass(head, framing, proof, client, passing)
             case Wrong(is_last):
                 return await self._refuse_guess(WRONG, head, framing, asker, is_last=is_last)
@@ -247,7 +247,7 @@ class JmapSession(Stream):
                 return stays
             case Unproven():
                 if proof is not None:
-                    self._screening.forget(proof.digest)
+                    await self._screening.disprove(proof.credentials, proof.digest, proof.attempt)
                 await self._say_and_part(UNNAMED if proof is None else WRONG, head)
                 return False
             case Unanswered(is_unread=True):

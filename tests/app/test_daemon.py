@@ -136,7 +136,7 @@ def test_without_what_the_embedded_server_needs_the_daemon_says_what_to_install(
         timeout=30,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "install mailward[embedded]" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -153,7 +153,7 @@ def test_accounts_that_cannot_be_read_are_a_fault_and_no_traceback(tmp_path: Pat
         timeout=30,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 78
     assert "accounts.db" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -81,4 +81,4 @@ def policy(line: str, stored: dict[str, str] | None = None) -> Policy:
 
 def listener(*lines: str) -> str:
     """A listener called ``l`` of *lines*, which begin in line 4, and a backend ``b``."""
-    return "\n".join(["[backend.b]", 'address = "127.0.0.1:1"', "[server.listener.l]", *lines])
+    return "\n".join(["[backend.b]", 'address = "127.0.0.1:2"', "[server.listener.l]", *lines])

@@ -12,7 +12,7 @@ from tests.settings.sample import configured
 
 LISTENER = '[server.listener.l]\nprotocol = "imap"\nbackend = "b"\n'
 HERE = LISTENER + 'bind = ["127.0.0.1:1"]\n'
-BACKEND = '[backend.b]\naddress = "127.0.0.1:1"\n'
+BACKEND = '[backend.b]\naddress = "127.0.0.1:2"\n'
 TOLD = BACKEND + 'client-address = "proxy-v2"\n'
 
 

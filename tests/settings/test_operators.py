@@ -41,7 +41,7 @@ def test_without_a_secret_there_is_no_operator_and_no_manage_listener() -> None:
 
 
 def test_a_manage_listener_has_no_backend_and_needs_a_bind() -> None:
-    more = 'backend = "b"\n[backend.b]\naddress = "127.0.0.1:1"\n'
+    more = 'backend = "b"\n[backend.b]\naddress = "127.0.0.1:2"\n'
     (fault,) = faults(ADMIN + LISTENER + more)
     assert fault.endswith("a manage listener has no backend; leave it out")
     (fault,) = faults(ADMIN + LISTENER + 'paths = { "/api" }\n')
@@ -64,7 +64,7 @@ def test_the_password_may_not_cross_the_network_unencrypted_by_accident() -> Non
 def test_a_bind_is_taken_once_by_mail_and_operators_together() -> None:
     mail = (
         '[server.listener.imap]\nprotocol = "imap"\nbind = ["127.0.0.1:8443"]\nbackend = "b"\n'
-        '[backend.b]\naddress = "127.0.0.1:1"\n'
+        '[backend.b]\naddress = "127.0.0.1:2"\n'
     )
     (fault,) = faults(ADMIN + LISTENER + mail)
     assert "listener far is bound to 127.0.0.1:8443 already" in fault

@@ -12,7 +12,7 @@ from mailward.settings.key import Effect
 from tests.settings.sample import built, configured, faults
 
 TRUSTED = '[server.proxy]\ntrusted-networks = { "127.0.0.1", "::ffff:10.0.0.0/104" }\n'
-BACKEND = '[backend.b]\naddress = "127.0.0.1:1"\nclient-address = "proxy-v2"\n'
+BACKEND = '[backend.b]\naddress = "127.0.0.1:2"\nclient-address = "proxy-v2"\n'
 MANAGED = (
     '[management.admin]\nsecret = "$argon2id$v=19$m=65536,t=3,p=4'
     '$c29tZXNhbHQxMjM0NTY$WmluZGVyIGFuZCBmbGludCBhbmQgc3RlZWw"\n'

@@ -8,7 +8,7 @@ from tests.settings.sample import BACKEND, IMAP, configured, faults
 PAIR = 'cert = "/etc/ssl/mail.pem"\nprivate-key = "/etc/ssl/mail.key"'
 DEFAULT = f"[certificate.default]\n{PAIR}"
 OTHER = f"[certificate.other]\n{PAIR}"
-BEHIND = '[backend.b]\naddress = "127.0.0.1:143"'
+BEHIND = '[backend.b]\naddress = "127.0.0.1:10143"'
 
 
 def door(more: str = "", bind: str = "0.0.0.0:993") -> str:

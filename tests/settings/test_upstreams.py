@@ -19,7 +19,7 @@ HERE = 'bind = ["127.0.0.1:1"]'
 
 
 def upstream(lines: str, stored: dict[str, str] | None = None) -> Upstream:
-    return configured(f'[backend.b]\naddress = "127.0.0.1:1"\n{lines}', stored).upstreams["b"]
+    return configured(f'[backend.b]\naddress = "127.0.0.1:2"\n{lines}', stored).upstreams["b"]
 
 
 def test_tls_to_a_backend_is_one_word_or_a_table() -> None:
@@ -41,7 +41,7 @@ def test_both_spellings_of_the_mode_are_one_key() -> None:
 
 
 def test_a_wrong_mode_is_a_fault_where_it_stands() -> None:
-    (fault,) = faults('[backend.b]\naddress = "127.0.0.1:1"\n[backend.b.tls]\nmode = "ssl"\n')
+    (fault,) = faults('[backend.b]\naddress = "127.0.0.1:2"\n[backend.b.tls]\nmode = "ssl"\n')
     assert fault == (
         'mail.toml:4: backend.b.tls.mode: "ssl" is unknown; use none, starttls or implicit'
     )
@@ -50,22 +50,22 @@ def test_a_wrong_mode_is_a_fault_where_it_stands() -> None:
 
 
 def test_a_key_beside_those_of_tls_is_none() -> None:
-    (fault,) = faults('[backend.b]\naddress = "127.0.0.1:1"\ntls.cert = "x"\n')
+    (fault,) = faults('[backend.b]\naddress = "127.0.0.1:2"\ntls.cert = "x"\n')
     assert fault == "mail.toml:3: backend.b.tls.cert: is no key; backend.b.tls.ca is the nearest"
 
 
 @pytest.mark.parametrize("line", ['tls.ca = "x"', 'tls.server-name = "imap.example.org"'])
 def test_proof_that_nobody_asks_for_is_a_fault(line: str) -> None:
-    (fault,) = faults(f'[backend.b]\naddress = "127.0.0.1:1"\n{line}\n')
+    (fault,) = faults(f'[backend.b]\naddress = "127.0.0.1:2"\n{line}\n')
     assert 'has no use while backend.b.tls is "none"' in fault
-    (fault,) = stored_faults('[backend.b]\naddress = "127.0.0.1:1"\n', {"backend.b.tls.ca": "x"})
+    (fault,) = stored_faults('[backend.b]\naddress = "127.0.0.1:2"\n', {"backend.b.tls.ca": "x"})
     assert fault.startswith("(stored): backend.b.tls.ca: has no use")
 
 
 @pytest.mark.parametrize("name", ["", "300.1.1.1", "a b", "fe80::1%lo"])
 def test_a_wrong_server_name_is_a_fault(name: str) -> None:
     lines = (
-        f'[backend.b]\naddress = "127.0.0.1:1"\ntls.mode = "starttls"\ntls.server-name = "{name}"\n'
+        f'[backend.b]\naddress = "127.0.0.1:2"\ntls.mode = "starttls"\ntls.server-name = "{name}"\n'
     )
     (fault,) = faults(lines)
     assert fault.startswith("mail.toml:4: backend.b.tls.server-name: ")
@@ -77,7 +77,7 @@ def test_a_server_name_may_be_an_address() -> None:
 
 
 def test_an_address_prints_with_its_port() -> None:
-    assert upstream("").where == "127.0.0.1:1"
+    assert upstream("").where == "127.0.0.1:2"
     v6 = configured('[backend.b]\naddress = "[::1]:143"\n').upstreams["b"]
     assert v6.where == "[::1]:143"
 

@@ -18,12 +18,18 @@ from mailward.settings.errors import Fault, SettingsError
 
 
 def load_certificates(
-    certificates: Mapping[str, Certificate], data: Path, now: datetime, *, at_start: bool
+    certificates: Mapping[str, Certificate],
+    data: Path,
+    now: datetime,
+    *,
+    at_start: bool,
+    is_told: bool = True,
 ) -> dict[str, ServerCertificate]:
     """Every certificate with its key; relative paths are in the *data* directory.
 
     One that is not valid at *now* is a fault, but not *at_start*: then there is no better one to
-    go on with, and no mail at all would be worse than a warning at the client.
+    go on with, and no mail at all would be worse than a warning at the client. The log is told of
+    it, if it is to be told.
 
     Raises:
         SettingsError: one cannot be used; every such fault is in it, and no key ever.
@@ -36,7 +42,8 @@ def load_certificates(
         except _UnusableError as error:
             why_not = str(error)
         if why_not and at_start and name in loaded:
-            _log.error("certificate %s is used all the same: %s", name, why_not)
+            if is_told:
+                _log.error("certificate %s is used all the same: %s", name, why_not)
         elif why_not:
             faults.append(Fault(None, None, f"certificate.{name}", why_not))
     if faults:
@@ -59,7 +66,13 @@ def _load(certificate: Certificate, data: Path, now: datetime) -> tuple[ServerCe
     try:
         leaf = x509.load_pem_x509_certificates(chain)[0]
     except ValueError:
-        raise _UnusableError(f"{certificate.cert} holds no certificate in PEM form") from None
+        swapped = "PRIVATE KEY" in chain.decode("ascii", "replace")
+        why = (
+            f"{certificate.cert} holds a private key and no certificate: it belongs in private-key"
+            if swapped
+            else f"{certificate.cert} holds no certificate in PEM form"
+        )
+        raise _UnusableError(why) from None
     why_not_now = ""
     if now >= leaf.not_valid_after_utc:
         why_not_now = f"{certificate.cert} has expired on {leaf.not_valid_after_utc:%F}"
@@ -89,6 +102,11 @@ def _context(certificate: Certificate, chain: bytes, key: bytes) -> ssl.SSLConte
         match error.reason:
             case "KEY_VALUES_MISMATCH":
                 why = f"{certificate.private_key} is not the key of {certificate.cert}"
+            case _ if b"ENCRYPTED" in key:
+                why = (
+                    f"{certificate.private_key} is encrypted, and nobody is asked for its"
+                    " passphrase: decrypt it with openssl pkey -in OLD -out NEW"
+                )
             case _:
                 why = f"{certificate.private_key} holds no private key that can be used as it is"
         raise _UnusableError(why) from None

@@ -11,7 +11,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,22 +25,23 @@ from mailward import VERSION
 from mailward.admin.afar import Conversation
 from mailward.admin.api import make_app
 from mailward.admin.control import Control
-from mailward.admin.keys import Keys, Source
+from mailward.admin.keys import Keys
+from mailward.admin.keys import Source as Reread
 from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
+from mailward.app.check import Checked, Source, as_owner, settle
+from mailward.app.check import check as look_at
 from mailward.app.clock import SteadyClock
 from mailward.app.logs import set_up_logs
-from mailward.app.paths import config_path, data_path
-from mailward.app.premises import Premises, PremisesError
+from mailward.app.paths import config_path, data_path, usual_config_path
+from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.wiring import Clock, Program, choose_store
 from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.guard.writer import SWITCH_SECONDS
-from mailward.settings.build import build
-from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
-from mailward.stores.port import Store, StoreError
+from mailward.stores.port import Store, StoreError, UnusableStoreError
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
@@ -50,77 +52,87 @@ _log = logging.getLogger("mailward.daemon")
 
 
 def serve(config: str | None, data: str | None, check: bool) -> int:
-    """Run until told to stop; return the exit status. With *check* only read and report."""
+    """Run until told to stop; return the exit status. With *check* only look and report."""
     path = config_path(config)
     clock = SteadyClock()
-    name = None if path is None else str(path)
+    premises_path = data_path(data)
     try:
-        with keeping_all():
-            entries = _read_file(path)
-            built = build(entries, {}, clock(), name=name)
+        with as_owner(premises_path) if check else nullcontext() as user, keeping_all():
+            source = Source(_read_file(path), None if path is None else str(path), premises_path)
+            checked = look_at(source, clock(), is_told=check)
     except SettingsError as error:
         return _wrong(error.faults)
-    if built.configuration is None:
-        return _wrong(built.file_faults)
+    if checked.lasting or checked.passing:
+        _wrong((*checked.lasting, *checked.passing))
+        if user is not None:
+            _say(f"all files were looked at as the user {user}, who owns {premises_path}")
+        return EXIT_CONFIG if checked.lasting else EXIT_FAILED
     if check:
-        print(f"{name or 'the built-in configuration'} is right")  # noqa: T201 -- what --check is for
+        for fault in checked.built.stored_faults:
+            _say(f"left out of the configuration: {fault}")
+        print(f"{source.name or _nothing_there()} is right")  # noqa: T201 -- what --check is for
         return 0
-    configuration = built.configuration
+    configuration = checked.file
     set_up_logs(configuration.log)
     faulthandler.enable()  # what a watchdog ends (SIGABRT) says where it stood
     _raise_descriptor_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        premises = Premises(data_path(data))
+        premises = Premises(premises_path)
     except PremisesError as error:
-        return _failed(str(error))
+        return _not_ours(error)
     try:
         listening = premises.open_socket(configuration.socket)
     except PremisesError as error:
         premises.leave()
-        return _failed(str(error))
+        return _not_ours(error)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(configuration, entries, path, premises.data, listening, clock))
+            return runner.run(_run(checked, source, listening, clock))
     finally:
         listening.close()
         premises.remove_socket(configuration.socket)
         premises.leave()
 
 
+def _nothing_there() -> str:
+    return f"the built-in configuration (there is no {usual_config_path()})"
+
+
 class _StopError(Exception):
     """Everything has been put away: what still runs beside it may be cancelled."""
 
 
-async def _run(
-    configuration: Configuration,
-    entries: Mapping[str, Entry],
-    path: Path | None,
-    data: Path,
-    listening: socket,
-    clock: Clock,
-) -> int:
-    name = None if path is None else str(path)
+async def _run(checked: Checked, source: Source, listening: socket, clock: Clock) -> int:
+    built, data, path = checked.built, source.data, source.name
     gc.disable()  # while a store is read there is nothing to collect, and much to look through
-    store = choose_store(configuration.store, data)
+    store = choose_store(checked.file.store, data)
     try:
         contents = await store.load()
     except StoreError as error:
         await store.close()
-        return _failed(str(error))
-    before = configuration.policy
-    built = build(entries, contents.settings, clock(), name=name, before=before)
+        return _failed(str(error), lasting=isinstance(error, UnusableStoreError))
+    if contents.settings != checked.stored:  # another daemon changed them a moment ago
+        built, missing = settle(source, contents.settings, clock(), is_told=False)
+        if missing or built.file_faults:
+            await store.close()
+            return _wrong((*built.file_faults, *missing))
     for fault in built.stored_faults:
         _log.error("left out of the configuration: %s", fault)
-    configuration = built.configuration or configuration
+    configuration = built.draft
     try:
         async with asyncio.TaskGroup() as tasks:
             program = Program(configuration, store, contents, clock, tasks, data)
             keys = Keys(
                 program.guard,
                 clock,
-                Source(name, lambda: _read_file(path), program.adopt, program.reload_certificates),
-                read_anew(entries, built),
+                Reread(
+                    path,
+                    lambda: _read_file(None if path is None else Path(path)),
+                    program.adopt,
+                    program.reload_certificates,
+                ),
+                read_anew(source.entries, built),
                 contents.settings,
             )
             control = Control(
@@ -140,8 +152,9 @@ async def _run(
                 program.start(program.doors.prepare(configuration))
             except SettingsError as error:
                 await store.close()
-                return _failed("; ".join(fault.message for fault in error.faults))
-            await _serve_until_told(program, control, store, listening, tasks, data)
+                _wrong(error.faults)
+                return EXIT_FAILED if error.may_pass else EXIT_CONFIG
+            await _serve_until_told(program, control, store, listening, tasks, source)
             await far.cleanup()
             raise _StopError  # noqa: TRY301 -- how one ends a TaskGroup
     except* _StopError:
@@ -181,7 +194,7 @@ async def _serve_until_told(
     store: Store,
     listening: socket,
     tasks: asyncio.TaskGroup,
-    data: Path,
+    source: Source,
 ) -> None:
     api = web.AppRunner(
         make_app(control, program.journal),
@@ -205,7 +218,7 @@ async def _serve_until_told(
             tasks.create_task(_reload(program, control))
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    _say_what_is_open(program, data)
+    _say_what_is_open(program, source.data, source.name)
     notify("READY=1", f"STATUS={_status(program)}")
     if period := watchdog_seconds():
         tasks.create_task(keep_watch(store, period, partial(_status, program)))
@@ -247,7 +260,7 @@ def _status(program: Program) -> str:
     return f"Addresses listened on: {doors}. Bans in force: {bans}."
 
 
-def _say_what_is_open(program: Program, data: Path) -> None:
+def _say_what_is_open(program: Program, data: Path, path: str | None) -> None:
     _log.info("mailward %s is ready; its data is in %s", VERSION, data)
     for door in program.doors.status():
         _log.info(
@@ -259,6 +272,12 @@ def _say_what_is_open(program: Program, data: Path) -> None:
         )
     if not program.doors.status():
         _log.warning("no listener is configured: see [server.listener.*] in the reference")
+        if path is None:
+            _log.warning(
+                "no configuration was read: there is no %s, and neither --config nor"
+                " MAILWARD_CONFIG names another file",
+                usual_config_path(),
+            )
     for warning in program.warnings():
         _log.warning("%s", warning)
     if program.accounts is not None and not program.accounts.everybody():
@@ -294,10 +313,18 @@ def _raise_descriptor_limit() -> None:
 
 def _wrong(faults: Iterable[Fault]) -> int:
     for fault in faults:
-        print(fault, file=sys.stderr)  # noqa: T201 -- there is no log yet
+        _say(str(fault) if fault.key or fault.file else f"mailward: {fault}")
     return EXIT_CONFIG
 
 
-def _failed(why: str) -> int:
-    print(f"mailward: {why}", file=sys.stderr)  # noqa: T201 -- there is no log yet
-    return EXIT_FAILED
+def _not_ours(error: PremisesError) -> int:
+    return _failed(str(error), lasting=not isinstance(error, OccupiedError))
+
+
+def _failed(why: str, *, lasting: bool) -> int:
+    _say(f"mailward: {why}")
+    return EXIT_CONFIG if lasting else EXIT_FAILED
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 -- there is no log yet

@@ -14,12 +14,15 @@ def config_path(given: str | None) -> Path | None:
     named = given or os.environ.get(CONFIG_VARIABLE)
     if named:
         return Path(named)
-    usual = (
-        Path("/etc/mailward/config.toml")
-        if os.geteuid() == 0
-        else Path.home() / ".config/mailward/config.toml"
-    )
+    usual = usual_config_path()
     return usual if usual.exists() else None
+
+
+def usual_config_path() -> Path:
+    """Where the configuration file is looked for when nothing names one."""
+    if os.geteuid() == 0:
+        return Path("/etc/mailward/config.toml")
+    return Path.home() / ".config/mailward/config.toml"
 
 
 def data_path(given: str | None) -> Path:

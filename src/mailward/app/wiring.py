@@ -19,6 +19,7 @@ from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
 from mailward.app.logs import set_up_logs
 from mailward.backends.jmap import JmapUpstream
+from mailward.backends.ourselves import Ourselves
 from mailward.backends.passage import PassageUpstream
 from mailward.backends.port import (
     AccountError,
@@ -86,6 +87,35 @@ def _descriptor_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def embedded_class(configuration: Configuration) -> type[Embedded]:
+    """The embedded mail server, which needs more than the rest: whoever wants it waits.
+
+    Raises:
+        SettingsError: something is not installed; a fault for each listener that wants it.
+    """
+    try:
+        from mailward.backends.embedded.server import Embedded  # noqa: PLC0415 -- see above
+    except ModuleNotFoundError as error:
+        why = _NOT_INSTALLED.format(name=error.name)
+        doors = [door for door in configuration.listeners if door.backend == EMBEDDED]
+        web = [door for door in configuration.web if door.backend == EMBEDDED]
+        names = [door.name for door in doors] + [door.name for door in web]
+        raise SettingsError(
+            Fault(None, None, f"server.listener.{name}.backend", why) for name in names
+        ) from None
+    return Embedded
+
+
+def placed_upstreams(configuration: Configuration, data: Path) -> Mapping[str, UpstreamSettings]:
+    """The backends with their relative paths put into the *data* directory."""
+    return {
+        name: replace(settings, tls=replace(settings.tls, ca=str(data / settings.tls.ca)))
+        if settings.tls.ca is not None
+        else settings
+        for name, settings in configuration.upstreams.items()
+    }
+
+
 class Program:
     """The running daemon. *tasks* is where everything that runs beside something else lives."""
 
@@ -105,6 +135,7 @@ class Program:
         self._tasks = tasks
         self._facts = dict(contents.facts)
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
+        self._ourselves = Ourselves()
         self._embedded: Embedded | None = None
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
@@ -233,6 +264,7 @@ class Program:
                 case JmapUpstream():
                     web[upstream.settings.name, upstream.protocol] = upstream
         self.doors.apply(prepared, backends, passages, web)
+        self._ourselves.binds = self.doors.binds
 
     def _renew_upstreams(self, configuration: Configuration) -> None:
         """One upstream for each protocol it is asked in; those that did not change stay."""
@@ -252,6 +284,7 @@ class Program:
                     continue
                 known[1].cancel()
             upstream = self._upstream(settings, protocol)
+            upstream.beware_of(self._ourselves)
             probing = self._tasks.create_task(upstream.keep_probing())
             self._upstreams[name, protocol] = (upstream, probing)
 
@@ -263,14 +296,9 @@ class Program:
         """
         if self._embedded is not None or not configuration.uses_embedded:
             return
+        embedded = embedded_class(configuration)
         try:
-            # It needs more than the rest of us, and takes a moment: only who wants it waits.
-            from mailward.backends.embedded.server import Embedded  # noqa: PLC0415 -- see above
-        except ModuleNotFoundError as error:
-            why = _NOT_INSTALLED.format(name=error.name)
-            raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, why)]) from None
-        try:
-            self._embedded = Embedded(
+            self._embedded = embedded(
                 self._data,
                 configuration.embedded,
                 lambda: self.guard.policy.naming,
@@ -295,13 +323,7 @@ class Program:
                 return JmapUpstream(settings, offer, partial(self._remember, fact))
 
     def _placed(self, configuration: Configuration) -> Mapping[str, UpstreamSettings]:
-        """The backends with their relative paths put into the data directory."""
-        return {
-            name: replace(settings, tls=replace(settings.tls, ca=str(self._data / settings.tls.ca)))
-            if settings.tls.ca is not None
-            else settings
-            for name, settings in configuration.upstreams.items()
-        }
+        return placed_upstreams(configuration, self._data)
 
     def _remember(self, fact: str, offer: Sequence[str]) -> None:
         value = self._facts[fact] = offer_to_text(offer)

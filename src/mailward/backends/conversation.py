@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from enum import Enum, auto, unique
 
+from mailward.backends.ourselves import Ourselves
 from mailward.backends.tls import SHUTDOWN_SECONDS, server_name, speaks_no_tls, why_no_tls
 from mailward.settings.configuration import Encryption, Upstream
 from mailward.wire.dialogue import (
@@ -37,7 +38,7 @@ class Phase(Enum):
 class Conversation(asyncio.Protocol):
     """One connection to the mail server of *settings*; *preface* goes before everything.
 
-    *context* says whom to trust where there is TLS.
+    *context* says whom to trust where there is TLS, *ourselves* where no mail server can be.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Conversation(asyncio.Protocol):
         preface: bytes,
         settings: Upstream,
         context: ssl.SSLContext,
+        ourselves: Ourselves,
     ) -> None:
         self._dialogue = dialogue
         self._preface = preface
         self._settings = settings
         self._context = context
+        self._ourselves = ourselves
         is_implicit = settings.tls.mode is Encryption.IMPLICIT
         self._phase = Phase.BEFORE_TLS if is_implicit else Phase.TALKING
         self._early: list[bytes] = []
@@ -71,6 +74,11 @@ class Conversation(asyncio.Protocol):
         await asyncio.get_running_loop().create_connection(
             lambda: self, self._settings.host, self._settings.port
         )
+        try:
+            self._ourselves.check(self.transport, self._settings)
+        except OSError:
+            self.transport.abort()
+            raise
         if self._phase is Phase.TALKING and not self.answer.done():
             self._advance()  # a dialogue may have nothing to wait for
         while True:

@@ -131,6 +131,7 @@ class JmapUpstream(MailServer):
         settings = self.settings
         plain = await _connected(settings.host, settings.port)
         try:
+            self._reach.ourselves.check(plain, settings)
             if preface := self._reach.preface(client):
                 await asyncio.get_running_loop().sock_sendall(plain, preface)
             is_tls = settings.tls.mode is Encryption.IMPLICIT

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 
 from mailward.backends.conversation import Conversation
+from mailward.backends.ourselves import Ourselves
 from mailward.backends.port import Client
 from mailward.backends.tls import TrustError, client_context
 from mailward.settings.configuration import ClientAddress, Encryption, Upstream
@@ -22,6 +23,7 @@ class Reach:
 
     def __init__(self, settings: Upstream) -> None:
         self._settings = settings
+        self.ourselves = Ourselves()
         self.read_trust()
 
     def read_trust(self) -> None:
@@ -37,7 +39,9 @@ class Reach:
             case Unavailable() as why:
                 return why
             case context:
-                return Conversation(dialogue, self.preface(client), self._settings, context)
+                return Conversation(
+                    dialogue, self.preface(client), self._settings, context, self.ourselves
+                )
 
     async def converse(
         self, conversation: Conversation, proof: ScramProof | None = None

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 
+from mailward.backends.ourselves import Ourselves
 from mailward.backends.port import Client
 from mailward.backends.reach import Reach
 from mailward.settings.configuration import Upstream
@@ -53,6 +54,10 @@ class MailServer(ABC):
         """Read anew who may vouch for the mail server; without that it is not asked."""
         self._reach.read_trust()
         self._look_now.set()
+
+    def beware_of(self, ourselves: Ourselves) -> None:
+        """Take no connection that arrives at *ourselves* for one to the mail server."""
+        self._reach.ourselves = ourselves
 
     async def keep_probing(self) -> None:
         while True:

@@ -103,19 +103,15 @@ class Doors:
         """
         opened: dict[Bind, socket] = {}
         faults: list[Fault] = []
-        listeners: tuple[ListenerSettings | PassageListener | WebListener | ManageListener, ...] = (
-            *configuration.listeners,
-            *configuration.passages,
-            *configuration.web,
-            *configuration.managers,
-        )
-        for settings in listeners:
+        may_pass = True
+        for settings in configuration.all_listeners:
             for bind in settings.binds:
                 if bind in self._listeners:
                     continue
                 try:
                     opened[bind] = open_socket(bind)
                 except BindError as error:
+                    may_pass = may_pass and error.may_pass
                     key = f"server.listener.{settings.name}.bind"
                     ours = [other for other in self._listeners if other.port == bind.port]
                     why = (
@@ -127,7 +123,7 @@ class Doors:
         prepared = Prepared(configuration, opened)
         if faults:
             prepared.discard()
-            raise SettingsError(faults)
+            raise SettingsError(faults, may_pass=may_pass)
         return prepared
 
     def apply(
@@ -170,6 +166,14 @@ class Doors:
                 listener.reception.backend,
                 listener.reception.state,
             )
+            for bind, listener in self._listeners.items()
+        ]
+
+    @property
+    def binds(self) -> Sequence[tuple[str, Bind]]:
+        """Where each listener listens, with the port that it was given where any would do."""
+        return [
+            (listener.reception.listener, Bind(bind.host, listener.port))
             for bind, listener in self._listeners.items()
         ]
 

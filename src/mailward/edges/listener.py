@@ -36,7 +36,15 @@ _log = logging.getLogger("mailward.listener")
 
 
 class BindError(Exception):
-    """A socket that cannot be opened; the message says why and what to do."""
+    """A socket that cannot be opened; the message says why and what to do.
+
+    What *may_pass* is for others to end: a program that has the port, an address that is not up.
+    """
+
+    def __init__(self, bind: Bind, error: OSError) -> None:
+        super().__init__(_why_not(bind, error))
+        self.may_pass = error.errno in {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
+        self.is_taken = error.errno == errno.EADDRINUSE
 
 
 def open_socket(bind: Bind) -> socket.socket:
@@ -45,11 +53,30 @@ def open_socket(bind: Bind) -> socket.socket:
     Raises:
         BindError: the port is in use, the address is not this machine's, or it is not allowed.
     """
+    listening = _bound(bind)
+    try:
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise BindError(bind, error) from None
+    return listening
+
+
+def check_bind(bind: Bind) -> None:
+    """Try whether *bind* is free, without a moment in which anybody could connect.
+
+    Raises:
+        BindError: it could not be listened on now.
+    """
+    _bound(bind).close()
+
+
+def _bound(bind: Bind) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
     try:
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise BindError(_why_not(bind, error)) from None
+        raise BindError(bind, error) from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -57,10 +84,9 @@ def open_socket(bind: Bind) -> socket.socket:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.setblocking(False)
         listening.bind((bind.host, bind.port))
-        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise BindError(_why_not(bind, error)) from None
+        raise BindError(bind, error) from None
     return listening
 
 

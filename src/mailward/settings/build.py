@@ -50,12 +50,14 @@ V = TypeVar("V")
 class Built:
     """What came of it: a configuration, or ``None`` if the file has faults.
 
-    Stored keys that are wrong were left out; *stored_faults* tells which.
+    Stored keys that are wrong were left out; *stored_faults* tells which. *draft* is what the keys
+    that are right make, for looking whether they have faults of another kind.
     """
 
     configuration: Configuration | None
     file_faults: tuple[Fault, ...]
     stored_faults: tuple[Fault, ...]
+    draft: Configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def build(
             del usable[key]
             stored_faults.setdefault(fault)
     faults = sorted(set(reading.file_faults), key=_place)
-    return Built(None if faults else configuration, tuple(faults), tuple(stored_faults))
+    usable_one = None if faults else configuration
+    return Built(usable_one, tuple(faults), tuple(stored_faults), configuration)
 
 
 def check_key(key: str, value: str) -> CheckedKey:

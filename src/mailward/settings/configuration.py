@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, unique
@@ -296,6 +296,15 @@ class Configuration:
     operator: Operator | None = None
     embedded: EmbeddedSettings = EmbeddedSettings()
     certificates: Mapping[str, Certificate] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def all_listeners(
+        self,
+    ) -> Iterator[Listener | PassageListener | WebListener | ManageListener]:
+        yield from self.listeners
+        yield from self.passages
+        yield from self.web
+        yield from self.managers
 
     @property
     def uses_embedded(self) -> bool:

@@ -24,6 +24,7 @@ from mailward.settings.configuration import (
     WebListener,
 )
 from mailward.settings.embedded import check_spoken
+from mailward.settings.loops import check_loops
 from mailward.settings.passages import read_passage_tls
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.reading import Read, Reading
@@ -128,6 +129,7 @@ def read_listeners(  # noqa: C901 -- one step for each kind of door
                 Listener(name, protocol, addresses, backend.value, allow_plaintext, tls, proxied)
             )
     _check_free(reading, bound)
+    check_loops(reading, reading.ids(BACKENDS), bound)
     return Listeners(tuple(listeners), tuple(passages), tuple(web), tuple(managers))
 
 

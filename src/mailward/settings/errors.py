@@ -38,10 +38,14 @@ class Fault:
 
 
 class SettingsError(Exception):
-    """A configuration that cannot be used; *faults* are all that is wrong with it."""
+    """A configuration that cannot be used; *faults* are all that is wrong with it.
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    One that *may_pass* can be right at the next try, though nobody changes it: a port was taken.
+    """
+
+    def __init__(self, faults: Iterable[Fault], *, may_pass: bool = False) -> None:
         self.faults = tuple(faults)
+        self.may_pass = may_pass
         super().__init__("\n".join(map(str, self.faults)))
 
 

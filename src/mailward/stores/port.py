@@ -17,6 +17,10 @@ class StoreError(Exception):
     """The store cannot answer; the message says what an operator can do about it."""
 
 
+class UnusableStoreError(StoreError):
+    """The store cannot be used until an operator has done what the message says."""
+
+
 class FailureAdded(NamedTuple):
     """*subject* failed once more. A failure that counts for two subjects is two changes."""
 

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache
-from importlib.resources import files
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +22,13 @@ from typing import NamedTuple, TypeVar
 
 from mailward.rules.model import Ban, Failure, Instant, Subject
 from mailward.stores.contents import read_contents
+from mailward.stores.inspection import (
+    check_place,
+    check_version,
+    migrations,
+    primary_code,
+    store_error,
+)
 from mailward.stores.port import (
     BanPut,
     BanRemoved,
@@ -45,18 +50,6 @@ BUSY_TIMEOUT = timedelta(seconds=2)
 
 CHECKPOINT_PAGES = 4_000  # 16 MB of log; the usual 1,000 cost a flood a third of its speed
 MAX_VARIABLES = 999  # what every SQLite takes in one statement
-APPLICATION_ID = int.from_bytes(b"mwrd", "big")
-
-# What the operator can do, by SQLite's primary result code.
-_ADVICE = {
-    sqlite3.SQLITE_BUSY: "another process has it locked; end that process (a second mailward?)",
-    sqlite3.SQLITE_FULL: "its disk is full; make room",
-    sqlite3.SQLITE_READONLY: "it cannot be written; look at its owner, its mode and its mount",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; look at the owner and the mode of its folder",
-    sqlite3.SQLITE_IOERR: "its disk does not work; look at mount, quota and kernel log",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup, or move it away to start with none",
-    sqlite3.SQLITE_NOTADB: "it is no database; move it away, or set store.path to another file",
-}
 # After these the connection is as good as before; after any other it is made anew.
 _HARMLESS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
 
@@ -149,10 +142,9 @@ class SqliteStore:
                 self._database = self._connect()
             return work(self._database)
         except sqlite3.Error as error:
-            code = _primary_code(error)
-            if code not in _HARMLESS:
+            if primary_code(error) not in _HARMLESS:
                 self._disconnect()
-            raise StoreError(f"{self._path}: {_ADVICE.get(code, 'it failed')} ({error})") from error
+            raise store_error(self._path, error) from error
         except OSError as error:
             self._disconnect()
             raise StoreError(
@@ -179,26 +171,18 @@ class SqliteStore:
         return database
 
     def _look_at_the_file(self) -> None:
-        """Make the file if there is none yet, and say in plain words what SQLite would not."""
-        path, folder = self._path, self._path.absolute().parent
-        if not folder.is_dir():
-            raise StoreError(f"{path}: there is no folder {folder}; make it or set store.path")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise StoreError(
-                f"{path}: nothing can be written in {folder}; look at owner, mode and mount"
-            )
-        if path.is_dir():
-            raise StoreError(f"{path}: it is a folder; set store.path to a file")
-        if not path.exists():
-            if self._made:
-                raise StoreError(f"{path}: it is gone; put it back, or restart to begin with none")
-            try:
-                # SQLite gives its -wal and -shm files the mode of the database.
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            except OSError as error:
-                raise StoreError(f"{path}: it cannot be made: {error.strerror}") from error
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise StoreError(f"{path}: {_ADVICE[sqlite3.SQLITE_READONLY]}")
+        """Make the file if there is none yet."""
+        path = self._path
+        check_place(path)
+        if path.exists():
+            return
+        if self._made:
+            raise StoreError(f"{path}: it is gone; put it back, or restart to begin with none")
+        try:
+            # SQLite gives its -wal and -shm files the mode of the database.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise StoreError(f"{path}: it cannot be made: {error.strerror}") from error
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None
@@ -211,35 +195,9 @@ class SqliteStore:
             database.close()
 
 
-@cache
-def _migrations() -> Mapping[int, str]:
-    """The text of each schema change by the version it leads to."""
-    folder = files("mailward.stores") / "schema"
-    return {
-        int(entry.name.partition("_")[0]): entry.read_text("utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".sql")
-    }
-
-
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    version, owner, tables = (
-        int(database.execute(query).fetchone()[0])
-        for query in (
-            "PRAGMA user_version",
-            "PRAGMA application_id",
-            "SELECT count(*) FROM sqlite_master",
-        )
-    )
-    newest = max(_migrations())
-    if (version or owner or tables) and owner != APPLICATION_ID:
-        raise StoreError(f"{path}: it belongs to another program; set store.path to another file")
-    if version > newest:
-        raise StoreError(
-            f"{path}: a newer mailward wrote it (schema {version}, this one knows {newest});"
-            " run that one, or restore a backup from before"
-        )
-    for number, script in _migrations().items():
+    version = check_version(database, path)
+    for number, script in migrations().items():
         if number > version:
             # The version goes up with what it stands for: a crash in between leaves neither.
             steps = f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
@@ -371,8 +329,3 @@ def _forget_before(database: sqlite3.Connection, at: Instant, at_most: int) -> i
         " (SELECT seq FROM failure ORDER BY seq LIMIT ?)",
         (at, at_most),
     ).rowcount
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    """The result code without its extension; an error of the Python module itself has none."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailward.backends.embedded.accounts.accounts import Accounts
+from mailward.backends.embedded.accounts.file import check_account_file
 from mailward.backends.embedded.accounts.hashes import Strength
 from mailward.backends.embedded.delivery.delivery import Delivery
 from mailward.backends.embedded.delivery.directory import Directory
@@ -60,6 +61,15 @@ class Embedded:
         self.jmap = EmbeddedJmap(self.accounts, self.mail, self._inside, self.delivery, clock)
         self.managesieve = EmbeddedManageSieve(self.accounts, self.mail, self._inside)
         self.submission = EmbeddedSubmission(self.accounts, self.mail, self._inside, self.delivery)
+
+    @staticmethod
+    def look_at(data: Path, settings: EmbeddedSettings) -> None:
+        """See whether the accounts can be read, and change nothing.
+
+        Raises:
+            AccountError: they are there, but cannot.
+        """
+        check_account_file(data / settings.path / ACCOUNTS)
 
     async def close(self) -> None:
         """End what is left of the sessions, and let go of the files."""

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +32,33 @@ class Account:
     """How often the password was another since the start."""
 
 
+def check_account_file(path: Path) -> None:
+    """See whether the file at *path* can be read, if there is one.
+
+    Raises:
+        AccountStorageError: it cannot.
+    """
+    with _trouble_with(path):
+        if not path.exists():
+            return
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, timeout=BUSY_SECONDS, uri=True)) as database:
+            tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if tables != (0,):
+                database.execute("SELECT count(*) FROM account").fetchone()
+
+
+@contextmanager
+def _trouble_with(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise AccountStorageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise AccountStorageError(f"{path}: {error.strerror}") from None
+
+
 class AccountFile:
     """The file at *path*, made with mode 0600, in a folder that is made with 0700.
 
@@ -41,7 +68,7 @@ class AccountFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._trouble():
+        with _trouble_with(self._path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # One thread at a time uses it: the first that opens it, then the one that writes.
@@ -59,7 +86,7 @@ class AccountFile:
 
     def load(self) -> tuple[bytes, list[Account]]:
         """The secret, and all accounts."""
-        with self._trouble():
+        with _trouble_with(self._path):
             (secret,) = self._database.execute("SELECT octets FROM secret").fetchone()
             rows = self._database.execute(
                 "SELECT id, name, password, is_enabled, salt, iterations, stored_key, server_key"
@@ -76,7 +103,7 @@ class AccountFile:
 
     def put(self, accounts: Sequence[Account]) -> None:
         """Store them, each in the place of the one of its id: all or none."""
-        with self._trouble():
+        with _trouble_with(self._path):
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 for one in accounts:
@@ -100,7 +127,7 @@ class AccountFile:
                 raise
 
     def remove(self, identity: str) -> None:
-        with self._trouble():
+        with _trouble_with(self._path):
             self._database.execute("DELETE FROM account WHERE id = ?", (identity,))
 
     def _prepare(self) -> None:
@@ -115,12 +142,3 @@ class AccountFile:
                 "INSERT INTO secret VALUES (?)", (secrets.token_bytes(SECRET_OCTETS),)
             )
             self._database.execute("COMMIT")
-
-    @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise AccountStorageError(f"{self._path}: {error}") from None
-        except OSError as error:
-            raise AccountStorageError(f"{self._path}: {error.strerror}") from None

@@ -16,12 +16,15 @@ from mailward.guard import operations
 from mailward.guard.journal import Journal
 from mailward.guard.reservations import Refused, Screening, Ticket
 from mailward.guard.service import Guard
+from mailward.guard.shared import SharedAddresses
 from mailward.guard.sweep import Sweep
 from mailward.rules.judge import Banish, Verdict
 from mailward.rules.model import Attempt, Ban, Instant, Login, Outcome, Reason
 from mailward.stores.port import Store
 from tests.guard.oracle import (
     ADDRESS,
+    SHARED_LOGINS,
+    SHARED_SECONDS,
     WHILE_FULL,
     Blocked,
     Kept,
@@ -86,7 +89,8 @@ class Duel:
         self._store = self._make_store()
         contents = await self._store.load()
         policy = policy_of(self.oracle.rules)
-        self.guard = Guard(self._store, policy, Journal(), contents, self.now)
+        shared = SharedAddresses(SHARED_LOGINS, SHARED_SECONDS)
+        self.guard = Guard(self._store, policy, Journal(), contents, self.now, shared)
         self._sweep = Sweep(self.guard)
         self._writing = asyncio.get_running_loop().create_task(self.guard.writer.run())
         await asyncio.sleep(0)
@@ -144,6 +148,8 @@ class Duel:
             self.oracle.guesses.remove(guess.attempt)
             if outcome is Outcome.FAILED:
                 self.oracle.fail(guess.attempt, self.now)
+            elif outcome is Outcome.SUCCEEDED:
+                self.oracle.succeed(guess.attempt, self.now)
             settlements.append(self.guard.settle(ticket, outcome, self.now))
         await asyncio.gather(*settlements)
         await self.agree(at_once=True)
@@ -165,6 +171,13 @@ class Duel:
             fall = self._fall(attempt, outcome, at)
             fall.explains(await reporting)
         await self.agree()
+
+    async def report_logins(self, address: str, at: float, failures: int) -> None:
+        """Several users log in from one address, so that it is shared, and it fails as often."""
+        for login in LOGINS:
+            await self.report(Try(address, login), Outcome.SUCCEEDED, at)
+        for _ in range(failures):
+            await self.report(Try(address, None), Outcome.FAILED, at)
 
     async def ban(self, name: Name, seconds: float | None) -> None:
         until = None if seconds is None else Instant(self.now + seconds)
@@ -239,8 +252,20 @@ class Duel:
         self.oracle.set_back(self.now - back)
         self._may_be_stored[0].now = self.oracle.now
         self.oracle.observed.clear()
+        self.oracle.successes.clear()
+        self.oracle.presumed.clear()
         await self.start()
         self.oracle.over.clear()
+        if self.oracle.rules.hold:
+            self.oracle.presumed = {
+                name: self.now + SHARED_SECONDS
+                for name in self._names()
+                if name[0] == ADDRESS
+                and name[1] in self.guard.tallies[KINDS[ADDRESS]]
+                and self.oracle.is_at_limit(name)
+                and self.guard.mirror.on(subject_of(name)) is None
+                and not self.oracle.covers_network(name[1])
+            }
         self.oracle.renewable = {
             name_of(ban.subject)
             for ban in self.guard.mirror.kept()
@@ -277,6 +302,8 @@ class Duel:
         for name, failures in self.oracle.kept.failures.items():
             limit = self.oracle.rules.limits[name[0]]
             moments += [at + limit[1] for at in failures] if limit else []
+        moments += [at + SHARED_SECONDS for at, _, _ in self.oracle.successes]
+        moments += self.oracle.presumed.values()
         return sorted({moment - self.now for moment in moments if moment > self.now})
 
     # -- agreement -----------------------------------------------------------------------------
@@ -341,7 +368,7 @@ class Duel:
         found = {name_of(b.subject): b.until for b in self.guard.observed if b.covers(self.now)}
         for name, until in found.items():
             if name not in self.oracle.would_be():
-                assert self.oracle.rules.observe
+                assert self.oracle.rules.observe or self.oracle.is_held(name)
                 assert self.oracle.has_to_be_banned(name), name
                 assert until == self.oracle.may_be_banned_until(name)
                 self.oracle.observed[name] = Blocked(until, by_hand=False)
@@ -355,10 +382,14 @@ class Duel:
         due = self.oracle.has_to_be_banned(name)
         if self.oracle.rules.observe and name not in self.oracle.renewable:
             return False  # a trial leaves nothing behind
+        if self.oracle.is_held(name):
+            return False  # it falls by a failure, and the oracle has seen all of these
         return due and ban.until == self.oracle.may_be_banned_until(name)
 
     def _fall(self, attempt: Try, outcome: Outcome, at: float) -> Fall:
         """What has to follow, and what may, from *outcome*."""
+        if outcome is Outcome.SUCCEEDED:
+            self.oracle.succeed(attempt, at)
         if outcome is not Outcome.FAILED:
             return Fall(must=False, may=False)
         unbanned = set(self.oracle.subjects(attempt)) - self.oracle.in_force().keys()

@@ -50,6 +50,7 @@ def some_rules(dice: random.Random) -> Rules:
         blocked=some(NETWORKS),
         room=dice.choice((1_000_000, 1_000_000, SMALL_ROOM)),
         observe=dice.random() < 0.2,
+        hold=dice.random() < 0.4,
     )
 
 
@@ -76,6 +77,7 @@ def some_seconds(dice: random.Random, duel: Duel) -> float:
 def some_step(dice: random.Random, duel: Duel) -> Callable[[], Awaitable[None]]:
     at = duel.now - dice.choice((0.0, 0.0, 1.0, 4.0, 5.0 - TICK, 5.0, 19.0, 20.0, -3.0))
     any_place = dice.randrange(1_000)
+    failures = dice.randrange(5)
     outcomes = [dice.choice(OUTCOMES) for _ in range(3)]
     steps: list[tuple[int, Callable[[], Awaitable[None]]]] = [
         (40, lambda: duel.arrive(some_try(dice))),
@@ -84,6 +86,7 @@ def some_step(dice: random.Random, duel: Duel) -> Callable[[], Awaitable[None]]:
         (4, lambda: duel.settle_together(outcomes)),
         (5, lambda: duel.leave(any_place)),
         (8, lambda: duel.report(some_try(dice), outcomes[0], at)),
+        (5, lambda: duel.report_logins(dice.choice(ADDRESSES[:3]), at, failures)),
         (3, lambda: duel.ban(some_name(dice), dice.choice((None, 2.0, 15.0)))),
         (3, lambda: duel.lift(some_name(dice))),
         (3, lambda: duel.reload(some_rules(dice))),

@@ -19,6 +19,9 @@ ADDRESS, LOGIN = "address", "login"
 Name = tuple[str, str]
 """A subject: its kind and its name."""
 
+SHARED_LOGINS, SHARED_SECONDS = 2, 10.0
+"""With so many different logins that succeeded within so long an address is shared (here: few)."""
+
 UNTIL_LIFTED, WHILE_FULL = "until lifted", "while the window is full"
 
 
@@ -34,10 +37,11 @@ class Rules:
     blocked: tuple[str, ...] = ()
     room: int = 1_000_000
     observe: bool = False
+    hold: bool = False
 
     def is_same_trial(self, other: Rules) -> bool:
         """Whether what was observed under *other* still holds."""
-        return self.observe and self == replace(
+        return (self.observe or self.hold) and self == replace(
             other, allowed=self.allowed, blocked=self.blocked, room=self.room
         )
 
@@ -91,6 +95,10 @@ class Oracle:
     """In a trial: whose ban of before is over, but may last longer as its window is full."""
     over: set[Name] = field(default_factory=set)
     """The same of those that are observed."""
+    successes: list[tuple[float, Name, str]] = field(default_factory=list)
+    """When, from which address, and as whom somebody logged in since the start."""
+    presumed: dict[Name, float] = field(default_factory=dict)
+    """Addresses that were held at the last stop, and until when they pass for shared."""
     taken_along: dict[Name, list[float]] = field(default_factory=dict)
     """The failures that the last observed ban took along at its end; a restart may come before."""
 
@@ -124,10 +132,13 @@ class Oracle:
     def would_be(self) -> dict[Name, Blocked]:
         return {name: ban for name, ban in self.observed.items() if ban.holds(self.now)}
 
-    def covers_network(self, network: str, bans: Iterable[Name] | None = None) -> bool:
+    def covers_network(
+        self, network: str, bans: Iterable[Name] | None = None, *, by_file: bool = True
+    ) -> bool:
         known = self.in_force() if bans is None else bans
         banned = [name for kind, name in known if kind == ADDRESS]
-        return any(is_inside(network, text) for text in (*banned, *self.rules.blocked))
+        blocked = self.rules.blocked if by_file else ()
+        return any(is_inside(network, text) for text in (*banned, *blocked))
 
     def is_known(self, name: Name) -> bool:
         """Whether there is a ban on *name* or around it, be it one that only is observed."""
@@ -166,6 +177,26 @@ class Oracle:
         limit = self.rules.limits[name[0]]
         return limit is not None and len(self.window(name)) >= limit[0]
 
+    def is_shared(self, name: Name) -> bool:
+        """Whether so many logins succeeded from *name* of late that its ban would hit many."""
+        logins = {
+            login
+            for at, address, login in self.successes
+            if address == name and self.now - at < SHARED_SECONDS
+        }
+        return len(logins) >= SHARED_LOGINS or self.now < self.presumed.get(name, self.now)
+
+    def is_held(self, name: Name) -> bool:
+        """Whether *name* is judged by its failures alone: it is shared, or was when it got full."""
+        if not self.rules.hold or name[0] != ADDRESS:
+            return False
+        has_ban = self.is_observed(name) or name in self.over
+        return self.is_shared(name) or (has_ban and self.is_at_limit(name))
+
+    def is_observed(self, name: Name) -> bool:
+        """Whether a ban on *name* or around it is only observed."""
+        return self.covers_network(name[1], self.would_be(), by_file=False)
+
     def under_way(self, name: Name) -> int:
         return sum(name in self.subjects(guess) for guess in self.guesses)
 
@@ -174,7 +205,7 @@ class Oracle:
         limit = self.rules.limits[name[0]]
         held = self.under_way(name) - without
         is_full = limit is not None and len(self.window(name)) + held >= limit[0]
-        return is_full and not self.rules.observe
+        return is_full and not self.rules.observe and not self.is_held(name)
 
     def may_be_banned_until(self, name: Name) -> float | None:
         """The end of a ban that falls now on a subject that is at its limit."""
@@ -202,6 +233,12 @@ class Oracle:
         fell = [self.fall(name) for name in names if self.is_at_limit(name)]
         return any(fell)
 
+    def succeed(self, attempt: Try, at: float) -> None:
+        """A right password, seen at *at*."""
+        names = [name for name in self.subjects(attempt) if name[0] == ADDRESS]
+        if attempt.login is not None:
+            self.successes += [(min(at, self.now), name, attempt.login) for name in names]
+
     def is_too_late(self, at: float) -> bool:
         """Whether a failure of *at* can count for nobody any more."""
         periods = [limit[1] for limit in self.rules.limits.values() if limit]
@@ -221,6 +258,12 @@ class Oracle:
             if not self.is_known(name):
                 self.observed[name] = Blocked(until, by_hand=False)
             return False
+        if self.rules.hold and name[0] == ADDRESS:
+            if self.is_shared(name):
+                if not self.is_known(name):
+                    self.observed[name] = Blocked(until, by_hand=False)
+                return False
+            self.observed.pop(name, None)
         known = self.in_force().get(name)
         if known and (known.until is None or (until is not None and until <= known.until)):
             return False
@@ -255,6 +298,7 @@ class Oracle:
             self.observed.pop(target, None)
             self.over.discard(target)
             self.renewable.discard(target)
+            self.presumed.pop(target, None)
             self.forget(target)
 
     def forget(self, name: Name) -> None:

@@ -49,4 +49,5 @@ def policy_of(rules: Rules) -> Policy:
         ),
         max_tracked=rules.room,
         observe=rules.observe,
+        hold_shared_addresses=rules.hold,
     )

@@ -42,6 +42,7 @@ RULES = st.builds(
     blocked=st.sampled_from([(), *((text,) for text in NETWORKS)]),
     room=st.sampled_from([1_000_000, SMALL_ROOM]),
     observe=st.sampled_from([False, False, True]),
+    hold=st.booleans(),
 )
 
 
@@ -104,6 +105,14 @@ class Interleaving(RuleBasedStateMachine):
     @rule(attempt=TRIES, outcome=OUTCOMES, age=st.sampled_from([0.0, 4.0, 5.0 - TICK, 5.0, -3.0]))
     def report(self, attempt: Try, outcome: Outcome, age: float) -> None:
         self.play(self.duel.report(attempt, outcome, self.duel.now - age))
+
+    @rule(
+        address=st.sampled_from(ADDRESSES),
+        age=st.sampled_from([0.0, 4.0]),
+        failures=st.integers(0, 4),
+    )
+    def report_logins(self, address: str, age: float, failures: int) -> None:
+        self.play(self.duel.report_logins(address, self.duel.now - age, failures))
 
     @rule(name=NAMES, seconds=st.sampled_from([None, 2.0, 15.0]))
     def ban(self, name: Name, seconds: float | None) -> None:

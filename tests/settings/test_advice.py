@@ -82,3 +82,10 @@ def test_more_connections_than_descriptors() -> None:
     assert warning.endswith("set server.security.max-waiting to 999 or less")
     assert warnings(text.replace("1000", "999"), descriptors=2_063) == []
     assert warnings(text, descriptors=3)[0].endswith("to 1 or less")
+
+
+def test_shared_addresses_that_are_held_need_a_limit_for_logins() -> None:
+    holding = "[server.security]\nhold-shared-addresses = true\n"
+    assert warnings(holding) == []
+    (warning,) = warnings(holding + 'login-fail2ban = "none"\n')
+    assert "set server.security.login-fail2ban" in warning

@@ -73,7 +73,7 @@ def status_view(control: Control) -> Json:
 def row_of(guard: Guard, ban: Ban) -> Json:
     """*ban* as it stands with *guard*."""
     fixed = operations.is_fixed(guard, ban)
-    return ban_row(ban, fixed=fixed, observed=not guard.policy.acts(ban))
+    return ban_row(ban, fixed=fixed, observed=guard.falling.only_observes(ban, guard.policy))
 
 
 def _by_service(guard: Guard) -> dict[str, dict[str, int]]:

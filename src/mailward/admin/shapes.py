@@ -79,6 +79,7 @@ WHY = answer(
     subject=TEXT,
     kind=KIND,
     ban=maybe(BAN),
+    held=FLAG,
     allowed=maybe(TEXT),
     trusted=maybe(TEXT),
     counted=TEXT,

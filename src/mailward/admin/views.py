@@ -57,6 +57,7 @@ def why_view(why: Why) -> Json:
         "ban": (
             None if why.ban is None else ban_row(why.ban, fixed=why.fixed, observed=why.observed)
         ),
+        "held": why.held,
         "allowed": None if why.allowed is None else network_name(why.allowed),
         "trusted": None if why.trusted is None else network_name(why.trusted),
         "counted": spelled(why.counted),
@@ -81,7 +82,14 @@ def lifted_view(lifted: Lifted, message: str, policy: Policy) -> Json:
     return {
         "subject": spelled(lifted.subject),
         "kind": lifted.subject.kind.value,
-        "bans": [ban_row(ban, fixed=False, observed=not policy.acts(ban)) for ban in lifted.bans],
+        "bans": [
+            ban_row(
+                ban,
+                fixed=False,
+                observed=ban.subject in lifted.observed or not policy.acts(ban),
+            )
+            for ban in lifted.bans
+        ],
         "had_failures": lifted.had_failures,
         "still": (
             None

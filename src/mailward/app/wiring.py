@@ -212,7 +212,9 @@ class Program:
         # The allowed networks change without a reload.
         configuration = replace(self._configuration, policy=self.guard.policy)
         found = list(advice(configuration, _descriptor_limit()))
-        one_source = self.journal.funnel.found(self.guard.policy, self._clock())
+        policy, now = self.guard.policy, self._clock()
+        found += map(str, self.guard.falling.suspected(policy, now))
+        one_source = self.journal.funnel.found(policy, now)
         return found if one_source is None else [*found, str(one_source)]
 
     def crowd(self) -> Crowd:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mailward.guard.writer import Writer
 from mailward.rules.model import Failure, Instant, Limit, Subject, SubjectKind
@@ -51,6 +51,13 @@ class Counts:
     def are_at(self, limit: Limit, subject: Subject, now: Instant) -> bool:
         """Whether *subject* has as many failures as *limit* allows, or more."""
         return self.tallies[subject.kind].count(subject.name, limit, now) >= limit.failures
+
+    def at_limit(self, limit: Limit | None, kind: SubjectKind, now: Instant) -> Iterator[Subject]:
+        """The subjects of *kind* that have as many failures as *limit* allows, or more."""
+        if limit is not None:
+            for name in self.tallies[kind].names(limit.failures):
+                if self.are_at(limit, subject := Subject(kind, name), now):
+                    yield subject
 
     def _evict(self, kind: SubjectKind, names: list[str], now: Instant) -> None:
         self.evicted += len(names)

@@ -46,6 +46,7 @@ class Event(Enum):
     BAN_LIFTED = "ban.lifted"
     BAN_EXPIRED = "ban.expired"
     BAN_RENEWED = "ban.renewed"
+    PROXY_SUSPECTED = "proxy.suspected"
     CONNECTION_DROPPED = "connection.dropped"
     CONNECTION_TIMEOUT = "connection.timeout"
     CONFIG_RELOADED = "config.reloaded"
@@ -75,6 +76,7 @@ _LEVELS: Mapping[Event, int] = MappingProxyType(
         Event.AUTH_UNAVAILABLE: logging.WARNING,
         Event.LOG_SHORTENED: logging.WARNING,
         Event.CONFIG_REJECTED: logging.ERROR,
+        Event.PROXY_SUSPECTED: logging.ERROR,
         Event.STORE_DEGRADED: logging.ERROR,
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailward.guard.bites import in_bites
 from mailward.guard.inside import Inside, bans_inside
@@ -39,10 +40,12 @@ class Lifted:
     """What lifting did: the *bans* that went, failures forgotten, and what still covers it.
 
     *inside* are the bans that stand inside a network now, *inside_lifted* those that did.
+    *observed* are the subjects of those among the bans that stopped nobody.
     """
 
     subject: Subject
     bans: tuple[Ban, ...]
+    observed: frozenset[Subject]
     had_failures: bool
     still: Ban | None
     still_fixed: bool
@@ -55,7 +58,8 @@ class Why:
     """All there is to say of a subject.
 
     *counted* is the subject that its failures are counted for: the /64 of an IPv6 address.
-    *trusted* is the network of proxies that it lies in. *observed*: the ban stops nobody.
+    *trusted* is the network of proxies that it lies in. *observed*: the ban stops nobody; *held*:
+    not for a trial, but since the address is shared.
     *inside* are the bans inside a network.
     """
 
@@ -63,6 +67,7 @@ class Why:
     ban: Ban | None
     fixed: bool
     observed: bool
+    held: bool
     allowed: Network | None
     trusted: Network | None
     counted: Subject
@@ -162,13 +167,13 @@ async def lift_each(
     guard: Guard, subjects: Sequence[Subject], now: Instant, *, inside: bool = False
 ) -> list[Lifted]:
     """The same for each of a list of any length; with *inside* the bans inside them, too."""
-    released: list[tuple[Subject, list[Ban], bool]] = []
+    released: list[_Released] = []
     before = (await bans_inside(guard, subjects, now)) if inside else None
     within = [] if before is None else before.kept
     is_told = len(subjects) + len(within) <= MANY
     async for bite in in_bites(subjects, BITE):
         released += _lift_together(guard, bite, now, is_told=is_told)
-    count = sum(len(bans) for _, bans, _ in released)
+    count = sum(len(one.bans) for one in released)
     async for bite in in_bites(within, BITE):
         count += len(guard.release(bite, now, is_told=is_told))
     await guard.writer.written()
@@ -176,31 +181,52 @@ async def lift_each(
         guard.journal.many_bans(Event.BAN_LIFTED, count, now)
     after = await bans_inside(guard, subjects, now)
     lifted = []
-    for subject, bans, had_failures in released:
-        still = guard.mirror.covering(subject, now)
+    for one in released:
+        still = guard.mirror.covering(one.subject, now)
         fixed = still is not None and guard.mirror.is_fixed(still.subject)
-        standing = after.of(subject)
-        gone = 0 if before is None else max(0, before.of(subject).bans - standing.bans)
-        lifted.append(Lifted(subject, tuple(bans), had_failures, still, fixed, standing, gone))
+        standing = after.of(one.subject)
+        gone = 0 if before is None else max(0, before.of(one.subject).bans - standing.bans)
+        lifted.append(
+            Lifted(
+                one.subject,
+                tuple(one.bans),
+                one.observed,
+                one.had_failures,
+                still,
+                fixed,
+                standing,
+                gone,
+            )
+        )
         if len(lifted) % BITE == 0:
             await asyncio.sleep(0)
     return lifted
 
 
+class _Released(NamedTuple):
+    subject: Subject
+    bans: list[Ban]
+    observed: frozenset[Subject]
+    had_failures: bool
+
+
 def _lift_together(
     guard: Guard, subjects: Sequence[Subject], now: Instant, *, is_told: bool
-) -> Iterator[tuple[Subject, list[Ban], bool]]:
+) -> Iterator[_Released]:
     """Each with its bans, and whether it had failures; what two share is the first one's."""
     targets: dict[Subject, Subject] = {}
     for subject in subjects:
         for target in _targets(guard, subject, now):
             targets.setdefault(target, subject)
     had_failures = {whose for target, whose in targets.items() if _count(guard, target, now)}
+    observed = {target for target in targets if guard.observed.on(target) is not None}
     bans: dict[Subject, list[Ban]] = {}
     for ban in guard.release(list(targets), now, is_told=is_told):
         bans.setdefault(targets[ban.subject], []).append(ban)
     for subject in subjects:
-        yield subject, bans.get(subject, []), subject in had_failures
+        lifted = bans.get(subject, [])
+        idle = observed.intersection(ban.subject for ban in lifted)
+        yield _Released(subject, lifted, frozenset(idle), subject in had_failures)
 
 
 async def lift_all(guard: Guard, reason: Reason, now: Instant) -> int:
@@ -225,11 +251,13 @@ async def why(guard: Guard, subject: Subject, now: Instant) -> Why:
     covering = covering_ban(guard, subject, now)
     # That waits for the disk, too: what covers it is looked for before.
     failures = await guard.history.failures(counted, MAX_FAILURES_SHOWN)
+    observed = covering is not None and guard.falling.only_observes(covering, guard.policy)
     return Why(
         subject=subject,
         ban=covering,
         fixed=covering is not None and is_fixed(guard, covering),
-        observed=covering is not None and not guard.policy.acts(covering),
+        observed=observed,
+        held=observed and not guard.policy.observes(subject.kind),
         allowed=guard.policy.allows_all_of(subject),
         trusted=guard.policy.trusts_all_of(subject),
         counted=counted,
@@ -273,11 +301,10 @@ async def _in_force(guard: Guard, known: Sequence[Ban], now: Instant) -> list[Ba
 
 
 def stops_nobody(guard: Guard, kind: SubjectKind) -> int:
-    """How many bans on subjects of *kind* only are observed, those of before included."""
-    if not guard.policy.observes(kind):
-        return 0
+    """How many bans on subjects of *kind* only are observed; in a trial those of before, too."""
     key = kind, Reason.AUTHENTICATION
-    return guard.observed.counts[key] + guard.mirror.counts[key]
+    before = guard.mirror.counts[key] if guard.policy.observes(kind) else 0
+    return guard.observed.counts[key] + before
 
 
 def covering_ban(guard: Guard, subject: Subject, now: Instant) -> Ban | None:

@@ -11,12 +11,14 @@ from dataclasses import replace
 
 from mailward.guard.counts import Counts
 from mailward.guard.drops import Drops
+from mailward.guard.falling import Falling
 from mailward.guard.history import History
 from mailward.guard.journal import Event, Journal
 from mailward.guard.mirror import Fixing, Mirror
 from mailward.guard.observed import Observed
 from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
+from mailward.guard.shared import SharedAddresses
 from mailward.guard.writer import Writer
 from mailward.rules.addresses import address_name
 from mailward.rules.judge import Banish, Tolerate, Verdict, judge
@@ -45,13 +47,21 @@ class Guard:
     """
 
     def __init__(
-        self, store: Store, policy: Policy, journal: Journal, contents: Contents, now: Instant
+        self,
+        store: Store,
+        policy: Policy,
+        journal: Journal,
+        contents: Contents,
+        now: Instant,
+        shared: SharedAddresses | None = None,
     ) -> None:
         self.policy = policy
         self.journal = journal
         self.writer = Writer(store, journal)
         self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
         self.observed = Observed()
+        shared = SharedAddresses() if shared is None else shared
+        self.falling = Falling(self.mirror, self.observed, journal, contents.bans, shared)
         self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
         self.reservations = Reservations()
@@ -64,6 +74,9 @@ class Guard:
         # The longest idle come first, as if they had been counted here.
         for subject, instants in contents.failures.items():
             self.counts.restore(subject, instants, policy.limit(subject.kind), now)
+        if policy.hold_shared_addresses:
+            at_limit = self.counts.at_limit(policy.address_limit, SubjectKind.ADDRESS, now)
+            self.falling.presume_held(at_limit, now)
 
     # -- the three questions of a door ---------------------------------------------------------
 
@@ -144,7 +157,7 @@ class Guard:
         known = self.mirror.on(ban.subject)
         if known is not None and known.outlasts(ban) and self.policy.acts(known):
             return known
-        if self.policy.observe:
+        if self.observed:
             self.observed.remove(ban.subject)
         self.mirror.put(ban, now, is_noted=is_noted)
         self._advance(self.reservations.lines(), now)
@@ -157,12 +170,15 @@ class Guard:
         lifted = []
         for subject in subjects:
             self.end(subject, now)
-            for ban in (self.mirror.remove(subject, now), self.observed.remove(subject)):
+            self.falling.shared.presume_no_more(subject.name)
+            for ban in (self.mirror.on(subject), self.observed.on(subject)):
                 if ban is not None:
                     lifted.append(ban)
-                    observed = not self.policy.acts(ban)
+                    observed = self.falling.only_observes(ban, self.policy)
                     if is_told:
                         self.journal.ban(Event.BAN_LIFTED, ban, now, observed=observed)
+            self.mirror.remove(subject, now)
+            self.observed.remove(subject)
         for subject in subjects:  # in a run of their own: the store takes runs in one go
             self.counts.clear(subject, now)
         # Not before: nobody who waits is refused for a ban that is about to go.
@@ -178,12 +194,12 @@ class Guard:
         ban = self.mirror.on(subject)
         if ban is not None and not ban.covers(now):
             self.mirror.remove(subject, now)
-            if renewed := self._after(ban, now):
+            if renewed := self._after(ban, now, observed=not self.policy.acts(ban)):
                 self.mirror.put(renewed, now)
-        ban = self.observed.on(subject) if self.policy.observe else None
+        ban = self.observed.on(subject) if self.observed else None
         if ban is not None and not ban.covers(now):
             self.observed.remove(subject)
-            if renewed := self._after(ban, now):
+            if renewed := self._after(ban, now, observed=True):
                 self.observed.put(renewed)
 
     def _is_any_ban_over(self, now: Instant) -> bool:
@@ -213,13 +229,13 @@ class Guard:
     def rejudge(self, subject: Subject, now: Instant) -> Ban | None:
         """Ban *subject* if it is at its limit and not banned; the store learns it behind."""
         self.end(subject, now)
-        if self.mirror.covering(subject, now) is not None:
+        if any(book.covering(subject, now) for book in (self.mirror, self.observed)):
             return None
         match self._judge_anew(subject, now):
             case Tolerate():
                 return None
             case Banish(bans):
-                ban = next(self._acting(bans, now), None)
+                ban = next(self.falling.acting(bans, self.policy, now), None)
                 if ban is not None:
                     self.mirror.put(ban, now)
                     self.journal.ban(Event.BAN_ADDED, ban, now)
@@ -245,7 +261,12 @@ class Guard:
             if is_any_over:
                 self.end(subject, now)
             failures = self.tallies[subject.kind].count(subject.name, limit, now)
-            if failures >= limit.failures:
+            is_at_limit = failures >= limit.failures
+            if self.policy.hold_shared_addresses and self.falling.is_held(
+                subject, now, is_at_limit=is_at_limit
+            ):
+                continue
+            if is_at_limit:
                 ban = self.rejudge(subject, now) or self.mirror.covering(subject, now)
                 if ban is not None:
                     return Refused(ban)
@@ -281,7 +302,8 @@ class Guard:
         at: Instant,
         now: Instant,
     ) -> Verdict:
-        observed = self.policy.observe and self._would_refuse(attempt, subjects, now)
+        may_observe = self.policy.observe or self.policy.hold_shared_addresses
+        observed = may_observe and self._would_refuse(attempt, subjects, now)
         self.journal.attempt(outcome, attempt, now, observed=observed)
         if observed:
             self.observed.attempts[outcome, self.journal.counted_as(attempt)] += 1
@@ -295,6 +317,7 @@ class Guard:
             case Outcome.SUCCEEDED:
                 for subject in subjects:
                     self.tallies[subject.kind].succeed(subject.name)
+                self.falling.note_success(attempt, subjects, at)
                 return Tolerate()
 
     def _add_failure(
@@ -333,19 +356,11 @@ class Guard:
             case Tolerate():
                 return verdict
             case Banish(bans):
-                fallen = tuple(self._fresh(self._acting(bans, now), now))
+                acting = self.falling.acting(bans, self.policy, now)
+                fallen = tuple(self._fresh(acting, now))
                 for ban in fallen:
                     self.mirror.put(ban, now)
                 return Banish(fallen) if fallen else Tolerate()
-
-    def _acting(self, bans: Iterable[Ban], now: Instant) -> Iterator[Ban]:
-        """Those of *bans* that stop somebody; of the others it is noted that they would fall."""
-        for ban in bans:
-            if self.policy.acts(ban):
-                yield ban
-            elif not any(book.covering(ban.subject, now) for book in (self.mirror, self.observed)):
-                self.observed.put(ban)
-                self.journal.ban(Event.BAN_ADDED, ban, now, observed=True)
 
     def _would_refuse(self, attempt: Attempt, subjects: tuple[Subject, ...], now: Instant) -> bool:
         """Whether *attempt* of *subjects* came so far only because bans are just observed."""
@@ -358,9 +373,8 @@ class Guard:
         is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
         return not is_exempt and self.mirror.covering_address(address, now) is not None
 
-    def _after(self, ban: Ban, now: Instant) -> Ban | None:
+    def _after(self, ban: Ban, now: Instant, *, observed: bool) -> Ban | None:
         """What comes after *ban*, which is over: another one, or nothing."""
-        observed = not self.policy.acts(ban)
         if self._follows_window(ban):
             match self._judge_anew(ban.subject, now):
                 case Banish(bans):

@@ -39,6 +39,7 @@ class Sweep:
             for ban in self._guard.observed.undescribed(_DESCRIBED):
                 tasks.create_task(self._guard.history.describe(ban, now))
         self._forget_idle(now)
+        self._guard.falling.shared.forget_old(now, _BITE)
         self._guard.advance_all(now)
         if evicted := self._guard.counts.evicted - self._evicted:
             self._guard.journal.write(Event.TALLY_EVICTED, now, count=evicted)

@@ -45,7 +45,8 @@ class Policy:
     A limit of ``None`` means: nothing of that kind is counted or banned. *blocked* are the bans
     that the configuration file spells out; *allowed* and *trusted* map each network that is to
     itself. Whoever is trusted is believed who its clients are. To *observe* is to count and to
-    judge, and to stop nobody.
+    judge, and to stop nobody. To *hold_shared_addresses* is to only observe the automatic ban of an
+    address while many logins succeed from it.
     """
 
     address_limit: Limit | None = DEFAULT_LIMIT
@@ -60,6 +61,7 @@ class Policy:
     blocked: tuple[Ban, ...] = ()
     max_tracked: int = DEFAULT_MAX_TRACKED
     observe: bool = False
+    hold_shared_addresses: bool = False
 
     def limit(self, kind: SubjectKind) -> Limit | None:
         match kind:
@@ -88,8 +90,9 @@ class Policy:
 
     def is_same_trial(self, other: Policy) -> bool:
         """Whether what was observed under *other* still holds."""
-        return self.observe and (
+        return (self.observe or self.hold_shared_addresses) and (
             self.observe,
+            self.hold_shared_addresses,
             self.address_limit,
             self.login_limit,
             self.address_term,
@@ -98,6 +101,7 @@ class Policy:
             self.naming,
         ) == (
             other.observe,
+            other.hold_shared_addresses,
             other.address_limit,
             other.login_limit,
             other.address_term,

@@ -32,6 +32,12 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
             "nobody is dropped or refused but by hand: server.security.observe is on, so bans are"
             " only written down"
         )
+    if configuration.policy.hold_shared_addresses and configuration.policy.login_limit is None:
+        yield (
+            "guesses from an address that many logins succeed from are without any limit:"
+            " server.security.hold-shared-addresses is on, and logins are not limited; set"
+            ' server.security.login-fail2ban, for example to "100/1d"'
+        )
     for upstream in configuration.upstreams.values():
         doors = [door for door in configuration.listeners if door.backend == upstream.name]
         passages = [door for door in configuration.passages if door.backend == upstream.name]

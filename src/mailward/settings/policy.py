@@ -24,6 +24,7 @@ from mailward.settings.schema import (
     DEFAULT_DOMAIN,
     DOMAIN_ALIASES,
     FAIL2BAN,
+    HOLD_SHARED_ADDRESSES,
     IPV4_PREFIX,
     IPV6_PREFIX,
     LOGIN_BAN_PERIOD,
@@ -62,6 +63,7 @@ def read_policy(reading: Reading, now: Instant, before: Policy | None = None) ->
         ),
         max_tracked=reading.one(MAX_TRACKED),
         observe=reading.one(OBSERVE),
+        hold_shared_addresses=reading.one(HOLD_SHARED_ADDRESSES),
     )
 
 

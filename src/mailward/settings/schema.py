@@ -118,6 +118,13 @@ OBSERVE = Key(
     readers.yes_or_no,
     "false",
 )
+HOLD_SHARED_ADDRESSES = Key(
+    "server.security.hold-shared-addresses",
+    _YES_OR_NO,
+    "whether the automatic ban of an address is only observed while many logins succeed from it",
+    readers.yes_or_no,
+    "false",
+)
 IPV4_PREFIX = Key(
     "server.security.ipv4-prefix",
     "8 to 32",
@@ -317,6 +324,7 @@ SCHEMA: tuple[Key[object], ...] = (
     LOGIN_BAN_PERIOD,
     BAN_CLOSES_SESSIONS,
     OBSERVE,
+    HOLD_SHARED_ADDRESSES,
     IPV4_PREFIX,
     IPV6_PREFIX,
     DEFAULT_DOMAIN,

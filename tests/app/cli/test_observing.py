@@ -36,6 +36,25 @@ def test_bans_that_only_are_observed_are_marked_wherever_they_are_shown(
     assert "2 bans would be in force" in shell("status").out
 
 
+def test_a_held_address_is_told_apart_from_a_trial(tmp_path: Path, shell: Shell) -> None:
+    holding = "[server.security]\nhold-shared-addresses = true"
+    with open_house(tmp_path, CONFIGURATION.replace("[server.security]", holding)) as house:
+        for number in range(10):
+            success = {"address": "203.0.113.9", "login": f"user{number}", "service": "webmail"}
+            assert house.ask("POST", "/api/successes", success).status == 200
+        for number in range(5):
+            assert house.fail("203.0.113.9", f"guess{number}")
+        assert house.admits("203.0.113.9")
+        why = shell("why", "203.0.113.9").out
+        assert "203.0.113.9 would be banned since" in why
+        assert "(suspected proxy: 10 or more different logins" in why
+        assert "server.security.hold-shared-addresses says" in why
+        assert "observe is on" not in why
+        assert "1 ban only observed: the address is shared" in shell("status").out
+        (lifted,) = shell.told("lift", "203.0.113.9")
+        assert [ban["observed"] for ban in lifted["bans"]] == [True]
+
+
 def test_what_is_blocked_by_hand_or_by_the_file_is_not_marked(trial: House, shell: Shell) -> None:
     shell("ban", "198.51.100.9")
     assert {ban["subject"] for ban in shell.told("bans") if not ban["observed"]} == {

@@ -38,7 +38,10 @@ def _state(name: str, why: Json) -> Iterator[str]:
     else:
         yield _banned(name, ban)
         yield _meaning(ban)
-        if ban["observed"]:
+        if why["held"]:
+            yield "That is only observed while many logins succeed from it, as"
+            yield "server.security.hold-shared-addresses says: see mailward status."
+        elif ban["observed"]:
             yield "That is only observed: server.security.observe is on, so nobody is stopped."
 
 
@@ -71,7 +74,7 @@ def _cause(ban: Json) -> str:
     if ban["reason"] == "manual":
         return f"by hand{note}"
     services = f" ({shown(', '.join(ban['services']))})" if ban["services"] else ""
-    return f"because {counted(ban['failures'], 'login')} failed{services}"
+    return f"because {counted(ban['failures'], 'login')} failed{services}{note}"
 
 
 def _meaning(ban: Json) -> str:

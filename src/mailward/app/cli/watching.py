@@ -45,6 +45,8 @@ def _status_lines(answer: Json) -> Iterator[str]:
         yield "observing nobody is dropped or refused, except by hand"
         yield f"          {counted(bans['observed'], 'ban')} would be in force; of the attempts"
         yield f"          they would stop {seen['failed']} failed and {seen['succeeded']} succeeded"
+    elif bans["observed"]:
+        yield f"held      {counted(bans['observed'], 'ban')} only observed: the address is shared"
     yield f"bans      {bans['all']}, {bans['file']} of them in the configuration file"
     known = answer["counted"]
     yield f"counting  {known['address']} addresses and {known['login']} logins with failures"

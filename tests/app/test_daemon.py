@@ -102,6 +102,47 @@ def test_two_daemons_never_share_a_data_directory(tmp_path: Path) -> None:
     Premises(tmp_path).leave()
 
 
+SHARED = """
+[store]
+path = "{folder}/shared.db"
+"""
+
+
+def test_two_daemons_never_share_a_store_though_each_has_a_data_directory(tmp_path: Path) -> None:
+    text = SHARED.format(folder=tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "c.toml").write_text(text)
+    second = [*SERVE, "--config", str(tmp_path / "c.toml"), "--data", str(tmp_path / "other")]
+    with daemon(tmp_path, text) as first:
+        for more in ([], ["--check"]):
+            refused = subprocess.run(
+                [*second, *more], capture_output=True, text=True, timeout=30, check=False
+            )
+            assert refused.returncode == 1  # the first may end: it can be tried again
+            assert (
+                f"store.path: {tmp_path}/shared.db: another mailward (process {first.pid}) uses it;"
+                " stop that one, or set store.path\n"
+            ) in refused.stderr
+    assert not subprocess.run([*second, "--check"], capture_output=True, check=False).returncode
+
+
+def test_two_daemons_never_share_the_mail_of_the_embedded_server(tmp_path: Path) -> None:
+    text = EMBEDDED + f'[backend.embedded]\npath = "{tmp_path}/mail"\n'
+    (tmp_path / "other").mkdir()
+    with daemon(tmp_path, text) as first:
+        second = [*SERVE, "--config", str(tmp_path / "config.toml"), "--data"]
+        refused = subprocess.run(
+            [*second, str(tmp_path / "other")],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert refused.returncode == 1
+    assert f"another mailward (process {first.pid}) uses it; stop that one" in refused.stderr
+    assert "set backend.embedded.path" in refused.stderr
+
+
 def test_a_socket_left_by_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
     premises = Premises(tmp_path)
     premises.open_socket("s").close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -89,7 +90,7 @@ async def test_nobody_else_may_read_the_file_or_its_log(path: Path) -> None:
     modes = {entry.name: entry.stat().st_mode & 0o777 for entry in path.parent.iterdir()}
     await store.close()
     assert modes == dict.fromkeys(
-        ["mailward.db", "mailward.db-wal", "mailward.db-shm"],
+        ["mailward.db", "mailward.db-wal", "mailward.db-shm", "mailward.db.lock"],
         0o600,
     )
 
@@ -383,3 +384,40 @@ async def test_what_the_system_refuses_is_a_store_error_too(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="File name too long"):
         await store.load()
     await store.close()
+
+
+# The lock.
+
+
+async def test_a_store_belongs_to_one_at_a_time_by_whatever_name(path: Path) -> None:
+    first = SqliteStore(path)
+    await first.commit([failed(1)], durable=True)
+    (path.parent / "link.db").symlink_to(path)
+    for name in (path, path.parent / "link.db"):
+        told = await refusal(SqliteStore(name))
+        assert f"another mailward (process {os.getpid()}) uses it; stop that one" in told
+    await first.close()
+    assert await kept(path) == [1]
+
+
+def test_the_lock_of_one_that_was_killed_is_free(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, CHILD, "keep", path], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        told = asyncio.run(refusal(SqliteStore(path)))
+        child.kill()
+    assert f"(process {child.pid})" in told
+    assert asyncio.run(kept(path))
+
+
+async def test_others_may_read_while_one_has_it(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.commit([failed(1)], durable=True)
+    with closing(sqlite3.connect(path)) as database, closing(sqlite3.connect(":memory:")) as copy:
+        database.backup(copy)
+        assert copy.execute("SELECT count(*) FROM failure").fetchone() == (1,)
+    await store.commit([failed(2)], durable=True)
+    await store.close()
+    assert await kept(path) == [1, 2]

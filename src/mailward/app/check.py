@@ -20,7 +20,7 @@ from mailward.app.certificates import load_certificates
 from mailward.app.cli.client import Daemon
 from mailward.app.cli.failures import FailedError
 from mailward.app.cli.places import SocketPath
-from mailward.app.premises import check_premises
+from mailward.app.premises import check_premises, is_answered
 from mailward.app.wiring import embedded_class, placed_upstreams
 from mailward.backends.port import AccountError
 from mailward.backends.tls import check_trust
@@ -34,6 +34,7 @@ from mailward.settings.errors import STORED, Fault, SettingsError
 from mailward.settings.loops import hosts_of, meets, why_loop
 from mailward.settings.upkeepkeys import MANAGEMENT_SOCKET, STORE_PATH
 from mailward.stores.inspection import stored_settings
+from mailward.stores.lock import holder, why_held
 from mailward.stores.port import StoreError, UnusableStoreError
 
 LOOK_UP_SECONDS = 2.0  # a resolver that is silent must not hold up a start for long
@@ -84,6 +85,10 @@ def check(source: Source, now: Instant, *, is_told: bool) -> Checked:
         except StoreError as error:
             kind = lasting if isinstance(error, UnusableStoreError) else passing
             kind.append(Fault(None, None, STORE_PATH.pattern, str(error)))
+        process = holder(path)
+        if process is not None and not is_answered(source.data / draft.socket):
+            why = why_held(path, process)
+            passing.append(Fault(None, None, STORE_PATH.pattern, why))
     built, missing = settle(source, stored, now, alone, is_told=is_told)
     lasting += missing
     for fault, may_pass in _bind_faults(built.draft, source.data):

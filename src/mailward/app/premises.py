@@ -13,6 +13,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailward.stores.lock import own_as
+
 LOCK_NAME = "mailward.lock"
 MAX_SOCKET_PATH_OCTETS = 107  # unix(7): 108 with the zero at its end
 
@@ -57,6 +59,7 @@ class Premises:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(data / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            own_as(self._lock, data)
         except OSError as error:
             raise PremisesError(_unusable(data, error.strerror)) from None
         try:

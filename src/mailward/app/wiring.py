@@ -24,6 +24,7 @@ from mailward.backends.passage import PassageUpstream
 from mailward.backends.port import (
     AccountError,
     AccountKeeper,
+    AccountsInUseError,
     Backend,
     PassageBackend,
     WebBackend,
@@ -309,7 +310,10 @@ class Program:
                 hostname=lambda: self._configuration.hostname or platform.node(),
             )
         except AccountError as error:
-            raise SettingsError([Fault(None, None, EMBEDDED_PATH.pattern, str(error))]) from None
+            raise SettingsError(
+                [Fault(None, None, EMBEDDED_PATH.pattern, str(error))],
+                may_pass=isinstance(error, AccountsInUseError),
+            ) from None
 
     def _upstream(
         self, settings: UpstreamSettings, protocol: Protocol | Passage | Web

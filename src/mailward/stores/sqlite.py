@@ -29,6 +29,7 @@ from mailward.stores.inspection import (
     primary_code,
     store_error,
 )
+from mailward.stores.lock import StoreLock
 from mailward.stores.port import (
     BanPut,
     BanRemoved,
@@ -102,6 +103,7 @@ class SqliteStore:
         self._busy_seconds = busy_timeout.total_seconds()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._database: sqlite3.Connection | None = None
+        self._lock = StoreLock(path)
         self._made = False
         self._closed = False
 
@@ -125,7 +127,7 @@ class SqliteStore:
             return
         self._closed = True
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._leave)
         finally:
             self._thread.shutdown()
 
@@ -156,6 +158,8 @@ class SqliteStore:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
+        check_place(self._path)
+        self._lock.take()
         self._look_at_the_file()
         # mode=rw: a file that vanished under a running mailward is not replaced by an empty one.
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
@@ -173,7 +177,6 @@ class SqliteStore:
     def _look_at_the_file(self) -> None:
         """Make the file if there is none yet."""
         path = self._path
-        check_place(path)
         if path.exists():
             return
         if self._made:
@@ -183,6 +186,10 @@ class SqliteStore:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except OSError as error:
             raise StoreError(f"{path}: it cannot be made: {error.strerror}") from error
+
+    def _leave(self) -> None:
+        self._disconnect()
+        self._lock.release()
 
     def _disconnect(self) -> None:
         database, self._database = self._database, None

@@ -18,9 +18,13 @@ from mailward.backends.embedded.jmap.backend import EmbeddedJmap
 from mailward.backends.embedded.mail.store import MailStore
 from mailward.backends.embedded.managesieve.backend import EmbeddedManageSieve
 from mailward.backends.embedded.submission.backend import EmbeddedSubmission
+from mailward.backends.port import AccountsInUseError, AccountStorageError
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
+from mailward.settings.embeddedkeys import EMBEDDED_PATH
+from mailward.stores.lock import StoreLock
+from mailward.stores.port import StoreError
 
 ACCOUNTS = "accounts.db"
 MAIL = "mail"
@@ -47,6 +51,7 @@ class Embedded:
     ) -> None:
         self.settings = settings
         folder = data / settings.path
+        self._lock = _locked(folder)
         self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
@@ -76,3 +81,17 @@ class Embedded:
         await self._inside.close()
         await self.accounts.close()
         await self.mail.close()
+        self._lock.release()
+
+
+def _locked(folder: Path) -> StoreLock:
+    """The lock of all that is in *folder*: two daemons would not know of each other's changes."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = StoreLock(folder / ACCOUNTS, EMBEDDED_PATH.pattern)
+        lock.take()
+    except OSError as error:
+        raise AccountStorageError(f"{folder}: {error.strerror}") from None
+    except StoreError as error:
+        raise AccountsInUseError(str(error)) from None
+    return lock

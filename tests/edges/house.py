@@ -337,4 +337,4 @@ async def open_house(  # noqa: PLR0913 -- a house has many parts
             for listener in serving.values():
                 listener.close()
     assert guard.reservations.under_way == 0
-    assert lobby.present == lobby.waiting == 0
+    assert lobby.present == lobby.waiting == len(guard.sessions) == 0

@@ -223,7 +223,7 @@ async def test_only_crlf_ends_a_line_before_mail(octets: bytes) -> None:
         reader, writer = await crossing.connect()
         await reply(reader)
         writer.write(octets)
-        assert (await rest(reader)).startswith(b"421 4.7.0 mail.test Bare ")
+        assert (await rest(reader)).startswith(b"421 4.7.0 mail.test Lines must end in CRLF")
         assert not crossing.server.heard
         writer.close()
 

@@ -321,4 +321,4 @@ async def open_hall(
             serving.close()
             await until(lambda: not server.open)
     assert guard.reservations.under_way == 0
-    assert lobby.present == lobby.waiting == 0
+    assert lobby.present == lobby.waiting == len(guard.sessions) == 0

@@ -23,6 +23,7 @@ from mailward.admin.openapi import Operation, document
 from mailward.admin.paging import MAX_PAGE, Order
 from mailward.admin.reports import ReportRoutes
 from mailward.admin.routes import MAX_TOP, Routes
+from mailward.admin.sessions import SessionRoutes
 from mailward.admin.shapes import REASON, TEXT
 from mailward.admin.views import Json
 from mailward.guard.journal import Journal
@@ -47,6 +48,7 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
     table = [
         *_looking(Routes(control), streams),
         *_changing(Routes(control)),
+        *_sessions(SessionRoutes(control)),
         *_reporting(ReportRoutes(control)),
         *_settings(Routes(control)),
         *_accounts(AccountRoutes(control)),
@@ -108,7 +110,7 @@ def _looking(routes: Routes, streams: Streams) -> Table:
 def _changing(routes: Routes) -> Table:
     count, stored = shapes.COUNT, shapes.FLAG
     more = {"count": count, "kinds": shapes.mapping(count), "stored": stored}
-    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), **more)
+    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), closed=count, **more)
     lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), **more)
     reason = {"reason": REASON}
     return [
@@ -150,6 +152,33 @@ def _changing(routes: Routes) -> Table:
                 "POST", "/api/lifts", "lift several", lifts, body=shapes.LIFTS, errors=[_WRONG]
             ),
             routes.lift,
+        ),
+    ]
+
+
+def _sessions(routes: SessionRoutes) -> Table:
+    path = "/api/sessions"
+    whose = {
+        "subject": TEXT,
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE},
+        "after": {"type": "integer", "minimum": 1},
+    }
+    wrong = [_WRONG]
+    return [
+        (
+            Operation("GET", path, "who is logged in", shapes.SESSIONS, whose, errors=wrong),
+            routes.listed,
+        ),
+        (
+            Operation(
+                "POST",
+                f"{path}/close",
+                "end the sessions of subjects, all or none",
+                shapes.CLOSED,
+                body=shapes.CLOSINGS,
+                errors=[_WRONG, _CONFLICT],
+            ),
+            routes.close,
         ),
     ]
 

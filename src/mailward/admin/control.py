@@ -23,8 +23,10 @@ from mailward.admin.wishes import (
 from mailward.backends.port import AccountKeeper
 from mailward.guard import operations
 from mailward.guard.bites import in_bites
+from mailward.guard.ending import Ending
 from mailward.guard.operations import BITE, AllowedError, Lifted, Why
 from mailward.guard.service import Guard
+from mailward.guard.sessions import SessionPage
 from mailward.rules.addresses import subject_network
 from mailward.rules.model import (
     Ban,
@@ -71,6 +73,14 @@ class Imposed:
     exempt: tuple[Network, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Banned:
+    """What came of a whole wish. So many sessions are *closed*."""
+
+    imposed: Sequence[Imposed]
+    closed: int
+
+
 class Control:
     """The guard as an operator sees it. *keys* are the settings, *doors* gives a row for each door.
 
@@ -107,7 +117,7 @@ class Control:
 
     # -- bans ----------------------------------------------------------------------------------
 
-    async def ban(self, wish: Wish) -> list[Imposed]:
+    async def ban(self, wish: Wish) -> Banned:
         """Ban all of the subjects, or none where one of them cannot be.
 
         Raises:
@@ -119,8 +129,10 @@ class Control:
             wish.subjects, lambda text: self._bannable(text, yes=wish.yes)
         )
         if wish.check:
-            return []
+            return Banned((), 0)
         now = self.clock()
+        ending = Ending(self.guard, subjects, close=wish.close)
+        await ending.look()
         until = None if period is None else Instant(now + period.total_seconds())
         bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
         imposed: list[Imposed] = []
@@ -129,7 +141,7 @@ class Control:
                 Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
                 for ban in bite
             ]
-        return imposed
+        return Banned(imposed, await ending.end(self.clock()))
 
     async def lift(
         self, texts: Sequence[str], *, inside: bool = False, check: bool = False
@@ -193,6 +205,26 @@ class Control:
             ]
         return found
 
+    async def sessions(self, whose: str | None, after: int, at_most: int) -> SessionPage:
+        """The sessions behind the number *after*: all, or those of a subject.
+
+        Raises:
+            RefusedError: *whose* names none.
+        """
+        subjects = None if whose is None else self._named(whose)
+        return await self.guard.sessions.page(subjects, after, at_most)
+
+    async def close_sessions(
+        self, texts: Sequence[str], *, yes: bool
+    ) -> tuple[Sequence[Subject], int]:
+        """End the sessions of all subjects, or of none where one is wrong; how many they were.
+
+        Raises:
+            RefusedError: with a complaint for each subject that is wrong.
+        """
+        subjects = await self._checked(texts, lambda text: self._closable(text, yes=yes))
+        return subjects, await self.guard.sessions.close(subjects, self.clock())
+
     async def why(self, text: str) -> Why:
         """All there is to say of a subject.
 
@@ -250,6 +282,18 @@ class Control:
         for subject in subjects:
             check_subject(subject, yes=yes)
             operations.check_bannable(self.guard, subject)
+        return subjects
+
+    def _closable(self, text: str, *, yes: bool) -> Sequence[Subject]:
+        subjects = find_subjects(text, self.guard)
+        for subject in subjects:
+            check_subject(subject, yes=yes)
+            if subject.kind is SubjectKind.OPERATOR:
+                raise RefusedError(
+                    Refusal.WRONG,
+                    f"{subject.key} has no session: each request of an operator is asked for the"
+                    " password; ban it, or change management.admin",
+                )
         return subjects
 
     def _named(self, text: str, kind: SubjectKind | None = None) -> Sequence[Subject]:

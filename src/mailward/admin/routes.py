@@ -118,24 +118,27 @@ class Routes:
     async def ban(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         wish = Wish(
-            subjects=_subjects(fields),
+            subjects=subjects_of(fields),
             period=fields.optional_text("for"),
             note=fields.optional_text("note") or "",
             yes=fields.flag("yes"),
             check=fields.flag("check"),
+            close=fields.flag("close"),
         )
         brief = fields.flag("brief")
         fields.end()
         with _keeping(len(wish.subjects)):
-            imposed = await self._control.ban(wish)
+            banned = await self._control.ban(wish)
+        imposed = banned.imposed
         shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
         rows = [{**ban_row(one.ban, fixed=False), "message": imposed_text(one)} for one in shown]
         kinds = kinds_view(one.ban.kind for one in imposed)
-        return self._answer({"bans": rows, "count": len(imposed), "kinds": kinds})
+        counts = {"count": len(imposed), "kinds": kinds, "closed": banned.closed}
+        return self._answer({"bans": rows, **counts})
 
     async def lift(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
-        subjects, check = _subjects(fields), fields.flag("check")
+        subjects, check = subjects_of(fields), fields.flag("check")
         inside, brief = fields.flag("inside"), fields.flag("brief")
         fields.end()
         with _keeping(len(subjects)):
@@ -198,7 +201,8 @@ def _is_told(lifted: Lifted) -> bool:
     return lifted.still is not None or lifted.inside.bans > 0 or not lifted.bans
 
 
-def _subjects(fields: Fields) -> list[str]:
+def subjects_of(fields: Fields) -> list[str]:
+    """The one subject or the several that a request names."""
     one, several = fields.optional_text("subject"), fields.texts("subjects")
     if one is not None and several is None:
         return [one]

@@ -75,6 +75,20 @@ LIFTED = answer(
     inside_lifted=COUNT,
     message=TEXT,
 )
+SESSION = answer(
+    session=TEXT,
+    address=TEXT,
+    subject=OPTIONAL_TEXT,
+    login=OPTIONAL_TEXT,
+    mailbox=OPTIONAL_TEXT,
+    listener=TEXT,
+    service=TEXT,
+    since=MOMENT,
+    received=COUNT,
+    sent=COUNT,
+)
+SESSIONS = answer(sessions=listing(SESSION), total=COUNT, next=maybe(COUNT))
+CLOSED = answer(closed=COUNT, message=TEXT)
 WHY = answer(
     subject=TEXT,
     kind=KIND,
@@ -168,10 +182,17 @@ _SUBJECTS: Mapping[str, Schema] = {
 }
 WISH: Schema = {
     **request(
-        **_SUBJECTS, **{"for": OPTIONAL_TEXT}, note=OPTIONAL_TEXT, yes=FLAG, check=FLAG, brief=FLAG
+        **_SUBJECTS,
+        **{"for": OPTIONAL_TEXT},
+        note=OPTIONAL_TEXT,
+        yes=FLAG,
+        check=FLAG,
+        brief=FLAG,
+        close=FLAG,
     ),
     **_WHOM,
 }
+CLOSINGS: Schema = {**request(**_SUBJECTS, yes=FLAG), **_WHOM}
 LIFTS: Schema = {**request(**_SUBJECTS, inside=FLAG, check=FLAG, brief=FLAG), **_WHOM}
 _SECONDS: Schema = {
     "type": "number",

@@ -61,7 +61,8 @@ def done(message: str, *, stored: bool) -> Done:
 class Wish:
     """A ban that is asked for: on each of *subjects* for *period* (``None``: until lifted).
 
-    *yes* confirms a ban on everybody; with *check* it is only asked what would be wrong.
+    *yes* confirms a ban on everybody; with *check* it is only asked what would be wrong. *close*
+    ends the sessions of banned addresses, too; those of a login end in any case.
     """
 
     subjects: Sequence[str]
@@ -69,6 +70,7 @@ class Wish:
     note: str = ""
     yes: bool = False
     check: bool = False
+    close: bool = False
 
 
 def read_period(text: str) -> timedelta | None:

@@ -58,6 +58,8 @@ class Stream(asyncio.Protocol):
         self._is_full = False
         self._is_gone = False
         self._writing: asyncio.Future[None] | None = None
+        self.received = self.sent = 0
+        """In octets."""
 
     # -- what the connection tells -------------------------------------------------------------
 
@@ -68,6 +70,7 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._held += data
+        self.received += len(data)
         if len(self._held) >= PIECE_OCTETS and not self._is_stopped:
             self._is_stopped = True
             self._transport.pause_reading()
@@ -187,6 +190,7 @@ class Stream(asyncio.Protocol):
 
     def write(self, octets: bytes) -> None:
         if octets and not self._transport.is_closing():
+            self.sent += len(octets)
             self._transport.write(octets)
 
     async def drain(self) -> None:

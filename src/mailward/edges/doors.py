@@ -28,7 +28,7 @@ from mailward.edges.visit import Speak
 from mailward.guard.bites import in_bites
 from mailward.guard.mirror import BanChange, BanGone, BanInForce
 from mailward.rules.addresses import network_subject, subject_network
-from mailward.rules.model import Subject, SubjectKind
+from mailward.rules.model import Reason, Subject, SubjectKind
 from mailward.settings.configuration import (
     Bind,
     Configuration,
@@ -178,7 +178,9 @@ class Doors:
         ]
 
     async def follow_bans(self) -> None:
-        """Close the connections of whoever gets banned, until cancelled."""
+        """Close the connections of banned addresses, and the sessions of logins that are banned by
+        hand, until cancelled.
+        """
         with self._house.guard.mirror.changes.follow() as news:
             async for changes in news.batches():
                 async for guests in in_bites(await self._touched(changes)):
@@ -188,6 +190,8 @@ class Doors:
                         )
                         if ban is not None:
                             guest.shut_out()
+                if logins := await _locked(changes):
+                    await self._house.guard.sessions.close(logins, self._house.clock())
 
     async def _touched(self, changes: Sequence[BanChange]) -> list[Guest]:
         """Whoever one of the new bans may cover: one look at everybody, however many they are."""
@@ -329,3 +333,18 @@ class Doors:
                     )
 
         return make
+
+
+async def _locked(changes: Sequence[BanChange]) -> list[Subject]:
+    """The logins that one of the new bans locks: by hand, as a stranger can cause the others."""
+    found: list[Subject] = []
+    async for bite in in_bites(changes):
+        for change in bite:
+            match change:
+                case BanInForce(ban) if (
+                    ban.kind is SubjectKind.LOGIN and ban.reason is Reason.MANUAL
+                ):
+                    found.append(ban.subject)
+                case BanInForce() | BanGone():
+                    pass
+    return found

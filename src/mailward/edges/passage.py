@@ -175,7 +175,7 @@ class Passage(Presence[PassageBackend]):
         if self._backend is None or self._transport.is_closing():
             self._abort()
             return
-        self._let_in()
+        self._let_in(is_passage=True)
         self._pass(self._backend, through.watch, through.from_client, through.from_backend)
 
     def _let_go(self) -> None:

@@ -19,6 +19,8 @@ from mailward.edges.relay import Relay
 from mailward.edges.second_login import count_second_login
 from mailward.edges.tls import begin_tls
 from mailward.guard.journal import Event
+from mailward.guard.sessions import LoggedIn
+from mailward.rules.model import Login
 from mailward.wire.dialogue import Watch
 from mailward.wire.proxyline import TlsFacts
 
@@ -73,6 +75,7 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         self._tls: TlsFacts | None = None
         self._early = bytearray()
         self._relay: Relay | None = None
+        self._listed: LoggedIn | None = None
         self._hang_up: Callable[[], None]
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
@@ -116,7 +119,15 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
     def shut_out(self) -> None:
         if self._state is not State.PASSING:
             self._end(self._words.banned())
-        elif self._house.guard.policy.ban_closes_sessions and self._relay is not None:
+        elif self._house.guard.policy.ban_closes_sessions:
+            self.cut()
+
+    def octets(self) -> tuple[int, int]:
+        return (0, 0) if self._relay is None else self._relay.octets
+
+    def cut(self) -> None:
+        """End the session: the backend sees its end at once, too."""
+        if self._relay is not None:
             self._relay.abort()
 
     def stop(self) -> None:
@@ -177,11 +188,26 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         if self._client_ended:
             self._relay.client_ended()
 
-    def _let_in(self) -> None:
-        """Count it no longer among those who wait."""
+    def _let_in(
+        self, login: Login | None = None, mailbox: Login | None = None, *, is_passage: bool = False
+    ) -> None:
+        """Count it no longer among those who wait, but as a session of *login*."""
         self._state = State.PASSING
         self._timer.cancel()
         self._house.lobby.logged_in(self)
+        self._listed = LoggedIn(
+            self,
+            self.address,
+            login,
+            mailbox,
+            self._entrance.service,
+            self._entrance.listener,
+            self._id,
+            self._house.clock(),
+            is_direct=self.is_direct,
+            is_passage=is_passage,
+        )
+        self._house.guard.sessions.add(self._listed)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -242,6 +268,9 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         self._house.lobby.leave(self)
         self._let_go()
         self._relay = None  # it knows us, too: what is left would be for the collector
+        if self._listed is not None:
+            self._house.guard.sessions.remove(self._listed)
+            self._listed = None  # the same
 
     # -- what is for those who build on it -----------------------------------------------------
 

@@ -59,6 +59,11 @@ class Relay:
         """The client had stopped writing before the pump began."""
         self._client.eof_received()
 
+    @property
+    def octets(self) -> tuple[int, int]:
+        """How many came from the client, and from the backend."""
+        return self._client.octets, self._backend.octets
+
     def close(self) -> None:
         """End both sides; what was read already is still sent, for a while."""
         for transport in self._transports:
@@ -100,7 +105,7 @@ class Relay:
 class _Side(asyncio.Protocol):
     """Takes from one connection, gives to the other."""
 
-    __slots__ = ("_answers", "_filter", "_has_ended", "_other", "_own", "_relay")
+    __slots__ = ("_answers", "_filter", "_has_ended", "_other", "_own", "_relay", "octets")
 
     def __init__(self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport) -> None:
         self._relay = relay
@@ -109,6 +114,7 @@ class _Side(asyncio.Protocol):
         self._filter: Callable[[bytes], bytes] | None = None
         self._answers: Callable[[], bytes] = bytes
         self._has_ended = False
+        self.octets = 0
 
     def watch(self, passes: Callable[[bytes], bytes], answers: Callable[[], bytes] = bytes) -> None:
         """Let only through what *passes* says, and tell this side the *answers* to the rest."""
@@ -120,6 +126,7 @@ class _Side(asyncio.Protocol):
         self._answers = bytes
 
     def data_received(self, data: bytes) -> None:
+        self.octets += len(data)
         if self._filter is not None:
             try:
                 data = self._filter(data)

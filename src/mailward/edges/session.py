@@ -19,7 +19,9 @@ from mailward.edges.presence import Presence, State
 from mailward.edges.tls import agreed
 from mailward.wire.door import (
     Acknowledged,
+    BearerToken,
     Closing,
+    Credentials,
     Door,
     DoorEvent,
     Introduced,
@@ -29,6 +31,7 @@ from mailward.wire.door import (
     Opened,
     Proved,
     Reply,
+    ScramOpening,
     StartTls,
 )
 
@@ -47,6 +50,7 @@ class DoorSession(Presence[Backend]):
         self._failures = 0
         self._asking: asyncio.Task[None] | None = None
         self._is_shut_out = False
+        self._claimed = b"", b""
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -141,6 +145,11 @@ class DoorSession(Presence[Backend]):
 
     def _ask(self, event: Offered | Opened | Proved) -> None:
         self._state = State.ASKING
+        match event:
+            case Offered(offered) | Opened(offered):
+                self._claimed = offered.login, _authorization(offered)
+            case Proved():
+                pass
         self._asking = self._begin(partial(self._hear, event))
 
     async def _hear(self, event: Offered | Opened | Proved) -> None:
@@ -219,7 +228,13 @@ class DoorSession(Presence[Backend]):
             # It is over already, and nobody would tell the relay again.
             self._refuse_for_now(Obstacle.UNAVAILABLE)
             return
-        self._let_in()
+        naming = self._house.guard.policy.naming
+        login = naming.login(self._claimed[0])
+        if self._house.guard.is_locked(login, self._house.clock()):
+            granted.transport.abort()  # while its guess was under way
+            self._refuse_for_now(Obstacle.LOCKED)
+            return
+        self._let_in(login, None if login is None else naming.mailbox(*self._claimed))
         self._transport.write(self._door.accepted(granted.capabilities))
         if isinstance(self._door.next_event(), Closing):
             # It sent more behind its credentials than we hold: that is cut now.
@@ -234,3 +249,11 @@ class DoorSession(Presence[Backend]):
         if self._inquiry.may_be_left and self._asking is not None:
             self._asking.cancel()
         self._inquiry.abandon()
+
+
+def _authorization(offered: Credentials | BearerToken | ScramOpening) -> bytes:
+    match offered:
+        case BearerToken():
+            return b""
+        case Credentials() | ScramOpening():
+            return offered.authorization

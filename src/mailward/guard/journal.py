@@ -49,6 +49,7 @@ class Event(Enum):
     PROXY_SUSPECTED = "proxy.suspected"
     CONNECTION_DROPPED = "connection.dropped"
     CONNECTION_TIMEOUT = "connection.timeout"
+    SESSIONS_CLOSED = "sessions.closed"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REJECTED = "config.rejected"
     STORE_DEGRADED = "store.degraded"

@@ -14,10 +14,11 @@ from mailward.guard.drops import Drops
 from mailward.guard.falling import Falling
 from mailward.guard.history import History
 from mailward.guard.journal import Event, Journal
-from mailward.guard.mirror import Fixing, Mirror
+from mailward.guard.mirror import BanInForce, Fixing, Mirror
 from mailward.guard.observed import Observed
 from mailward.guard.reported import Reported
 from mailward.guard.reservations import Full, Refused, Reservations, Screening, Step, Ticket
+from mailward.guard.sessions import Sessions
 from mailward.guard.shared import SharedAddresses
 from mailward.guard.writer import Writer
 from mailward.rules.addresses import address_name
@@ -28,6 +29,7 @@ from mailward.rules.model import (
     Ban,
     Failure,
     Instant,
+    Login,
     Outcome,
     Reason,
     Subject,
@@ -64,6 +66,7 @@ class Guard:
         self.falling = Falling(self.mirror, self.observed, journal, contents.bans, shared)
         self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
+        self.sessions = Sessions(journal)
         self.reservations = Reservations()
         self.counts = Counts(self.writer, policy.max_tracked)
         self.tallies = self.counts.tallies
@@ -94,6 +97,14 @@ class Guard:
         """Whether *attempt* is banned already, asked before its guess is in hand."""
         ban = self._ban_on(attempt, now)
         return None if ban is None else self._refused(attempt, ban, now)
+
+    def is_locked(self, login: Login | None, now: Instant) -> bool:
+        """Whether *login* is banned by hand, which ends its sessions, too."""
+        if login is None:
+            return False
+        return (
+            self.mirror.covering(Subject(SubjectKind.LOGIN, login), now, by_hand=True) is not None
+        )
 
     async def screen(self, attempt: Attempt, now: Instant) -> Screening:
         """Reserve a guess for *attempt*, waiting for a place as long as the caller lets it.
@@ -156,6 +167,9 @@ class Guard:
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
         if known is not None and known.outlasts(ban) and self.policy.acts(known):
+            if known.reason is Reason.AUTHENTICATION:
+                # What only a manual ban does (it ends sessions) is wished for all the same.
+                self.mirror.changes.publish(BanInForce(ban))
             return known
         if self.observed:
             self.observed.remove(ban.subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, unique
 from hashlib import sha256
 from types import MappingProxyType
@@ -62,6 +62,29 @@ class Naming:
         except UnicodeDecodeError:
             return _digest(raw)
         return self._login(text)
+
+    def mailbox(self, raw: bytes, authorization: bytes = b"") -> Login | None:
+        """The login whose mail is open behind a login that succeeded.
+
+        That is its *authorization* identity, where there is one; with a master separator what
+        stands before it; else the login itself.
+
+        >>> Naming(master_separator="*").mailbox(b"Victim*master"), Naming().mailbox(b"a", b"B")
+        ('victim', 'b')
+        """
+        if not authorization and not self.master_separator:
+            return self.login(raw)
+        plain = replace(self, master_separator="")
+        if authorization:
+            return plain.login(authorization)
+        name = fold_text(raw.decode("utf-8", "replace"))
+        victim, _, master = name.partition(self.master_separator)
+        return plain.login(victim.encode()) if master.strip() else self.login(raw)
+
+    def names(self, raw: bytes, authorization: bytes = b"") -> frozenset[Login]:
+        """The login itself and :meth:`mailbox`: what its session is found by."""
+        both = self.login(raw), self.mailbox(raw, authorization)
+        return frozenset(name for name in both if name is not None)
 
     def login_from_text(self, text: str) -> Login | None:
         """The same for what an operator wrote, who may also name a digest as it is shown."""

@@ -107,7 +107,8 @@ LOGIN_BAN_PERIOD = Key(
 BAN_CLOSES_SESSIONS = Key(
     "server.security.ban-closes-sessions",
     _YES_OR_NO,
-    "whether a ban also ends sessions that are logged in",
+    "whether a ban on an address also ends sessions that are logged in; one by hand on a login"
+    " always does",
     readers.yes_or_no,
     "false",
 )

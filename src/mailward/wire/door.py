@@ -84,12 +84,16 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class ScramOpening:
-    """SCRAM's client-first: who wants to log in. *text* is all of it, to be passed verbatim."""
+    """SCRAM's client-first: who wants to log in. *text* is all of it, to be passed verbatim.
+
+    *authorization* is as with :class:`Credentials`.
+    """
 
     mechanism: ScramMechanism
     login: bytes
     nonce: bytes
     text: bytes = field(repr=False)
+    authorization: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

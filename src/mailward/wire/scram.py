@@ -61,7 +61,7 @@ def read_client_first(mechanism: ScramMechanism, text: bytes) -> ScramOpening | 
         return Fault("The login name is too long")
     if len(found["nonce"]) > MAX_NONCE_OCTETS:
         return Fault("The nonce is too long")
-    return ScramOpening(mechanism, login, found["nonce"], text)
+    return ScramOpening(mechanism, login, found["nonce"], text, authorization)
 
 
 def server_nonce(opening: ScramOpening, text: bytes) -> bytes | None:

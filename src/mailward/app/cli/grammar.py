@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Callable
 
 from mailward import VERSION
-from mailward.app.cli import accounts, password, reporting, server, subjects, watching
+from mailward.app.cli import (
+    accounts,
+    password,
+    reporting,
+    server,
+    sessions,
+    subjects,
+    watching,
+)
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -143,6 +151,9 @@ def _add_bans(grammar: _Grammar) -> None:
     )
     ban.add_argument("--note", metavar="TEXT", help="why, for whoever looks at the ban later")
     ban.add_argument("--file", metavar="FILE", help=_FILE)
+    ban.add_argument(
+        "--close", action="store_true", help="end sessions of addresses, too; a login's always end"
+    )
     ban.add_argument("--yes", action="store_true", help="yes, a network of everybody is meant")
 
     lift = grammar.command("lift", "lift bans and forget the failures", subjects.lift)
@@ -151,6 +162,26 @@ def _add_bans(grammar: _Grammar) -> None:
     lift.add_argument("--inside", action="store_true", help="the bans inside a network, too")
     _add_reason(lift, "with --all: those with this reason")
     lift.add_argument("--file", metavar="FILE", help=_FILE)
+
+    listing = grammar.command(
+        "sessions", "list the sessions that are logged in, or close them", sessions.sessions
+    )
+    listing.add_argument(
+        "words",
+        metavar="SUBJECT",
+        nargs="*",
+        help=f'those of SUBJECT; with "close" in front they are ended: {_SUBJECT}',
+    )
+    listing.add_argument(
+        "--limit",
+        metavar="N",
+        type=_count,
+        default=sessions.USUAL_LIMIT,
+        help=f"the first N only ({sessions.USUAL_LIMIT})",
+    )
+    listing.add_argument(
+        "--yes", action="store_true", help="yes, close those of a network of everybody"
+    )
 
     why = grammar.command("why", "tell why a subject is banned, or is not", subjects.why)
     why.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)

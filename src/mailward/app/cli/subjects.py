@@ -90,12 +90,21 @@ def _ban_cells(ban: Json) -> tuple[str, ...]:
 def ban(options: argparse.Namespace) -> int:
     subjects = named(options)
     brief = _is_brief(options, subjects)
-    wish = {"for": options.period, "note": options.note, "yes": options.yes, "brief": brief}
+    wish = {
+        "for": options.period,
+        "note": options.note,
+        "yes": options.yes,
+        "close": options.close,
+        "brief": brief,
+    }
     given = {name: value for name, value in wish.items() if value is not None}
     answers = ask_for_all(options, "/api/bans", subjects, given)
     _print_answers(options, answers, "bans")
     if brief:
         print(f"{_all_of(answers)} banned.")
+    closed = sum(answer["closed"] for answer in answers)
+    if (closed or options.close) and not options.json:
+        print(f"{counted(closed, 'session')} {'is' if closed == 1 else 'are'} closed.")
     return 0
 
 

@@ -47,10 +47,10 @@ class Proofs:
         if len(self._proven) > self._at_most:
             self._proven.popitem(last=False)
 
-    def holds(self, digest: bytes, now: Instant) -> bool:
-        """Whether they were right less than a minute before *now*."""
+    def proven_at(self, digest: bytes, now: Instant) -> Instant | None:
+        """When they were right, if that is less than a minute before *now*."""
         at = self._proven.get(digest)
-        return at is not None and now - at < PROOF_SECONDS
+        return at if at is not None and now - at < PROOF_SECONDS else None
 
     def drop(self, digest: bytes) -> bool:
         """They are not right any more; return whether that is news."""

@@ -92,7 +92,8 @@ class Screening:
         name, prover = backend
         site = site_of(name, host, client)
         proof = self._proofs.digest(attempt.address, site, credentials)
-        if self._proofs.holds(proof, now):
+        proven = self._proofs.proven_at(proof, now)
+        if proven is not None and not self._is_forgotten(credentials, proven):
             refused = self._guard.refusal(attempt, now)
             return Welcome(proof, attempt) if refused is None else refusal(refused)
         self.in_line = True
@@ -123,6 +124,17 @@ class Screening:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _is_forgotten(self, credentials: HttpCredentials, proven: Instant) -> bool:
+        """Whether the sessions of their login were closed by hand since they were *proven*."""
+        sessions = self._guard.sessions
+        if not sessions.has_forgotten:
+            return False
+        match credentials:
+            case BearerCredentials():
+                return False
+            case BasicCredentials(name):
+                return sessions.is_forgotten(self._guard.policy.naming.names(name), proven)
+
     def _attempt(
         self, credentials: HttpCredentials, by: Callable[[Login | None], Attempt]
     ) -> Attempt | None:
@@ -150,6 +162,8 @@ class Screening:
             # Whatever happened, also to us: nobody waits for a place that is never given back.
             verdict = await self._guard.settle(ticket, outcome, self._clock())
         match answer:
+            case Proven() if self._guard.is_locked(ticket.attempt.login, self._clock()):
+                return Later(Obstacle.LOCKED)  # while its guess was under way
             case Proven():
                 self._proofs.put(proof, self._clock())
                 return Welcome(proof, ticket.attempt)

@@ -23,7 +23,8 @@ from mailward.edges.jmap.passing import Broken, Passed, Passing, Proof, Unanswer
 from mailward.edges.jmap.proofs import Proofs
 from mailward.edges.jmap.screening import Down, Screening, Welcome
 from mailward.edges.visit import Speak, Visit
-from mailward.rules.model import Instant
+from mailward.guard.sessions import LoggedIn
+from mailward.rules.model import Instant, Login
 from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
@@ -36,7 +37,12 @@ from mailward.wire.http.answers import (
     later,
     leads_to,
 )
-from mailward.wire.http.authorization import HttpCredentials, OtherScheme, read_authorization
+from mailward.wire.http.authorization import (
+    BasicCredentials,
+    HttpCredentials,
+    OtherScheme,
+    read_authorization,
+)
 from mailward.wire.http.framing import NO_BODY, Chunked, Counted, request_framing
 from mailward.wire.http.head import HttpError, RequestHead, read_request
 from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
@@ -79,6 +85,10 @@ class JmapSession(Stream):
         self._is_passing = False
         self._has_left = False
         self._serving: asyncio.Task[None] | None = None
+        self._listed: LoggedIn | None = None
+        self._digest = b""
+        self._is_shared = False
+        self._before = 0, 0
         self._head_seconds = entrance.limits.login_timeout.total_seconds()
         self._screening = Screening(
             *(house.guard, house.tokens, entrance.proofs, house.clock),
@@ -124,6 +134,7 @@ class JmapSession(Stream):
         except (CutOffError, OSError):
             pass  # the client is gone, in the middle of what it said
         finally:
+            self._disappear()
             kept.close()
             self.close()
 
@@ -214,6 +225,7 @@ class JmapSession(Stream):
         match await self._screening.ask(credentials, by, prover, client, head.host, now):
             case Welcome(digest, attempt):
                 self._visit.logged_in()
+                self._appear(digest, attempt.login, credentials, asker, now)
                 proof = Proof(credentials, digest, attempt)
                 return await self._pass(head, framing, proof, client, passing)
             case Wrong(is_last):
@@ -240,6 +252,8 @@ class JmapSession(Stream):
             became = await passing.pass_on(head, framing, proof, client)
         finally:
             self._is_passing = False
+            if self._is_shared:
+                self._disappear()  # the next request on it may be another client's
         match became:
             case Passed(stays):
                 if not stays:
@@ -258,6 +272,49 @@ class JmapSession(Stream):
             case Broken():
                 self.abort()
                 return False
+
+    # -- what is known of its session ----------------------------------------------------------
+
+    def octets(self) -> tuple[int, int]:
+        received, sent = self._before
+        return self.received - received, self.sent - sent
+
+    def cut(self) -> None:
+        self._listed = None
+        # Between two requests nothing is open: the next one is asked for its credentials, and told
+        # why they are not taken.
+        if not self._is_idle:
+            self.abort()
+
+    def _appear(
+        self,
+        digest: bytes,
+        login: Login | None,
+        credentials: HttpCredentials,
+        asker: Asker,
+        now: Instant,
+    ) -> None:
+        """From now on this connection is a session of *login*, unless it is so already."""
+        if self._listed is not None and digest == self._digest:
+            return
+        self._disappear()
+        self._digest, self._is_shared = digest, asker.is_behind_proxy
+        self._before = self.received, self.sent
+        mailbox = None
+        if isinstance(credentials, BasicCredentials):
+            mailbox = self._house.guard.policy.naming.mailbox(credentials.login)
+        entrance = self._entrance
+        self._listed = LoggedIn(
+            *(self, asker.address, login, mailbox),
+            *(entrance.service, entrance.listener, self._id, now),
+            is_direct=asker.is_direct,
+        )
+        self._house.guard.sessions.add(self._listed)
+
+    def _disappear(self) -> None:
+        if self._listed is not None:
+            self._house.guard.sessions.remove(self._listed)
+            self._listed = None
 
     # -- who asks ------------------------------------------------------------------------------
 

@@ -43,6 +43,35 @@ def test_what_a_page_of_somebody_else_sends_is_refused(far: Far, headers: dict[s
     assert far.house.admits(BAN["subject"])
 
 
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://[::1"},
+    {"Origin": ""},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("who", [None, RIGHT, ("admin", "wrong")], ids=["none", "right", "wrong"])
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_no_page_of_another_site_has_its_visitor_counted(
+    far: Far, headers: dict[str, str], who: tuple[str, str] | None
+) -> None:
+    for target in ("/healthz", "/api/status", "/no/such/thing", "/api/bans"):
+        assert far.ask("GET", target, who=who, headers=headers).status == 403
+        assert far.ask("OPTIONS", target, who=who, headers=headers).status == 403
+    assert far.house.admits("127.0.0.1")
+    assert not far.house.guard.journal.counts
+    assert far.ask("GET", "/healthz").status == 200
+
+
+def test_an_origin_without_a_host_to_compare_it_with_is_foreign(far: Far) -> None:
+    with far.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.0\r\nOrigin: http://127.0.0.1\r\n\r\n")
+        assert b" 403 " in heard(connection)
+
+
 def test_a_page_of_ones_own_is_served(far: Far) -> None:
     own = {"Origin": f"http://127.0.0.1:{far.port}", "Sec-Fetch-Site": "same-origin"}
     assert far.ask("POST", "/api/bans", BAN, headers=own).status == 200

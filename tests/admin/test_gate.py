@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mailward.rules.model import Subject, SubjectKind
+from mailward.admin.gate import MAX_BURST, SECONDS_PER_HASH, Shares
+from mailward.rules.model import Instant, Subject, SubjectKind
 from tests.admin.afar import HASH, OTHER_HASH, RIGHT, Far, basic, heard, open_far_house
+from tests.admin.house import NOON
 
 ADMIN = Subject(SubjectKind.OPERATOR, "admin")
 KEY = "server.security.blocked-operators.admin"
@@ -47,16 +49,55 @@ def test_the_operator_comes_in_with_name_and_password(far: Far) -> None:
         "Digest username=admin",
     ],
 )
-def test_a_request_without_credentials_is_counted_for_its_address_alone(
+def test_a_request_without_credentials_is_a_401_that_counts_nothing(
     far: Far, given: str | None
 ) -> None:
-    with closing(far.line()) as line:
-        headers = {} if given is None else {"Authorization": given}
-        told = line.ask("GET", "/api/status", who=None, headers=headers)
-        assert line.headers["WWW-Authenticate"] == 'Basic realm="mailward", charset="UTF-8"'
-    assert (told.status, told.kind) == (401, "application/problem+json")
-    assert told.detail == "You have to authenticate first."
-    assert (failures(far, "127.0.0.1"), failures(far, "operator:admin")) == (1, 0)
+    headers = {} if given is None else {"Authorization": given}
+    for target in ("/api/status", "/healthz", "/healthz", "/metrics"):
+        with closing(far.line()) as line:
+            told = line.ask("GET", target, who=None, headers=headers)
+            assert line.headers["WWW-Authenticate"] == 'Basic realm="mailward", charset="UTF-8"'
+        assert (told.status, told.kind) == (401, "application/problem+json")
+        assert told.detail == "You have to authenticate first."
+    assert (failures(far, "127.0.0.1"), failures(far, "operator:admin")) == (0, 0)
+    assert far.house.admits("127.0.0.1")
+    assert not far.house.guard.journal.counts
+
+
+def test_an_address_that_no_limit_bounds_has_so_many_hashes_and_no_more(far: Far) -> None:
+    # It is allowed, and each guess is at another name: the guard would let it go on for ever.
+    told = Counter(far.guess("wrong", "127.0.1.7", f"user{number}") for number in range(60))
+    assert set(told) == {401, 503}
+    assert MAX_BURST <= told[401] < MAX_BURST + 10
+    assert far.guess(RIGHT[1], "127.0.1.8") == 200
+    # The password that was right last needs no hash.
+    assert far.guess(RIGHT[1], "127.0.1.7") == 200
+
+
+def test_hashes_of_one_address_leave_room_for_others_and_come_back_with_time() -> None:
+    shares = Shares()
+    one, other = (Subject(SubjectKind.ADDRESS, f"203.0.113.{n}") for n in (1, 2))
+    assert [shares.take(one, NOON) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert shares.take(other, NOON)
+    for _ in range(MAX_BURST - 4):
+        shares.give_back(one)
+        assert shares.take(one, NOON)
+    shares.give_back(one)
+    assert not shares.take(one, NOON)
+    assert not shares.take(one, Instant(NOON + SECONDS_PER_HASH - 0.1))
+    assert shares.take(one, Instant(NOON + SECONDS_PER_HASH))
+    shares.give_back(one)
+    assert not shares.take(one, Instant(NOON + SECONDS_PER_HASH))
+
+
+def test_addresses_that_guess_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailward.admin.gate.MAX_ADDRESSES", 5)
+    shares = Shares()
+    for number in range(20):
+        address = Subject(SubjectKind.ADDRESS, f"203.0.113.{number}")
+        assert shares.take(address, NOON)
+        shares.give_back(address)
+    assert len(shares) == 5
 
 
 @pytest.mark.parametrize("target", ["/api/bans", "/no/such/thing", "/healthz", "/admin/config/"])

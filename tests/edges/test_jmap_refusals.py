@@ -168,3 +168,29 @@ async def test_no_password_is_in_the_log(caplog: pytest.LogCaptureFixture) -> No
         assert await hall.ask(authorization="Bearer opensesame") is not None
     assert "opensesame" not in caplog.text
     assert basic("joe", "opensesame")[6:] not in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["navigate", "nested-navigate", "no-cors"])
+@pytest.mark.parametrize("offered", [RIGHT, WRONG])
+async def test_no_page_of_another_site_has_its_visitor_counted(mode: str, offered: str) -> None:
+    forced = ("Sec-Fetch-Site: cross-site", f"Sec-Fetch-Mode: {mode}")
+    async with open_hall(policy("1/1h")) as hall:
+        for _ in range(3):
+            answer = await hall.ask("/jmap/session", offered, *forced)
+            assert answer is not None
+            assert answer.status == 403
+        assert hall.server.requests == []
+        assert not hall.guard.journal.counts
+        own = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate")
+        assert (answer := await hall.ask("/jmap/session", RIGHT, *own)) is not None
+        assert answer.status == 200
+
+
+async def test_what_a_page_asks_for_by_its_own_script_is_judged_as_ever() -> None:
+    asked = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors", "Origin: https://webmail.test")
+    async with open_hall(policy("1/1h")) as hall:
+        for offered, status in ((RIGHT, 200), (WRONG, 401)):
+            answer = await hall.ask("/jmap/session", offered, *asked)
+            assert answer is not None
+            assert answer.status == status
+        assert await hall.ask() is None

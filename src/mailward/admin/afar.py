@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mailward.admin.forms import max_octets, problem
-from mailward.admin.gate import Busy, Gate, LockedOut, Offered, ShutOut, Welcome, Wrong
+from mailward.admin.gate import Busy, Gate, LockedOut, Offered, ShutOut, Unnamed, Welcome, Wrong
 from mailward.rules.model import Address, Ban, Instant
 from mailward.wire.http.head import Fields, HttpError
 from mailward.wire.secret import Secret
@@ -123,12 +123,20 @@ class Conversation(web.RequestHandler):
 
 
 def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
-    """Pass on only requests with the operator's credentials."""
+    """Pass on only requests with the operator's credentials.
+
+    What a page of another site has caused is refused before the gate: its visitor has asked for
+    nothing, and must not be counted or banned for it.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         conversation = _conversation(request)
         conversation.asked()
+        if why := _foreign(request):
+            refusal = problem(HTTPStatus.FORBIDDEN, why)
+            refusal.force_close()
+            return refusal
         visitor = conversation.visitor
         asker = _asker(request, visitor)
         answer = await gate.ask(
@@ -138,7 +146,7 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
             case Welcome():
                 visitor.logged_in()
                 return await handler(request)
-            case Wrong():
+            case Wrong() | Unnamed():
                 refusal = problem(HTTPStatus.UNAUTHORIZED, "You have to authenticate first.")
                 refusal.headers["WWW-Authenticate"] = CHALLENGE
             case LockedOut(ban):
@@ -166,22 +174,32 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
 
 
 @web.middleware
-async def from_no_page(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a page of somebody else makes a browser send, and what is too large to read.
-
-    A browser adds the operator's password to whatever a strange page sends here. It also says
-    that the page is strange, and no form of such a page can send JSON.
-    """
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-        raise web.HTTPForbidden(text="requests of other sites are refused")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden(text=f"requests of other sites are refused: {origin[:100]}")
+async def only_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a body that a form of a web page can send, and one that is too large to read."""
     if request.body_exists and request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="a body must be of type application/json")
     if (request.content_length or 0) > max_octets(request):
         raise web.HTTPRequestEntityTooLarge(max_octets(request), request.content_length or 0)
     return await handler(request)
+
+
+def _foreign(request: web.Request) -> str | None:
+    """Why *request* comes from a page of another site, if it does.
+
+    A browser adds the operator's password to whatever such a page sends here. It also says where
+    the page is from.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+        return "requests of other sites are refused"
+    for origin in request.headers.getall("Origin", []):
+        try:
+            site = urlsplit(origin).netloc
+        except ValueError:  # it looks like an address of IPv6 and is none
+            site = ""
+        # Not request.host: without that field it asks the resolver, and everybody waits for it.
+        if not site or site != request.headers.get("Host"):
+            return f"requests of other sites are refused: {origin[:100]}"
+    return None
 
 
 async def harden(_: web.Request, response: web.StreamResponse) -> None:

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from mailward.admin import shapes
 from mailward.admin.accounts import AccountRoutes
-from mailward.admin.afar import from_no_page, guarded, harden
+from mailward.admin.afar import guarded, harden, only_json
 from mailward.admin.control import Control
 from mailward.admin.events import Streams
 from mailward.admin.familiar import Familiar
@@ -40,7 +40,7 @@ def make_app(control: Control, journal: Journal, gate: Gate | None = None) -> we
     streams = Streams(journal)
     middlewares: list[Middleware] = [as_problems]
     if gate is not None:
-        middlewares += [guarded(gate, control.clock), from_no_page]
+        middlewares += [guarded(gate, control.clock), only_json]
     most = MAX_BODY_HERE_OCTETS if gate is None else MAX_BODY_OCTETS
     app = web.Application(middlewares=middlewares, client_max_size=most)
     app.on_shutdown.append(streams.end)

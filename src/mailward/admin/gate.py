@@ -1,6 +1,8 @@
 """Who may manage from afar: the guard first, then the operator's name and password.
 
-A guess is counted like one at any mail door: for its address, and for the operator it names.
+A guess is counted like one at any mail door: for its address, and for the operator it names. A
+request without credentials is no guess: a browser sends one before it asks for a password, and a
+web page can make it send as many as it likes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import hmac
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +22,7 @@ from argon2.exceptions import Argon2Error, VerifyMismatchError
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.service import Guard
 from mailward.rules.logins import operator_name
-from mailward.rules.model import Address, Attempt, Ban, Instant, Outcome, SubjectKind
+from mailward.rules.model import Address, Attempt, Ban, Instant, Outcome, Subject, SubjectKind
 from mailward.settings.configuration import Operator
 from mailward.wire.secret import Secret
 
@@ -30,6 +33,11 @@ WAIT_SECONDS = 20.0
 _AT_ONCE = 2
 """Hashes computed at the same time: each takes a core, and 64 MiB with the usual parameters."""
 _MAX_IN_LINE = 40  # hashes; more could not be computed before their clients give up
+MAX_IN_LINE_PER_ADDRESS = 4
+MAX_BURST = 20
+"""Hashes for one address at once; after them one in :data:`SECONDS_PER_HASH`."""
+SECONDS_PER_HASH = 3.0
+MAX_ADDRESSES = 10_000  # whose hashes are known; of more the one that is longest idle is forgotten
 
 _log = logging.getLogger("mailward.manage")
 
@@ -49,7 +57,12 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """They are not, or there are none. It was counted."""
+    """They are not. It was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unnamed:
+    """There are none, or none that can be read. Nothing was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +82,58 @@ class Busy:
     """There was no time to look; nothing was counted."""
 
 
-Answer = Welcome | Wrong | ShutOut | LockedOut | Busy
+Answer = Welcome | Wrong | Unnamed | ShutOut | LockedOut | Busy
 
 
 class _BusyError(Exception):
     """Nobody can say now whether a password is right."""
+
+
+@dataclass(slots=True)
+class _Load:
+    """The hashes for one address: so many *in_line*, and *paid_until* by the rate of all."""
+
+    in_line: int = 0
+    paid_until: float = 0.0
+
+
+@dataclass(slots=True)
+class Shares:
+    """What each address may use of the processor: so many hashes at once, and in a time.
+
+    The limits of the guard do not bound it: an address may be allowed, or its limit high.
+    """
+
+    _loads: OrderedDict[Subject, _Load] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        """How many addresses are known."""
+        return len(self._loads)
+
+    def take(self, address: Subject, now: Instant) -> bool:
+        """Take a share at *now*, to be given back; whether there is one."""
+        load = self._loads.get(address)
+        if load is None:
+            load = self._loads[address] = _Load()
+            self._forget_one()
+        self._loads.move_to_end(address)
+        paid_until = max(load.paid_until, now) + SECONDS_PER_HASH
+        is_too_much = paid_until - now > MAX_BURST * SECONDS_PER_HASH
+        if is_too_much or load.in_line >= MAX_IN_LINE_PER_ADDRESS:
+            return False
+        load.paid_until = paid_until
+        load.in_line += 1
+        return True
+
+    def give_back(self, address: Subject) -> None:
+        """The hash is computed."""
+        load = self._loads.get(address)
+        if load is not None:  # else it was forgotten, in a flood of addresses
+            load.in_line = max(0, load.in_line - 1)
+
+    def _forget_one(self) -> None:
+        if len(self._loads) > MAX_ADDRESSES:
+            self._loads.popitem(last=False)
 
 
 @dataclass(slots=True)
@@ -82,17 +142,18 @@ class _Hashes:
 
     _hasher: PasswordHasher = field(default_factory=PasswordHasher)
     _in_line: int = 0
+    _shares: Shares = field(default_factory=Shares)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
     )
 
-    async def match(self, hashed: str, password: Secret) -> bool:
-        """Whether *hashed* is the hash of *password*.
+    async def match(self, hashed: str, password: Secret, asker: Subject, now: Instant) -> bool:
+        """Whether *hashed* is the hash of *password*, which *asker* has sent at *now*.
 
         Raises:
-            _BusyError: too many ask at once, or the hash cannot be computed.
+            _BusyError: too many ask at once, or *asker* too often, or the hash cannot be computed.
         """
-        if self._in_line >= _MAX_IN_LINE:
+        if self._in_line >= _MAX_IN_LINE or not self._shares.take(asker, now):
             raise _BusyError
         self._in_line += 1
         try:
@@ -101,6 +162,7 @@ class _Hashes:
             )
         finally:
             self._in_line -= 1
+            self._shares.give_back(asker)
 
     def close(self) -> None:
         """Compute nothing more."""
@@ -145,7 +207,10 @@ class Gate:
 
         *is_direct*: the connection itself comes from there.
         """
-        name = None if offered is None else operator_name(offered.user)
+        if offered is None:
+            ban = self.guard.admit(address, self._clock(), is_direct=is_direct)
+            return Unnamed() if ban is None else ShutOut()
+        name = operator_name(offered.user)
         attempt = Attempt(
             address, name, SERVICE, listener, kind=SubjectKind.OPERATOR, is_direct=is_direct
         )
@@ -162,10 +227,10 @@ class Gate:
             case Ticket() as ticket:
                 return await self._judge(ticket, offered)
 
-    async def _judge(self, ticket: Ticket, offered: Offered | None) -> Answer:
+    async def _judge(self, ticket: Ticket, offered: Offered) -> Answer:
         outcome = Outcome.UNAVAILABLE
         try:
-            is_right = offered is not None and await self._is_right(offered)
+            is_right = await self._is_right(offered, ticket.attempt.address)
             outcome = Outcome.SUCCEEDED if is_right else Outcome.FAILED
         except _BusyError:
             return Busy()
@@ -174,7 +239,7 @@ class Gate:
             await self.guard.settle(ticket, outcome, self._clock())
         return Welcome() if is_right else Wrong()
 
-    async def _is_right(self, offered: Offered) -> bool:
+    async def _is_right(self, offered: Offered, address: Address) -> bool:
         operator = self._operator
         if operator is None:
             return False
@@ -183,7 +248,10 @@ class Gate:
         if self._proven is not None and hmac.compare_digest(digest, self._proven):
             return True
         # The hash is computed for a wrong name, too: the time tells nothing of names.
-        has_password = await self._hashes.match(operator.secret, offered.password)
+        asker = self.guard.policy.prefixes.subject(address)
+        has_password = await self._hashes.match(
+            operator.secret, offered.password, asker, self._clock()
+        )
         has_name = hmac.compare_digest(operator.user.encode(), offered.user)
         is_right = has_password and has_name
         if is_right and operator is self._operator:

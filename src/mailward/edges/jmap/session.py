@@ -29,6 +29,7 @@ from mailward.settings.configuration import DoorLimits
 from mailward.wire.http.answers import (
     BANNED,
     DOWN,
+    FOREIGN,
     NOT_HERE,
     UNEXPECTED,
     UNNAMED,
@@ -44,7 +45,7 @@ from mailward.wire.http.authorization import (
     read_authorization,
 )
 from mailward.wire.http.framing import NO_BODY, Chunked, Counted, request_framing
-from mailward.wire.http.head import HttpError, RequestHead, read_request
+from mailward.wire.http.head import HttpError, RequestHead, is_forced, read_request
 from mailward.wire.http.target import WELL_KNOWN, check_path, is_below
 
 LINGER_SECONDS = 2.0
@@ -188,6 +189,9 @@ class JmapSession(Stream):
                 return await self._pass(head, framing, None, client, passing)
             case None | OtherScheme():
                 return await self._refuse(self._unnamed(head), head, framing)
+            case offered if is_forced(head.fields):
+                # Whoever looks at that page has not sent these credentials: they count for nobody.
+                return await self._refuse(FOREIGN, head, framing)
             case offered:
                 return await self._prove(head, framing, offered, (asker, client), passing, now)
 

@@ -58,6 +58,7 @@ DOWN = Answer(
 )
 BANNED = Answer(HTTPStatus.FORBIDDEN, "Too many attempts: this address may not come in.")
 NOT_HERE = Answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
+FOREIGN = Answer(HTTPStatus.FORBIDDEN, "A page of another site may not log in for its visitor.")
 UNEXPECTED = Answer(HTTPStatus.EXPECTATION_FAILED, "Only 100-continue can be expected here.")
 
 

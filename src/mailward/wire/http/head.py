@@ -36,6 +36,8 @@ _FIELD = re.compile(
 )
 _HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?")
 
+_FORCED_MODES = frozenset({b"navigate", b"nested-navigate", b"no-cors"})
+
 
 class HttpError(Exception):
     """A message that is refused. *status* is what a client is told, the text is why."""
@@ -132,6 +134,21 @@ class ResponseHead:
     @property
     def keeps_alive(self) -> bool:
         return _keeps_alive(self.minor, self.fields)
+
+
+def is_forced(fields: Fields) -> bool:
+    """Whether a page of another site made a browser send this, without asking the server first.
+
+    By a link, a form or an image (W3C Fetch Metadata). What its script sends by fetch is not among
+    it: a browser sends credentials with that only to a server which allows the page to (CORS).
+
+    >>> is_forced(Fields((("Sec-Fetch-Site", b"cross-site"), ("Sec-Fetch-Mode", b"navigate"))))
+    True
+    >>> is_forced(Fields((("Sec-Fetch-Site", b"cross-site"), ("Sec-Fetch-Mode", b"cors"))))
+    False
+    """
+    is_foreign = b"cross-site" in fields.all("sec-fetch-site")
+    return is_foreign and any(mode in _FORCED_MODES for mode in fields.all("sec-fetch-mode"))
 
 
 def read_request(octets: bytes) -> RequestHead:

@@ -115,9 +115,9 @@ def test_events_come_as_they_happen(house: House) -> None:
         assert stream.headers.get_content_type() == "text/event-stream"
         assert stream.readline().startswith(b":")
         house.fail("203.0.113.9", "ada")
-        lines = [stream.readline() for _ in range(3)]
-        assert lines[:2] == [b"\n", b"event: auth.failed\n"]
-        event = json.loads(lines[2].removeprefix(b"data: "))
+        lines = [stream.readline() for _ in range(4)]
+        assert (lines[0], lines[2]) == (b"\n", b"event: auth.failed\n")
+        event = json.loads(lines[3].removeprefix(b"data: "))
         assert event == {
             "event": "auth.failed",
             "time": "2026-09-21T14:13:20.000000Z",
@@ -133,6 +133,7 @@ def test_the_end_of_a_ban_is_a_moment_in_its_event(house: House) -> None:
         stream = line.getresponse()
         stream.readline()
         house.ask("POST", "/api/bans", {"subject": "203.0.113.9", "for": "1h"})
+        stream.readline()
         stream.readline()
         assert stream.readline() == b"event: ban.added\n"
         event = json.loads(stream.readline().removeprefix(b"data: "))
@@ -158,6 +159,58 @@ def test_a_silent_stream_stays_alive_and_misses_nothing(
             break
         house.fail("192.0.2.1")
     assert not house.guard.journal.entries.followed, "who has hung up is forgotten"
+
+
+def test_the_last_events_are_told_first_and_none_twice(house: House) -> None:
+    for name in ("ada", "bob", "cyd"):
+        house.fail("203.0.113.9", name)
+    assert _logins(house, "last=2&follow=false") == ["cyd"], "and the ban that fell"
+    assert _logins(house, "last=1000&follow=false") == ["ada", "bob", "cyd"]
+    assert _logins(house, "follow=false") == []
+    with closing(UnixConnection(house.socket)) as line:
+        line.request("GET", "/api/events?last=1000")
+        stream = line.getresponse()
+        house.fail("203.0.113.10", "dan")
+        heard: list[bytes] = []
+        while len(heard) < 5:
+            heard += [line for line in [stream.readline()] if line.startswith(b"data: ")]
+    assert [json.loads(data[6:])["event"] for data in heard] == [
+        *("auth.failed", "auth.failed", "auth.failed", "ban.added", "auth.failed")
+    ]
+
+
+def test_who_comes_back_gets_what_was_missed(house: House) -> None:
+    house.fail("203.0.113.9", "ada")
+    told = house.ask("GET", "/api/events?last=1&follow=false").body.decode()
+    (seen,) = [line[4:] for line in told.splitlines() if line.startswith("id: ")]
+    house.fail("203.0.113.9", "bob")
+    assert _logins(house, "follow=false", seen) == ["bob"]
+    assert _logins(house, "follow=false", f"0{seen}") == ["ada", "bob"], "of another life"
+    assert _logins(house, "follow=false", "junk") == ["ada", "bob"]
+    assert _logins(house, "follow=false", f"{seen}{'9' * 5000}") == []
+
+
+def test_a_flood_of_refusals_drives_out_no_event(house: House) -> None:
+    house.fail("203.0.113.9", "ada")
+    house.ask("POST", "/api/bans", {"subject": "bob"})
+    for _ in range(1_200):
+        house.fail("203.0.113.10", "bob")
+    assert "ada" in _logins(house, "last=1000&follow=false")
+    assert len(house.guard.journal.kept) < 10
+
+
+@pytest.mark.parametrize("query", ["last=1001", "last=x", "follow=1", "lst=1"])
+def test_a_wrong_query_of_events_is_refused(house: House, query: str) -> None:
+    assert house.ask("GET", f"/api/events?{query}").status == 400
+
+
+def _logins(house: House, query: str, seen: str | None = None) -> list[str]:
+    """The logins of the failures that are told."""
+    with closing(UnixConnection(house.socket)) as line:
+        line.request("GET", f"/api/events?{query}", headers={"Last-Event-ID": seen} if seen else {})
+        lines = line.getresponse().read().decode().splitlines()
+    events = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    return [event["login"] for event in events if event["event"] == "auth.failed"]
 
 
 def test_a_follower_does_not_hold_up_the_end(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from mailward.admin.routes import MAX_TOP, Routes
 from mailward.admin.sessions import SessionRoutes
 from mailward.admin.shapes import REASON, TEXT
 from mailward.admin.views import Json
-from mailward.guard.journal import Journal
+from mailward.guard.journal import MAX_KEPT, Journal
 
 Table = list[tuple[Operation, Handler]]
 
@@ -100,7 +100,12 @@ def _looking(routes: Routes, streams: Streams) -> Table:
         ),
         (
             Operation(
-                "GET", "/api/events", "what happens", shapes.EVENT, content="text/event-stream"
+                "GET",
+                "/api/events",
+                "what happened and happens",
+                shapes.EVENT,
+                {"last": {**count, "maximum": MAX_KEPT}, "follow": shapes.TEXT_FLAG},
+                content="text/event-stream",
             ),
             streams.follow,
         ),
@@ -142,7 +147,7 @@ def _changing(routes: Routes) -> Table:
                 "/api/bans/{subject:(?s:.+)}",
                 "lift the ban on a subject",
                 shapes.LIFTED,
-                {"inside": {"enum": ["true", "false"]}},
+                {"inside": shapes.TEXT_FLAG},
                 errors=[_WRONG],
             ),
             routes.lift_one,

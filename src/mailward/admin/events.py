@@ -1,16 +1,24 @@
-"""The journal as server-sent events: each as it comes, until the follower goes away."""
+"""The journal as server-sent events: the last ones, then each as it comes.
+
+Each has an id. A follower that comes back with the last one it saw (``Last-Event-ID``, as browsers
+do by themselves) gets what it missed, as far as that was kept; after a restart all that was kept.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
+from collections.abc import Sequence
+from itertools import islice
 from typing import NoReturn
 
 from aiohttp import web
 
+from mailward.admin.forms import query_fields
 from mailward.admin.views import event_view
 from mailward.guard.feed import Follower
-from mailward.guard.journal import Entry, Journal
+from mailward.guard.journal import MAX_KEPT, Entry, Journal
 
 KEEP_ALIVE_SECONDS = 15.0
 """So often a silent stream says that it is alive: a follower who is gone is found out by it."""
@@ -22,19 +30,31 @@ class Streams:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._following: set[asyncio.Task[object] | None] = set()
+        self._life = secrets.token_hex(4)
+        """What tells the ids of this journal from those before a restart."""
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """Send events until the follower goes away or the server ends."""
+        """Send the last events, then others until the follower goes away or the server ends."""
+        fields = query_fields(request)
+        last, goes_on = fields.number("last", 0, MAX_KEPT), fields.text_flag("follow", default=True)
+        fields.end()
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         with self._journal.entries.follow() as follower:
+            # In the same turn, so that none is told twice and none is lost between the two.
+            kept = self._kept(request.headers.get("Last-Event-ID"), last)
             await response.prepare(request)
             await response.write(b": the events of mailward\n\n")
             task = asyncio.current_task()
             self._following.add(task)
             try:
-                await _send(follower, response)
+                for entry in kept:
+                    await response.write(self._event(entry))
+                if not goes_on:
+                    await response.write_eof()
+                    return response
+                await self._send(follower, response)
             except ConnectionError:
                 return response  # the follower is gone
             finally:
@@ -46,20 +66,29 @@ class Streams:
             if task is not None:
                 task.cancel()
 
+    def _kept(self, seen: str | None, last: int) -> Sequence[Entry]:
+        """The kept events behind the one with the id *seen*, or the *last* ones."""
+        kept = self._journal.kept
+        if seen is None:
+            return list(islice(kept, max(0, len(kept) - last), None))
+        life, _, number = seen.partition(".")
+        if life != self._life or not (number.isascii() and number.isdigit()):
+            return list(kept)
+        return [entry for entry in kept if entry.number > int(number[:20])]
 
-async def _send(follower: Follower[Entry], response: web.StreamResponse) -> NoReturn:
-    while True:
-        # Cut off in its wait the iterator is spent; a new one goes on where it stopped.
-        entries = aiter(follower)
-        try:
-            while True:
-                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                    entry = await anext(entries)
-                await response.write(_event(entry))
-        except TimeoutError:
-            await response.write(b": still here\n\n")
+    async def _send(self, follower: Follower[Entry], response: web.StreamResponse) -> NoReturn:
+        while True:
+            # Cut off in its wait the iterator is spent; a new one goes on where it stopped.
+            entries = aiter(follower)
+            try:
+                while True:
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        entry = await anext(entries)
+                    await response.write(self._event(entry))
+            except TimeoutError:
+                await response.write(b": still here\n\n")
 
-
-def _event(entry: Entry) -> bytes:
-    data = json.dumps(event_view(entry))
-    return f"event: {entry.event.value}\ndata: {data}\n\n".encode()
+    def _event(self, entry: Entry) -> bytes:
+        data = json.dumps(event_view(entry))
+        id_ = f"{self._life}.{entry.number}"
+        return f"id: {id_}\nevent: {entry.event.value}\ndata: {data}\n\n".encode()

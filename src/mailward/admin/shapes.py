@@ -13,6 +13,7 @@ Schema = Mapping[str, object]
 
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
+TEXT_FLAG: Schema = {"enum": ["true", "false"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}

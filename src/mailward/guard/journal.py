@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 OTHERS = "others"
 MAX_REPORTERS = 100
 """So many names of reporters are counted apart, and all others together."""
+MAX_KEPT = 1_000
+"""So many events are kept for an operator who looks later; a megabyte at most."""
 
 Value = str | int | float | bool | None
 
@@ -115,6 +117,8 @@ class Entry:
     event: Event
     time: Instant
     fields: Mapping[str, Value]
+    number: int = 0
+    """Its place among those that were told since the start."""
 
     def __str__(self) -> str:
         return " ".join(
@@ -143,7 +147,8 @@ class Journal:
 
     *reported* are those among them that other programs have seen: these name themselves.
     *funnel* looks at the logins among them. *lines* get what the log's level lets through, once
-    *repeats* has aggregated it; counts and followers get every event.
+    *repeats* has aggregated it; counts and followers get every event. *kept* are the last ones:
+    what is aggregated is among them as often as it has a line, so no flood drives out the rest.
     """
 
     lines: Lines = field(default_factory=LoggedLines)
@@ -152,6 +157,8 @@ class Journal:
     reported: Counter[tuple[Event, str]] = field(default_factory=Counter)
     funnel: Funnel = field(default_factory=Funnel)
     repeats: Repeats = field(default_factory=Repeats)
+    kept: deque[Entry] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
+    _told: int = 0
     _reporters: set[str] = field(default_factory=set)
 
     def write(self, event: Event, now: Instant, **fields: Value) -> None:
@@ -168,8 +175,8 @@ class Journal:
         is_logged = self._is_logged(
             event, about, service, now, count if isinstance(count, int) else 1
         )
-        if is_logged or self.entries.followed:
-            self._tell(event, now, fields, is_logged=is_logged)
+        if is_logged or about is None or self.entries.followed:
+            self._tell(event, now, fields, is_logged=is_logged, is_kept=is_logged or about is None)
 
     def report(self, now: Instant) -> None:
         """Write the lines with counts that are due at *now*. Call it every second or so."""
@@ -234,7 +241,8 @@ class Journal:
         if event is Event.AUTH_SUCCEEDED and attempt.login:
             self.funnel.note(address_name(attempt.address), attempt.login, now)
         is_logged = self._is_logged(event, about, service, now)
-        if not (is_logged or self.entries.followed):
+        is_kept = is_logged or about is None
+        if not (is_kept or self.entries.followed):
             return
         fields: dict[str, Value] = {
             "service": attempt.service,
@@ -245,7 +253,7 @@ class Journal:
             "session": attempt.session,
             "observed": observed or None,
         }
-        self._tell(event, now, fields, is_logged=is_logged)
+        self._tell(event, now, fields, is_logged=is_logged, is_kept=is_kept)
 
     def _is_logged(
         self, event: Event, about: _About | None, service: str, now: Instant, count: int = 1
@@ -263,10 +271,19 @@ class Journal:
         return True
 
     def _tell(
-        self, event: Event, now: Instant, fields: Mapping[str, Value], *, is_logged: bool
+        self,
+        event: Event,
+        now: Instant,
+        fields: Mapping[str, Value],
+        *,
+        is_logged: bool,
+        is_kept: bool,
     ) -> None:
         known = {name: value for name, value in fields.items() if value not in (None, "")}
-        entry = Entry(event, now, known)
+        self._told += 1
+        entry = Entry(event, now, known, self._told)
+        if is_kept:
+            self.kept.append(entry)
         if is_logged:
             self.lines.tell(_LEVELS.get(event, logging.INFO), entry)
         self.entries.publish(entry)
@@ -275,7 +292,10 @@ class Journal:
         fields = {"service": service, about.kind: about.name, "reason": about.reason}
         known: dict[str, Value] = {name: value for name, value in fields.items() if value}
         known["count"] = count
-        self.lines.tell(_LEVELS.get(about.event, logging.INFO), Entry(about.event, now, known))
+        self._told += 1
+        entry = Entry(about.event, now, known, self._told)
+        self.kept.append(entry)
+        self.lines.tell(_LEVELS.get(about.event, logging.INFO), entry)
 
     def _say_left_out(self, left_out: LeftOut | None, now: Instant) -> None:
         # It is no event of the stream, which has left nothing out.

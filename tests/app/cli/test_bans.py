@@ -244,7 +244,6 @@ def test_lift_all_leaves_bans_by_hand(house: House, shell: Shell) -> None:
         ("why",),
         ("report", "failure", "--address", "203.0.113.9"),
         ("report", "maybe", "--address", "203.0.113.9", "--service", "x"),
-        ("events",),
         ("server",),
         ("server", "add-config"),
         ("nonsense",),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import select
 import signal
 import socket
@@ -179,6 +181,7 @@ def test_top_shows_attackers_and_attacked(house: House, shell: Shell) -> None:
     ] in rows
     assert ["bob", "1", "of", "3", "no"] in [row[:5] for row in rows]
     assert len(shell.told("top", "--count", "1")["addresses"]) == 1
+    assert shell("top", "--json").lines[:1] == ["{"], "indented, as of every other command"
     assert shell("top", "--count", "0").status == 1
 
 
@@ -200,13 +203,71 @@ def test_events_as_json_are_one_object_a_line(tmp_path: Path) -> None:
         assert json.loads(_first_line(house, child))["event"] == "auth.failed"
 
 
-def test_the_end_of_the_daemon_ends_the_events(tmp_path: Path) -> None:
+def test_events_go_on_when_the_daemon_was_started_anew(tmp_path: Path) -> None:
     with ExitStack() as stack:
         with open_house(tmp_path, UNLIMITED) as house:
             child = stack.enter_context(_following(tmp_path))
             _first_line(house, child)
+        assert child.stdout is not None
         assert child.stderr is not None
-        assert (child.wait(10), child.stderr.read()) == (1, "mailward: the daemon has ended\n")
+        assert child.stderr.readline().startswith("mailward: the daemon does not answer any more")
+        with open_house(tmp_path, UNLIMITED) as house:
+            house.fail("203.0.113.9", "after the start")
+            assert child.stderr.readline() == "mailward: the daemon answers again\n"
+            lines = iter(child.stdout.readline, "")
+            assert next(line for line in lines if "after the start" in line)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 0
+
+
+def test_top_goes_on_when_the_daemon_was_started_anew(tmp_path: Path) -> None:
+    words = [str(PROGRAM), "top", "--follow", "--data", str(tmp_path)]
+    with ExitStack() as stack:
+        with open_house(tmp_path, UNLIMITED):
+            child = stack.enter_context(
+                subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
+            stack.callback(child.kill)
+            assert child.stdout is not None
+            assert child.stdout.readline() == "No address has failures.\n"
+        assert child.stderr is not None
+        assert child.stderr.readline().startswith("mailward: the daemon does not answer any more")
+        with open_house(tmp_path, '[server.security]\nfail2ban = "3/1h"') as house:
+            house.fail("203.0.113.9", "ada")
+            assert child.stderr.readline() == "mailward: the daemon answers again\n"
+            lines = iter(child.stdout.readline, "")
+            assert next(line for line in lines if line.startswith("203.0.113.9"))
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 0
+
+
+def test_in_a_pipe_events_are_the_last_ones_and_no_more(house: House, shell: Shell) -> None:
+    house.fail("203.0.113.9", "ada")
+    house.fail("203.0.113.9", "bob")
+    printed = shell("events")
+    assert [line.rpartition(" ")[2] for line in printed.lines] == ["login=ada", "login=bob"]
+    shell.sit_down()
+    assert shell("events", "--no-follow").lines == printed.lines
+    assert [
+        json.loads(line)["login"] for line in shell("events", "--json", "--no-follow").lines
+    ] == [*("ada", "bob")]
+
+
+def test_on_a_terminal_events_are_followed_unasked(tmp_path: Path) -> None:
+    with open_house(tmp_path, UNLIMITED) as house:
+        house.fail("203.0.113.9", "ada")
+        terminal, inside = pty.openpty()
+        child = subprocess.Popen([PROGRAM, "events", "--data", str(tmp_path)], stdout=inside)
+        try:
+            os.close(inside)
+            with open(terminal, encoding="utf-8") as seen:  # noqa: PTH123 -- a descriptor
+                assert "login=ada" in seen.readline()
+                house.fail("203.0.113.9", "bob")
+                assert "login=bob" in seen.readline()
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
 
 
 @contextmanager

@@ -9,10 +9,10 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from getpass import getpass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from mailward.app.cli.failures import Complaint, FailedError, RefusedError
+from mailward.app.cli.failures import Complaint, FailedError, RefusedError, UnreachableError
 from mailward.app.cli.places import At, HttpUrl, SocketPath, find_place
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ CREDENTIALS_VARIABLE = "CREDENTIALS"
 _USUAL_USER = "admin"
 
 Json = Mapping[str, Any]
+
+
+class Told(NamedTuple):
+    """An event with its id."""
+
+    id: str
+    event: Json
 
 
 class Daemon:
@@ -48,30 +55,30 @@ class Daemon:
     def delete(self, target: str, query: Mapping[str, str | None]) -> Json:
         return self._ask("DELETE", _with_query(target, query))
 
-    def events(self) -> Iterator[Json]:
-        """The events as they come, until the daemon ends.
+    def events(self, last: int, *, follows: bool, seen: str | None = None) -> Iterator[Told]:
+        """The *last* events that were kept, or those behind the one *seen* (an id), and if it
+        *follows* those that come, until the daemon ends. It is asked at once.
 
         Raises:
-            FailedError: it has ended, or cannot be asked.
+            FailedError: it cannot be asked.
         """
-        with self._answer("GET", "/api/events") as answer:
-            for line in answer.lines():
-                name, _, data = line.decode().partition(": ")
-                if name == "data":
-                    yield json.loads(data)
-        raise FailedError("the daemon has ended")
+        query = {"last": str(last), "follow": "true" if follows else "false"}
+        headers = {} if seen is None else {"Last-Event-ID": seen}
+        return _told(self._answer("GET", _with_query("/api/events", query), None, headers))
 
     def _ask(self, method: str, target: str, body: Json | None = None) -> Json:
-        with self._answer(method, target, body) as answer:
+        with self._answer(method, target, body, {}) as answer:
             return self._object(answer)
 
-    def _answer(self, method: str, target: str, body: Json | None = None) -> Answer:
+    def _answer(
+        self, method: str, target: str, body: Json | None, headers: Mapping[str, str]
+    ) -> Answer:
         octets = None if body is None else json.dumps(body).encode()
         match self._at:
             case SocketPath():
-                answer = self._send_here(self._at, method, target, octets)
+                answer = self._send_here(self._at, method, target, octets, headers)
             case HttpUrl(prefix=prefix):
-                answer = self._send_far(self._at, method, f"{prefix}{target}", octets)
+                answer = self._send_far(self._at, method, f"{prefix}{target}", octets, headers)
         if answer.is_ok:
             return answer
         with answer:
@@ -82,13 +89,20 @@ class Daemon:
                 )
             raise self._refusal(answer)
 
-    def _send_here(self, at: SocketPath, method: str, target: str, body: bytes | None) -> Answer:
+    def _send_here(
+        self,
+        at: SocketPath,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Answer:
         from mailward.app.cli.calling import BrokenAnswerError, send  # noqa: PLC0415 -- slow to load
 
         try:
-            return send(at, method, target, body, {})
+            return send(at, method, target, body, headers)
         except (FileNotFoundError, ConnectionRefusedError):
-            raise FailedError(
+            raise UnreachableError(
                 f"no mailward answers on {at}; start it with: mailward serve "
                 "(or name its data directory with --data)"
             ) from None
@@ -97,26 +111,29 @@ class Daemon:
                 f"{at} may not be opened; be root or the user that mailward runs as"
             ) from None
         except (OSError, BrokenAnswerError) as error:
-            raise FailedError(f"{at} does not answer as mailward does: {error}") from None
+            raise UnreachableError(f"{at} does not answer as mailward does: {error}") from None
 
-    def _send_far(self, at: HttpUrl, method: str, target: str, body: bytes | None) -> Answer:
+    def _send_far(
+        self, at: HttpUrl, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
         from mailward.app.cli import calling  # noqa: PLC0415 -- slow to load
 
         try:
-            return calling.send(at, method, target, body, {"Authorization": self._authorization()})
+            headers = {**headers, "Authorization": self._authorization()}
+            return calling.send(at, method, target, body, headers)
         except calling.UntrustedError as error:
             raise FailedError(str(error)) from None
         except ConnectionRefusedError:
-            raise FailedError(f"cannot connect to {at}: nobody listens there") from None
+            raise UnreachableError(f"cannot connect to {at}: nobody listens there") from None
         except ConnectionError:
-            raise FailedError(
+            raise UnreachableError(
                 f"{at} closed the connection; if this address is banned there, lift that on the "
                 "machine itself"
             ) from None
         except OSError as error:
-            raise FailedError(f"cannot connect to {at}: {error.strerror or error}") from None
+            raise UnreachableError(f"cannot connect to {at}: {error.strerror or error}") from None
         except calling.BrokenAnswerError as error:
-            raise FailedError(f"{at} does not answer as mailward does: {error}") from None
+            raise UnreachableError(f"{at} does not answer as mailward does: {error}") from None
 
     def _authorization(self) -> str:
         if self._credentials is None:
@@ -145,7 +162,18 @@ class Daemon:
         return value
 
     def _strange(self) -> FailedError:
-        return FailedError(f"the daemon on {self._at} failed; its log says why")
+        return UnreachableError(f"the daemon on {self._at} failed; its log says why")
+
+
+def _told(answer: Answer) -> Iterator[Told]:
+    seen = ""
+    with answer:
+        for line in answer.lines():
+            name, _, data = line.decode().rstrip("\r\n").partition(": ")
+            if name == "id":
+                seen = data
+            elif name == "data":
+                yield Told(seen, json.loads(data))
 
 
 def find_daemon(options: argparse.Namespace) -> Daemon:

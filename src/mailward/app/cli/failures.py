@@ -28,6 +28,10 @@ class FailedError(Exception):
         self.status = status
 
 
+class UnreachableError(FailedError):
+    """The daemon is not there, or not able to answer: it may be later."""
+
+
 class RefusedError(FailedError):
     """The daemon refused."""
 

@@ -236,9 +236,15 @@ def _add_looking(grammar: _Grammar) -> None:
     top = grammar.command("top", "show who has the most failures", watching.top)
     top.add_argument("--count", metavar="N", type=int, default=10, help="rows, at most 100 (10)")
     top.add_argument("--follow", action="store_true", help="again and again, until Ctrl-C")
-    events = grammar.command("events", "show the events as they come", watching.events)
+    events = grammar.command("events", "show the last 1,000 events", watching.events)
     events.add_argument(
-        "--follow", action="store_true", required=True, help="from now on, until Ctrl-C"
+        "--follow",
+        action="store_true",
+        default=None,
+        help="and those that come, until Ctrl-C (on a terminal it does that unasked)",
+    )
+    events.add_argument(
+        "--no-follow", action="store_false", dest="follow", help="those alone, on a terminal, too"
     )
     grammar.command("hash-password", "print the hash of a password", password.hash_password)
     script = grammar.command("completion", "print the completion script of a shell", _completion)

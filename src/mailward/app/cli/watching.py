@@ -6,12 +6,19 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
-from mailward.app.cli.client import Json, find_daemon
+from mailward.app.cli.client import Daemon, Json, Told, find_daemon
+from mailward.app.cli.failures import UnreachableError
 from mailward.app.cli.output import counted, moment, print_json, print_lines, quoted, shown, table
 
 TOP_SECONDS = 2.0
+AGAIN_SECONDS = 1.0
+MAX_KEPT = 1_000  # as many as the daemon keeps
+_AWAY = "the daemon does not answer any more; waiting for it (Ctrl-C ends this)"
 _CLEAR = "\x1b[H\x1b[2J"
 
 _STATUS_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -114,21 +121,52 @@ def _lasting(seconds: int) -> str:
 def top(options: argparse.Namespace) -> int:
     """Once, or with ``--follow`` again and again until Ctrl-C."""
     daemon = find_daemon(options)
-    while True:
-        answer = daemon.get("/api/top", {"count": str(options.count)})
-        if options.follow and not options.json and sys.stdout.isatty():
-            print(_CLEAR, end="")
+    query = {"count": str(options.count)}
+    answer = daemon.get("/api/top", query)
+    if not options.follow:
         if options.json:
-            print(json.dumps(answer), flush=True)
+            print_json(answer)
         else:
             print_lines(_top_lines(answer))
-            sys.stdout.flush()
-        if not options.follow:
-            return 0
-        try:
+        return 0
+    with suppress(KeyboardInterrupt):
+        while True:
+            if options.json:
+                print(json.dumps(answer), flush=True)
+            else:
+                if sys.stdout.isatty():
+                    print(_CLEAR, end="")
+                print_lines(_top_lines(answer))
+                sys.stdout.flush()
             time.sleep(TOP_SECONDS)
-        except KeyboardInterrupt:
-            return 0
+            answer = _once_there(lambda: daemon.get("/api/top", query))
+    return 0
+
+
+T = TypeVar("T")
+
+
+def _once_there(ask: Callable[[], T], *, has_ended: bool = False) -> T:
+    """What *ask* says, as soon as the daemon is there to be asked."""
+    is_away = has_ended
+    if is_away:
+        _say(_AWAY)
+    while True:
+        try:
+            answer = ask()
+        except UnreachableError:
+            if not is_away:
+                _say(_AWAY)
+            is_away = True
+            time.sleep(AGAIN_SECONDS)
+            continue
+        if is_away:
+            _say("the daemon answers again")
+        return answer
+
+
+def _say(what: str) -> None:
+    print(f"mailward: {what}", file=sys.stderr, flush=True)
 
 
 def _top_lines(answer: Json) -> Iterator[str]:
@@ -166,14 +204,28 @@ def _banned_cell(ban: Json | None) -> str:
 
 
 def events(options: argparse.Namespace) -> int:
-    """Until the daemon ends, or Ctrl-C."""
-    try:
-        for event in find_daemon(options).events():
-            line = json.dumps(event) if options.json else _event_line(event)
-            print(line, flush=True)
-    except KeyboardInterrupt:
-        pass
+    """The last ones that were kept; a follower goes on until Ctrl-C."""
+    daemon = find_daemon(options)
+    follows = sys.stdout.isatty() if options.follow is None else options.follow
+    told = _followed(daemon) if follows else daemon.events(MAX_KEPT, follows=False)
+    with suppress(KeyboardInterrupt):
+        for one in told:
+            line = json.dumps(one.event) if options.json else _event_line(one.event)
+            print(line, flush=follows)
     return 0
+
+
+def _followed(daemon: Daemon) -> Iterator[Told]:
+    """The events as they come. A daemon that was started anew tells all since its start."""
+    seen: str | None = None
+    told = daemon.events(MAX_KEPT, follows=True)
+    while True:
+        for one in told:
+            seen = one.id
+            yield one
+        told = _once_there(
+            partial(daemon.events, MAX_KEPT, follows=True, seen=seen or ""), has_ended=True
+        )
 
 
 def _event_line(event: Mapping[str, object]) -> str:

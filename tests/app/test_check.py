@@ -34,6 +34,7 @@ backend = "dovecot"
 allow-plaintext = true
 [backend.dovecot]
 address = "{address}"
+client-address = "proxy-v2"
 """
 
 
@@ -181,8 +182,8 @@ def test_every_fault_is_told_at_once(unused_port: int, tmp_path: Path) -> None:
     said = both(tmp_path, text)
     for key in (
         "c.toml:7: backend.dovecot.address: ",
-        "c.toml:9: certificate.default: ",
-        "c.toml:12: server.security.fail2ban: ",
+        "c.toml:10: certificate.default: ",
+        "c.toml:13: server.security.fail2ban: ",
         "management.socket: mailward.sock is there and is no socket",
     ):
         assert key in said

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 
+from mailward.backends.port import Backend
+from mailward.backends.second_opinion import Doubt, SecondOpinion
 from mailward.backends.upstream import Upstream
 from mailward.edges.doors import Doors
 from mailward.edges.house import House
@@ -280,11 +282,12 @@ async def open_house(  # noqa: PLR0913 -- a house has many parts
     offers: Mapping[Protocol, Sequence[str]] = MappingProxyType({}),
     *,
     before: Callable[[Listener], Listener] = lambda usual: usual,
+    judge: UpstreamSettings | None = None,
 ) -> AsyncIterator[Premises]:
     """Everything, from the mail server to the doors; ended and checked for leaks afterwards.
 
     *behind* changes how the mail server is come by; *offers* is what is known of it already.
-    *before* changes the listeners.
+    *before* changes the listeners. *judge* speaks IMAP and is asked for a second opinion.
     """
     server = MailServer()
     serving = {
@@ -317,11 +320,17 @@ async def open_house(  # noqa: PLR0913 -- a house has many parts
             )
             for p in Protocol
         }
-        opened.apply(opened.prepare(settings), upstreams)
+        backends: dict[tuple[str, Protocol], Backend] = dict(upstreams)
+        if judge is not None:
+            second = Upstream(judge, Protocol.IMAP, (), lambda _: None)
+            for asked in Protocol.SUBMISSION, Protocol.MANAGESIEVE:
+                key = asked.value, asked
+                backends[key] = SecondOpinion(upstreams[key], second, Doubt(), lambda: now[0])
+        opened.apply(opened.prepare(settings), backends)
 
         def change_doors(how: Callable[[Listener], Listener]) -> None:
             changed = replace(settings, listeners=tuple(map(how, settings.listeners)))
-            opened.apply(opened.prepare(changed), upstreams)
+            opened.apply(opened.prepare(changed), backends)
 
         listening = {
             Protocol(status.protocol): int(status.bind.rpartition(":")[2])

@@ -36,6 +36,7 @@ if [ "${1:-}" != demo ]; then
   need mandoc /usr/bin/mandoc
   need zsh /usr/bin/zsh
   need fish /usr/bin/fish
+  [ -e /usr/lib/dovecot/modules/auth/libdriver_sqlite.so ] || missing="$missing dovecot-sqlite"
   [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
   perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
 fi

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -187,6 +188,17 @@ class Dovecot:
         if self._child is not None:
             self._child.terminate()
             self._child = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It takes connections, as the kernel does that for it, and says nothing to them."""
+        if self._child is None:
+            raise ServerError("Dovecot is not running")
+        self._child.signal_group(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._child.signal_group(signal.SIGCONT)
 
     def forget_guesses(self) -> None:
         """Let :meth:`guesses` begin with what comes from now on."""

@@ -33,12 +33,15 @@ from mailward.app.check import Checked, Source, as_owner, settle
 from mailward.app.check import check as look_at
 from mailward.app.clock import SteadyClock
 from mailward.app.logs import set_up_logs
+from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
-from mailward.app.wiring import Clock, Program, choose_store
+from mailward.app.wiring import Clock, Program, choose_store, placed_upstreams
 from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.guard.writer import SWITCH_SECONDS
+from mailward.settings.advice import advice
+from mailward.settings.configuration import Configuration
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
 from mailward.stores.port import Store, StoreError, UnusableStoreError
@@ -71,6 +74,7 @@ def serve(config: str | None, data: str | None, check: bool) -> int:
         for fault in checked.built.stored_faults:
             _say(f"left out of the configuration: {fault}")
         print(f"{source.name or _nothing_there()} is right")  # noqa: T201 -- what --check is for
+        _advise(checked.built.draft, premises_path)
         return 0
     configuration = checked.file
     set_up_logs(configuration.log)
@@ -309,6 +313,13 @@ def _raise_descriptor_limit() -> None:
     """Every session takes two descriptors: take as many as the system gives."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _advise(configuration: Configuration, data: Path) -> None:
+    """Print what is allowed, but seldom meant."""
+    opinions = look_at_opinions(configuration, placed_upstreams(configuration, data))
+    for warning in (*advice(configuration, None), *opinions):
+        _say(f"warning: {warning}")
 
 
 def _wrong(faults: Iterable[Fault]) -> int:

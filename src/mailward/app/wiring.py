@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import platform
 import resource
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING
 from mailward.admin.control import Crowd
 from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
+from mailward.app.health import Health, Standing
 from mailward.app.logs import set_up_logs
+from mailward.app.opinions import shortcomings
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.ourselves import Ourselves
 from mailward.backends.passage import PassageUpstream
@@ -29,6 +32,7 @@ from mailward.backends.port import (
     PassageBackend,
     WebBackend,
 )
+from mailward.backends.second_opinion import Doubt, SecondOpinion
 from mailward.backends.tls import check_trust
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
 from mailward.edges.doors import Doors, Prepared
@@ -54,6 +58,7 @@ from mailward.settings.configuration import (
 from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.settings.embeddedkeys import EMBEDDED_PATH
 from mailward.settings.errors import Fault, SettingsError
+from mailward.settings.opinions import second_opinions
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
 SETTLING_STEPS = 20
+LOOK_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger("mailward.daemon")
 
@@ -137,6 +143,8 @@ class Program:
         self._facts = dict(contents.facts)
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
         self._ourselves = Ourselves()
+        self._opinions: dict[_Asked, SecondOpinion] = {}
+        self._news = asyncio.Event()
         self._embedded: Embedded | None = None
         self._running: list[asyncio.Task[None]] = []
         self.journal = Journal()
@@ -156,11 +164,12 @@ class Program:
             SettingsError: a certificate cannot be used, or the embedded mail server.
         """
         self.doors.keyring.swap(self._load(self._certificates, at_start=True))
-        check_trust(self._placed(prepared.configuration).values())
+        check_trust(placed_upstreams(prepared.configuration, self._data).values())
         self._embed(prepared.configuration)
         self._running = [
             self._tasks.create_task(self._sweep(Sweep(self.guard))),
             self._tasks.create_task(self.doors.follow_bans()),
+            self._tasks.create_task(self._watch_backends()),
         ]
         self._tasks.create_task(self.guard.writer.run())
         self._open(prepared)
@@ -175,7 +184,7 @@ class Program:
         # Nothing else changes the bans of the file meanwhile: reloads come one after the other.
         fixing = await asyncio.to_thread(self.guard.mirror.compare, configuration.policy.blocked)
         certificates = self._load(configuration.certificates, at_start=False)
-        check_trust(self._placed(configuration).values())
+        check_trust(placed_upstreams(configuration, self._data).values())
         self._embed(configuration)
         prepared = self.doors.prepare(configuration)
         self._certificates = configuration.certificates
@@ -213,6 +222,8 @@ class Program:
         # The allowed networks change without a reload.
         configuration = replace(self._configuration, policy=self.guard.policy)
         found = list(advice(configuration, _descriptor_limit()))
+        for opinion in self._opinions.values():
+            found.extend(shortcomings(opinion.first, opinion.second))
         policy, now = self.guard.policy, self._clock()
         found += map(str, self.guard.falling.suspected(policy, now))
         one_source = self.journal.funnel.found(policy, now)
@@ -261,7 +272,8 @@ class Program:
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():
-                    backends[upstream.settings.name, upstream.protocol] = upstream
+                    asked = upstream.settings.name, upstream.protocol
+                    backends[asked] = self._opinions.get(asked, upstream)
                 case PassageUpstream():
                     passages[upstream.settings.name, upstream.protocol] = upstream
                 case JmapUpstream():
@@ -275,9 +287,11 @@ class Program:
         wanted |= {(door.backend, door.protocol) for door in configuration.passages}
         wanted |= {(door.backend, door.protocol) for door in configuration.web}
         wanted = {(name, protocol) for name, protocol in wanted if name != EMBEDDED}
+        judges = second_opinions(configuration)
+        wanted |= set(judges.values())
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
-        placed = self._placed(configuration)
+        placed = placed_upstreams(configuration, self._data)
         for name, protocol in wanted:
             settings = placed[name]
             known = self._upstreams.get((name, protocol))
@@ -290,6 +304,21 @@ class Program:
             upstream.beware_of(self._ourselves)
             probing = self._tasks.create_task(upstream.keep_probing())
             self._upstreams[name, protocol] = (upstream, probing)
+        self._opinions = {
+            asked: opinion
+            for asked, judge in judges.items()
+            if (opinion := self._opinion(self._upstreams[asked][0], self._upstreams[judge][0]))
+        }
+
+    def _opinion(self, first: _Upstream, second: _Upstream) -> SecondOpinion | None:
+        """*first* with *second* asked about what it refuses; the doubt there was goes on."""
+        if not isinstance(first, Upstream) or not isinstance(second, Upstream):
+            return None
+        known = self._opinions.get((first.settings.name, first.protocol))
+        if known is not None and (known.first, known.second) == (first, second):
+            return known
+        doubt = Doubt() if known is None else known.doubt
+        return SecondOpinion(first, second, doubt, self._clock)
 
     def _embed(self, configuration: Configuration) -> None:
         """Make the embedded mail server where it is wanted for the first time.
@@ -320,20 +349,39 @@ class Program:
     ) -> _Upstream:
         fact = f"offer:{protocol.value}:{settings.name}"
         offer = offer_from_text(self._facts.get(fact, ""))
+        remember = partial(self._remember, fact)
+        upstream: _Upstream
         match protocol:
             case Protocol():
-                return Upstream(settings, protocol, offer, partial(self._remember, fact))
+                upstream = Upstream(settings, protocol, offer, remember)
             case Passage():
-                return PassageUpstream(settings, protocol, offer, partial(self._remember, fact))
+                upstream = PassageUpstream(settings, protocol, offer, remember)
             case Web.JMAP:
-                return JmapUpstream(settings, offer, partial(self._remember, fact))
-
-    def _placed(self, configuration: Configuration) -> Mapping[str, UpstreamSettings]:
-        return placed_upstreams(configuration, self._data)
+                upstream = JmapUpstream(settings, offer, remember)
+        upstream.news = self._news
+        return upstream
 
     def _remember(self, fact: str, offer: Sequence[str]) -> None:
         value = self._facts[fact] = offer_to_text(offer)
         self.guard.writer.note(FactPut(fact, value), self._clock())
+
+    def _standings(self) -> list[Standing]:
+        """How every backend is, as the doors before it see it."""
+        return [
+            Standing(name, protocol.value, self._opinions.get(asked, upstream).state)
+            for asked, (upstream, _) in self._upstreams.items()
+            for name, protocol in (asked,)
+        ]
+
+    async def _watch_backends(self) -> None:
+        """Say when a backend goes down, and when it is back."""
+        health = Health(self.journal)
+        while True:
+            self._news.clear()
+            is_waiting = health.look(self._standings(), self._clock())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS if is_waiting else None):
+                    await self._news.wait()
 
     async def _sweep(self, sweep: Sweep) -> None:
         while True:

@@ -61,6 +61,8 @@ class Conversation(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._ready = asyncio.Event()
         """TLS is to begin, or there is no more to prepare."""
+        self.has_asked = False
+        """The credentials, or a name, are on their way to the server."""
         self.answer: asyncio.Future[Answer | Challenged] = (
             asyncio.get_running_loop().create_future()
         )
@@ -158,6 +160,7 @@ class Conversation(asyncio.Protocol):
                 case Send(octets, deciding, opening):
                     self.transport.write(octets)
                     if deciding or opening:
+                        self.has_asked = True
                         self._ready.set()
                 case Upgrade():
                     # Not a byte more is taken as plaintext: the next ones are the handshake's.

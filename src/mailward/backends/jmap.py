@@ -164,7 +164,7 @@ class JmapUpstream(MailServer):
             if is_open is not None:
                 return is_open
         self._learn(_paths_in(body))
-        self._state = "ok"
+        self._has_judged()
         return answer
 
     async def _is_open(self, path: str, host: bytes, client: Client) -> Unavailable | None:
@@ -212,7 +212,7 @@ class JmapUpstream(MailServer):
             case HTTPStatus.OK:
                 return Proven()
             case HTTPStatus.UNAUTHORIZED:
-                self._state = "ok"
+                self._has_judged()
                 return Rejected()
             case status if status in _REDIRECTS:
                 return self._failed(
@@ -220,7 +220,8 @@ class JmapUpstream(MailServer):
                     " end; let it serve its session resource itself"
                 )
             case status:
-                return self._failed(f"{self.settings.where} answers {status} at {WELL_KNOWN}")
+                why = f"{self.settings.where} answers {status} at {WELL_KNOWN}"
+                return self._failed(why, is_mute=status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _get(
         self, path: str, host: bytes, client: Client, more: list[tuple[str, bytes]]
@@ -271,7 +272,8 @@ class JmapUpstream(MailServer):
         self.session_path = path if path != WELL_KNOWN else None
         if self.session_path is not None:
             self._learn([self.session_path])
-        self._state = "ok"
+        if not self._is_mute:
+            self._turn("ok")
         return True
 
     def _further(self, head: ResponseHead, host: bytes) -> str | None:
@@ -293,8 +295,8 @@ class JmapUpstream(MailServer):
         path = url.path if url.path.startswith("/") else f"/.well-known/{url.path}"
         return f"{path}?{url.query}" if url.query else path
 
-    def _failed(self, why: str) -> Unavailable:
-        self._is_unwell(why)
+    def _failed(self, why: str, *, is_mute: bool = False) -> Unavailable:
+        self._is_unwell(why, is_mute=is_mute)
         return Unavailable(why)
 
     def _learn(self, urls: Iterable[str]) -> None:

@@ -48,7 +48,7 @@ class PassageUpstream(MailServer):
                 self._is_well(capabilities)
                 return True
             case Unavailable(why):
-                self._state = why
+                self._turn(why)
                 return False
 
     async def _ask(self, dialogue: Dialogue, client: Client) -> Granted | Unavailable:

@@ -39,8 +39,12 @@ class MailServer(ABC):
         self._offer = tuple(offer)
         self._remember = remember
         self._state = "not asked yet"
+        self._is_mute = False
+        """It is there, but says of no login whether it is right: a probe cannot see that."""
         self._reach = Reach(settings)
         self._look_now = asyncio.Event()
+        self.news = asyncio.Event()
+        """Set whenever the state has changed; several servers may share one."""
 
     @property
     def offer(self) -> Sequence[str]:
@@ -59,6 +63,10 @@ class MailServer(ABC):
         """Take no connection that arrives at *ourselves* for one to the mail server."""
         self._reach.ourselves = ourselves
 
+    async def look(self) -> None:
+        """Ask once what it can do; the state says what came of it."""
+        await self._probe()
+
     async def keep_probing(self) -> None:
         while True:
             self._look_now.clear()
@@ -69,19 +77,34 @@ class MailServer(ABC):
                 # An error was seen: look again, but not with every attempt of a flood.
                 await asyncio.sleep(PROBE_SOON_SECONDS)
             except TimeoutError:
-                pass
+                self._is_mute = False  # for a while no login has shown it, or it was gone since
 
     def _is_well(self, capabilities: Sequence[str]) -> None:
         """It has answered a probe with what it can do."""
-        self._state = "ok"
+        if not self._is_mute:
+            self._turn("ok")
         if tuple(capabilities) != self._offer:
             self._offer = tuple(capabilities)
             self._remember(self._offer)
 
-    def _is_unwell(self, why: str) -> None:
-        """It did not do what it is there for: look soon whether it is back."""
-        self._state = why
+    def _has_judged(self) -> None:
+        """It has said whether a login is right."""
+        self._is_mute = False
+        self._turn("ok")
+
+    def _is_unwell(self, why: str, *, is_mute: bool = False) -> None:
+        """It did not do what it is there for: look soon whether it is back.
+
+        *is_mute*: it was reached and asked about a login, so that only a login can show it well.
+        """
+        self._is_mute = self._is_mute or is_mute
+        self._turn(why)
         self._look_now.set()
+
+    def _turn(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self.news.set()
 
     @abstractmethod
     async def _probe(self) -> bool:

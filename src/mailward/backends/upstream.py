@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from mailward.backends.conversation import Conversation
-from mailward.backends.port import Client, Granted, LoginAnswer, ScramExchange
+from mailward.backends.port import (
+    Client,
+    Granted,
+    LoginAnswer,
+    ProofAnswer,
+    Proven,
+    ScramExchange,
+)
 from mailward.backends.server import PROBER, MailServer
 from mailward.settings.configuration import ClientAddress, Encryption, Protocol
 from mailward.settings.configuration import Upstream as UpstreamSettings
@@ -18,17 +25,24 @@ from mailward.wire.dialogue import (
     Dialogue,
     Probed,
     Rejected,
+    Trouble,
     Unavailable,
     Watch,
 )
 from mailward.wire.door import BearerToken, Credentials, Opening, ScramOpening, ScramProof
 from mailward.wire.imap.backend import ImapLogin
+from mailward.wire.imap.door import mechanism_names as imap_mechanism_names
 from mailward.wire.imap.watch import imap_watch
 from mailward.wire.managesieve.backend import ManageSieveLogin
+from mailward.wire.managesieve.response import mechanism_names as sieve_mechanism_names
 from mailward.wire.managesieve.watch import ManageSieveWatch
+from mailward.wire.sasl import others_offered
 from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import mechanism_names as smtp_mechanism_names
 from mailward.wire.smtp.door import takes_xclient
 from mailward.wire.smtp.watch import SubmissionWatch
+
+PASSWORDS = "passwords"
 
 
 class Upstream(MailServer):
@@ -47,7 +61,7 @@ class Upstream(MailServer):
     async def login(self, credentials: Credentials | BearerToken, client: Client) -> LoginAnswer:
         conversation = self._conversation(credentials, client)
         if isinstance(conversation, Unavailable):
-            self._state = conversation.why
+            self._turn(conversation.why)
             return conversation
         return self._end(conversation, await self._reach.converse(conversation))
 
@@ -56,7 +70,7 @@ class Upstream(MailServer):
     ) -> ScramExchange | Rejected | Unavailable:
         conversation = self._conversation(opening, client)
         if isinstance(conversation, Unavailable):
-            self._state = conversation.why
+            self._turn(conversation.why)
             return conversation
         answer = await self._reach.converse(conversation)
         if isinstance(answer, Challenged):
@@ -70,6 +84,46 @@ class Upstream(MailServer):
             case Rejected() | Unavailable() as refusal:
                 return refusal
 
+    async def prove(self, credentials: Credentials | BearerToken, client: Client) -> ProofAnswer:
+        """Ask whether *credentials* are right, and log out at once."""
+        match await self.login(credentials, client):
+            case Granted(transport):
+                transport.write(self._farewell)
+                transport.close()
+                return Proven()
+            case Unavailable(trouble=Trouble.RIGHT):
+                return Proven()
+            case Rejected() | Unavailable() as answer:
+                return answer
+
+    async def prove_name(self, opening: ScramOpening, client: Client) -> ProofAnswer:
+        """Ask whether the name of *opening* may log in at all, and go no further."""
+        match await self.open(opening, client):
+            case ScramExchange(abandon=abandon):
+                abandon()
+                return Proven()
+            case Rejected() | Unavailable() as answer:
+                return answer
+
+    def gave_no_answer(self, why: str) -> None:
+        """It was given up as it had not answered in the time that was left: *why* says so."""
+        self._is_unwell(why, is_mute=True)
+
+    @property
+    def mechanisms(self) -> frozenset[str]:
+        """What carries a login to it, as last seen; `passwords` for passwords in any way."""
+        match self.protocol:
+            case Protocol.IMAP:
+                names = imap_mechanism_names(self._offer)
+                takes_passwords = "LOGINDISABLED" not in {word.upper() for word in self._offer}
+            case Protocol.SUBMISSION:
+                names, takes_passwords = smtp_mechanism_names(self._offer), False
+            case Protocol.MANAGESIEVE:
+                names, takes_passwords = sieve_mechanism_names(self._offer), False
+        if takes_passwords or names & {"PLAIN", "LOGIN"}:
+            return frozenset({PASSWORDS, *others_offered(names)})
+        return frozenset(others_offered(names))
+
     async def _prove(self, conversation: Conversation, proof: ScramProof) -> LoginAnswer:
         return self._end(conversation, await self._reach.converse(conversation, proof))
 
@@ -77,22 +131,31 @@ class Upstream(MailServer):
         """What *answer* means; without a session the connection is closed."""
         match answer:
             case Accepted(capabilities, leftover, signature):
-                self._state = "ok"
+                self._has_judged()
                 watch = self._watch(capabilities)
                 return Granted(conversation.transport, capabilities, leftover, watch, signature)
             case Rejected():
-                self._state = "ok"
-            case Unavailable(why):
-                self._is_unwell(why)
+                self._has_judged()
+            case Unavailable(why, trouble):
+                self._note(why, trouble, was_asked=conversation.has_asked)
             case Probed() | Challenged():
                 answer = Unavailable("the backend ended the login without an answer")
         conversation.close()
         return answer
 
+    def _note(self, why: str, trouble: Trouble, *, was_asked: bool) -> None:
+        match trouble:
+            case Trouble.SERVER:
+                self._is_unwell(why, is_mute=was_asked)
+            case Trouble.RIGHT | Trouble.ACCOUNT:
+                self._has_judged()  # and found something out, too
+            case Trouble.MECHANISM:
+                pass
+
     async def _probe(self) -> bool:
         conversation = self._conversation(None, PROBER)
         if isinstance(conversation, Unavailable):
-            self._state = conversation.why
+            self._turn(conversation.why)
             return False
         answer = await self._reach.converse(conversation)
         conversation.close()
@@ -101,10 +164,10 @@ class Upstream(MailServer):
                 self._is_well(capabilities)
                 return True
             case Unavailable(why):
-                self._state = why
+                self._turn(why)
                 return False
             case Accepted() | Rejected() | Challenged():
-                self._state = "the backend answered a login that was never sent"
+                self._turn("the backend answered a login that was never sent")
                 return False
 
     def _conversation(
@@ -124,6 +187,16 @@ class Upstream(MailServer):
                 )
             case Protocol.MANAGESIEVE:
                 return ManageSieveLogin(credentials, starttls=starttls, origin=origin)
+
+    @property
+    def _farewell(self) -> bytes:
+        match self.protocol:
+            case Protocol.IMAP:
+                return b"m3 LOGOUT\r\n"
+            case Protocol.SUBMISSION:
+                return b"QUIT\r\n"
+            case Protocol.MANAGESIEVE:
+                return b"LOGOUT\r\n"
 
     def _watch(self, capabilities: Sequence[str]) -> Watch | None:
         match self.protocol:

@@ -54,6 +54,8 @@ class Event(Enum):
     SESSIONS_CLOSED = "sessions.closed"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REJECTED = "config.rejected"
+    BACKEND_UNAVAILABLE = "backend.unavailable"
+    BACKEND_RECOVERED = "backend.recovered"
     STORE_DEGRADED = "store.degraded"
     STORE_RECOVERED = "store.recovered"
     LOG_SHORTENED = "log.shortened"
@@ -80,6 +82,7 @@ _LEVELS: Mapping[Event, int] = MappingProxyType(
         Event.LOG_SHORTENED: logging.WARNING,
         Event.CONFIG_REJECTED: logging.ERROR,
         Event.PROXY_SUSPECTED: logging.ERROR,
+        Event.BACKEND_UNAVAILABLE: logging.ERROR,
         Event.STORE_DEGRADED: logging.ERROR,
     }
 )

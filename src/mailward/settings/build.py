@@ -21,6 +21,7 @@ from mailward.settings.doors import read_listeners, read_operator
 from mailward.settings.embedded import read_embedded
 from mailward.settings.errors import Fault, SettingsError, WrongValueError, is_secret, shown_key
 from mailward.settings.key import Effect, Shape
+from mailward.settings.opinions import check_opinions
 from mailward.settings.places import Place, UnknownKeyError, how_to_list, locate, why_unknown
 from mailward.settings.policy import read_policy
 from mailward.settings.readers import VALUE_ERRORS
@@ -157,6 +158,7 @@ def _configuration(reading: Reading, now: Instant, before: Policy | None) -> Con
     operator = read_operator(reading)
     certificates = read_certificates(reading)
     doors = read_listeners(reading, upstreams, certificates)
+    check_opinions(reading, upstreams, doors.mail, [*doors.passages, *doors.web])
     return Configuration(
         hostname=reading.optional(HOSTNAME),
         policy=read_policy(reading, now, before),

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from mailward.rules.policy import Policy
 
 NO_HEADER = "none"
+NO_OPINION = "none"
 EMBEDDED = "embedded"
 """The backend that is built in."""
 
@@ -232,6 +233,8 @@ class Upstream:
     tls: UpstreamTls = UpstreamTls()
     is_web: bool = False
     """It speaks HTTP."""
+    second_opinion: str | None = None
+    """The name of another one; :data:`NO_OPINION` where it is said that there is none."""
 
     @property
     def where(self) -> str:

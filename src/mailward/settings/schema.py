@@ -312,6 +312,13 @@ BACKEND_ANSWER_TIMEOUT = Key(
     readers.period_up_to(_LONG),
     "150s",
 )
+BACKEND_SECOND_OPINION = Key(
+    "backend.<id>.second-opinion",
+    'an id under [backend], or "none"',
+    "an IMAP (or ManageSieve) server with the same accounts: what this one refuses over submission"
+    " (or ManageSieve) counts only if that one refuses it too",
+    readers.as_written,
+)
 
 SCHEMA: tuple[Key[object], ...] = (
     HOSTNAME,
@@ -355,6 +362,7 @@ SCHEMA: tuple[Key[object], ...] = (
     BACKEND_TLS_SERVER_NAME,
     BACKEND_CONNECT_TIMEOUT,
     BACKEND_ANSWER_TIMEOUT,
+    BACKEND_SECOND_OPINION,
     EMBEDDED_PATH,
     EMBEDDED_RELAY,
     CERTIFICATE_CERT,

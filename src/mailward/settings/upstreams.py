@@ -20,6 +20,7 @@ from mailward.settings.schema import (
     BACKEND_ANSWER_TIMEOUT,
     BACKEND_CLIENT_ADDRESS,
     BACKEND_CONNECT_TIMEOUT,
+    BACKEND_SECOND_OPINION,
     BACKEND_TLS,
     BACKEND_TLS_CA,
     BACKEND_TLS_SERVER_NAME,
@@ -56,6 +57,7 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
                 answer_timeout,
                 tls,
                 is_web=bool(scheme),
+                second_opinion=reading.optional(BACKEND_SECOND_OPINION, name),
             )
     return MappingProxyType(upstreams)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, unique
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
@@ -57,11 +58,26 @@ class Rejected:
     """The credentials are wrong: the only answer that counts."""
 
 
+@unique
+class Trouble(Enum):
+    """What an answer is about that does not say whether the credentials are right."""
+
+    SERVER = "server"
+    """The backend does not do its work, for this login or for any."""
+    ACCOUNT = "account"
+    """This account may not log in, or not in this way; other accounts may."""
+    RIGHT = "right"
+    """The credentials are right: the backend says so only behind its check of them."""
+    MECHANISM = "mechanism"
+    """The backend offers no mechanism that carries such credentials, but others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unavailable:
     """Anything else. *why* is for the operator: fixed words and the code the backend gave."""
 
     why: str
+    trouble: Trouble = Trouble.SERVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from mailward.wire.dialogue import (
     Probed,
     Rejected,
     Send,
+    Trouble,
     Unavailable,
     Upgrade,
 )
@@ -30,12 +31,6 @@ from mailward.wire.questions import Questions
 
 MAX_CODE_OCTETS = 32
 _CODE = re.compile(rb"[\x21-\x7e]+")
-# libsasl's words (sasl_errstring) for what has nothing to do with the password.
-_OUTAGE = re.compile(
-    rb"(?:generic failure|no memory available|no mechanism available"
-    rb"|remote authentication server unavailable)\Z",
-    re.IGNORECASE,
-)
 _NO_STARTTLS = (
     "the backend offers no STARTTLS: let it (ssl_cert in Dovecot, smtpd_tls_cert_file in Postfix),"
     ' or set tls = "implicit" and the port for that; if it has offered it before, somebody may be'
@@ -206,6 +201,11 @@ class LoginDialogue(ABC):
         self._send(farewell)
         self._finish(Probed(tuple(capabilities)))
 
+    def _no_mechanism(self, *, offers_any: bool) -> None:
+        """No mechanism of the backend carries these credentials; maybe it *offers_any*."""
+        trouble = Trouble.MECHANISM if offers_any else Trouble.SERVER
+        self._finish(Unavailable("the backend offers no mechanism for these credentials", trouble))
+
     def _nonsense(self) -> None:
         self._finish(Unavailable("the backend talks nonsense"))
 
@@ -216,19 +216,6 @@ class LoginDialogue(ABC):
     @abstractmethod
     def _read(self, line: bytes) -> None:
         """Take one line of the backend in any state but OVER."""
-
-
-def sasl_outage(text: bytes) -> str | None:
-    """Why libsasl, whose words end *text*, could not look the password up.
-
-    Cyrus, and Postfix with ``smtpd_sasl_type = cyrus``, tell it from a wrong one in no other way.
-
-    >>> sasl_outage(b"Login failed: generic failure")
-    'generic failure'
-    >>> sasl_outage(b"Login failed: authentication failure")
-    """
-    found = _OUTAGE.search(text)
-    return found[0].decode("ascii").lower() if found else None
 
 
 def printable(code: bytes) -> str:

@@ -64,6 +64,13 @@ def read_client_first(mechanism: ScramMechanism, text: bytes) -> ScramOpening | 
     return ScramOpening(mechanism, login, found["nonce"], text, authorization)
 
 
+def with_nonce(opening: ScramOpening, nonce: bytes) -> ScramOpening:
+    """*opening* as another client of the same login would say it, whose nonce is *nonce*."""
+    # A comma inside a name is written otherwise, and a nonce has none.
+    before = opening.text[: opening.text.rindex(b",r=")]
+    return ScramOpening(opening.mechanism, opening.login, nonce, before + b",r=" + nonce)
+
+
 def server_nonce(opening: ScramOpening, text: bytes) -> bytes | None:
     """The nonce in the server's first message; ``None`` where it is no answer to *opening*."""
     found = _SERVER_FIRST.match(text)

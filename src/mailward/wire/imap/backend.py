@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mailward.wire.dialogue import Origin, Rejected, Unavailable
+from mailward.wire.dialogue import Origin, Rejected, Trouble, Unavailable
 from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
 from mailward.wire.imap.command import quoted
 from mailward.wire.imap.door import mechanism_names
 from mailward.wire.lines import CRLF
-from mailward.wire.login_dialogue import LoginDialogue, State, printable, sasl_outage, tokens
+from mailward.wire.login_dialogue import LoginDialogue, State, printable, tokens
+from mailward.wire.reasons import other_reason
 from mailward.wire.sasl import carrier, first_message, is_offered, messages
 
 MAX_INITIAL_OCTETS = 1_024  # what is longer goes in the challenge form: no line cap is near then
@@ -23,6 +24,8 @@ _WANTS_TLS = (
     " for it, or look at its disable_plaintext_auth setting"
 )
 _NO_ID = 'the backend offers no ID: it needs another client-address than "imap-id"'
+_SAY_NOTHING = (b"", b"ALERT")  # with these the text alone says what it is about
+_ABOUT_THE_ACCOUNT = {b"AUTHORIZATIONFAILED", b"CONTACTADMIN", b"EXPIRED", b"NOPERM", b"OVERQUOTA"}
 _ASK_TAG = b"m1"
 _LOGIN_TAG = b"m2"
 _LOGOUT_TAG = b"m3"
@@ -52,7 +55,7 @@ def _status(text: bytes) -> _Status | None:
     code, _, arguments = (found[2] or b"").partition(b" ")
     if (found[3] or b"").startswith(b"["):
         code = b"?"  # a code that never ends: not the same as no code
-    return _Status(found[1].upper(), code.upper(), arguments, found[3] or b"")
+    return _Status(found[1].upper(), code.upper(), arguments, (found[3] or b"").strip(b" "))
 
 
 class ImapLogin(LoginDialogue):
@@ -177,7 +180,7 @@ class ImapLogin(LoginDialogue):
         elif "LOGINDISABLED" in offer:
             self._finish(Unavailable(_WANTS_TLS.format("LOGINDISABLED")))
         else:
-            self._finish(Unavailable("the backend offers no mechanism for these credentials"))
+            self._no_mechanism(offers_any=True)  # it offers LOGIN at least
 
     def _answered(self, status: _Status | None) -> None:
         match status.kind if status else b"":
@@ -195,21 +198,29 @@ class ImapLogin(LoginDialogue):
     def _is_wrong(self, status: _Status) -> bool:
         if status.code == b"AUTHENTICATIONFAILED":
             return self._has_begun
-        if sasl_outage(status.text):
+        if other_reason(status.text):
             return False  # Cyrus gives no codes
-        return self._is_decided and status.code in (b"", b"ALERT")
+        return self._is_decided and status.code in _SAY_NOTHING
 
     def _unavailable(self, status: _Status, what: str = "") -> None:
         kind = status.kind.decode("ascii")
         if status.code == b"PRIVACYREQUIRED":
             self._finish(Unavailable(_WANTS_TLS.format("PRIVACYREQUIRED")))
+        elif status.code in _SAY_NOTHING and (reason := other_reason(status.text)):
+            words, trouble = reason
+            self._finish(Unavailable(f"the backend answers {kind}: {words}", trouble))
         elif status.code:
             code = printable(status.code)
-            self._finish(Unavailable(f"the backend answers {kind} [{code}]{what}"))
-        elif outage := sasl_outage(status.text):
-            self._finish(Unavailable(f"the backend answers {kind}: {outage}"))
+            trouble = self._trouble(status.code)
+            self._finish(Unavailable(f"the backend answers {kind} [{code}]{what}", trouble))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
+
+    def _trouble(self, code: bytes) -> Trouble:
+        # Dovecot says LIMIT to whoever is right and has too many connections (RFC 5530).
+        if code == b"LIMIT" and self._is_decided:
+            return Trouble.RIGHT
+        return Trouble.ACCOUNT if code in _ABOUT_THE_ACCOUNT else Trouble.SERVER
 
 
 def id_command(tag: bytes, origin: Origin) -> bytes:

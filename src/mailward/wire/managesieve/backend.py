@@ -11,6 +11,7 @@ from mailward.wire.dialogue import (
     MAX_BACKEND_LINE_OCTETS,
     Origin,
     Rejected,
+    Trouble,
     Unavailable,
 )
 from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
@@ -26,6 +27,7 @@ from mailward.wire.managesieve.response import (
     read_string,
 )
 from mailward.wire.managesieve.words import Texts, string_for_server
+from mailward.wire.reasons import other_reason
 from mailward.wire.sasl import carrier, first_message, is_offered, messages
 from mailward.wire.scram import is_signature
 
@@ -39,8 +41,16 @@ _NO_XCLIENT = (
     "the backend offers no XCLIENT here: let login_trusted_networks (Dovecot) name mailward's"
     " address, or set another client-address"
 )
-_SAYS_NOTHING_OF_IT = {b"TRYLATER", b"ENCRYPT-NEEDED", b"AUTH-TOO-WEAK", b"TRANSITION-NEEDED", b"?"}
-"""The codes of a NO that is no word about the credentials."""
+_SAYS_NOTHING_OF_IT = {
+    b"TRYLATER": Trouble.SERVER,
+    b"ENCRYPT-NEEDED": Trouble.SERVER,
+    b"?": Trouble.SERVER,
+    b"AUTH-TOO-WEAK": Trouble.ACCOUNT,
+    b"TRANSITION-NEEDED": Trouble.ACCOUNT,
+    b"REFERRAL": Trouble.ACCOUNT,
+    b"LIMIT/CONNECTIONS": Trouble.RIGHT,  # Dovecot 2.4, behind its check of the password
+}
+"""The codes of a NO that is no word about a wrong password, and what each is about."""
 
 
 class ManageSieveLogin(LoginDialogue):
@@ -138,7 +148,7 @@ class ManageSieveLogin(LoginDialogue):
         elif not names and "STARTTLS" in offer:
             self._finish(Unavailable(_WANTS_TLS.format("no SASL mechanism")))
         else:
-            self._finish(Unavailable("the backend offers no mechanism for these credentials"))
+            self._no_mechanism(offers_any=bool(names))
 
     def _left(self, status: Status) -> None:
         if self._questions.error_told and not status.code:
@@ -149,10 +159,14 @@ class ManageSieveLogin(LoginDialogue):
     def _answered(self, status: Status) -> None:
         if status.kind == b"OK":
             self._succeeded(status)
-        elif self._has_begun and status.code not in _SAYS_NOTHING_OF_IT:
+        elif self._has_begun and self._is_wrong(status):
             self._finish(Rejected())
         else:
             self._unavailable(status)
+
+    def _is_wrong(self, status: Status) -> bool:
+        # Dovecot gives no code for most of what forbids a login.
+        return status.code not in _SAYS_NOTHING_OF_IT and other_reason(status.text) is None
 
     def _succeeded(self, status: Status) -> None:
         if not self._is_decided:
@@ -174,7 +188,11 @@ class ManageSieveLogin(LoginDialogue):
             self._finish(Unavailable(_WANTS_TLS.format("ENCRYPT-NEEDED")))
         elif status.code:
             code = printable(status.code)
-            self._finish(Unavailable(f"the backend answers {kind} ({code}){what}"))
+            trouble = _SAYS_NOTHING_OF_IT.get(status.code, Trouble.SERVER)
+            self._finish(Unavailable(f"the backend answers {kind} ({code}){what}", trouble))
+        elif reason := other_reason(status.text):
+            words, trouble = reason
+            self._finish(Unavailable(f"the backend answers {kind}: {words}{what}", trouble))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
 

@@ -23,34 +23,44 @@ _CARRIED = {"PLAIN", "LOGIN"}
 class Status:
     """The end of a response. *code* in upper case, empty where there is none, ``?`` for nonsense.
 
-    *argument* is the string behind the code.
+    *argument* is the string behind the code, *text* the one for people.
     """
 
     kind: bytes
     code: bytes
     argument: bytes | None
+    text: bytes = b""
 
 
 def read_status(text: bytes) -> Status | None:
-    """The status that *text* is; ``None`` where it is none."""
+    """The status that *text* is; ``None`` where it is none.
+
+    >>> read_status(b'NO (TRYLATER) "Later"')
+    Status(kind=b'NO', code=b'TRYLATER', argument=None, text=b'Later')
+    """
     found = _STATUS.match(text)
     if found is None:
         return None
     kind = found[1].upper()
     behind = text[found.end() :]
     if not behind.startswith(b" ("):
-        return Status(kind, b"", None)
+        return Status(kind, b"", None, _words_for_people(behind))
     code = _CODE.match(behind, 2)
     if code is None:
         return Status(kind, b"?", None)
     if code["rest"] == b")":
-        return Status(kind, code["code"].upper(), None)
+        return Status(kind, code["code"].upper(), None, _words_for_people(behind[code.end() :]))
     words = Words(behind[code.end() :])
     try:
         argument = words.string()
     except WordError:
         argument = None
     return Status(kind, code["code"].upper(), argument)
+
+
+def _words_for_people(behind: bytes) -> bytes:
+    """The string at the end of a response; empty where there is none."""
+    return read_string(behind.removeprefix(b" ")) or b""
 
 
 def read_string(text: bytes) -> bytes | None:

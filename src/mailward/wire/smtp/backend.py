@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from ipaddress import IPv6Address
 
-from mailward.wire.dialogue import Origin, Rejected, Unavailable
+from mailward.wire.dialogue import Origin, Rejected, Trouble, Unavailable
 from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
 from mailward.wire.lines import CRLF
-from mailward.wire.login_dialogue import LoginDialogue, State, sasl_outage, tokens
+from mailward.wire.login_dialogue import LoginDialogue, State, tokens
+from mailward.wire.reasons import other_reason
 from mailward.wire.sasl import carrier, first_message, is_offered, messages
 from mailward.wire.smtp.door import mechanism_names
 from mailward.wire.smtp.reply import is_name, reply_line, xtext
@@ -116,7 +117,7 @@ class SmtpLogin(LoginDialogue):
         elif not names and "STARTTLS" in {keyword.upper() for keyword in keywords}:
             self._finish(Unavailable(_WANTS_TLS.format("no AUTH")))
         else:
-            self._finish(Unavailable("the backend offers no mechanism for these credentials"))
+            self._no_mechanism(offers_any=bool(names))
 
     def _answered(self, code: int, text: bytes) -> None:
         match code:
@@ -124,14 +125,17 @@ class SmtpLogin(LoginDialogue):
                 self._accept(())
             case 334:
                 self._asked(text)
-            case 535 if outage := sasl_outage(text):
-                self._finish(Unavailable(f"the backend answers 535: {outage}"))
+            case 535 if reason := other_reason(text):
+                words, trouble = reason
+                self._finish(Unavailable(f"the backend answers 535: {words}", trouble))
             case 535 if self._has_begun:
                 self._finish(Rejected())
             case 500 | 501 if self._questions.error_told:
                 self._finish(Rejected())  # it takes our answer to its error for a cancel
             case 530 | 538:
                 self._finish(Unavailable(_WANTS_TLS.format(code)))
+            case 525 | 534:  # RFC 5248: disabled; RFC 4954 section 6: too weak for this account
+                self._finish(Unavailable(f"the backend answers {code}", Trouble.ACCOUNT))
             case _:
                 self._finish(Unavailable(f"the backend answers {code}"))
 

@@ -202,22 +202,31 @@ def log_in_by_login(door: Door, login: str, password: str) -> Told:
         return answer(line.hear_all())
 
 
-def test_an_outage_of_its_accounts_is_counted_for_nobody(ward: Mailward, trixie: Trixie) -> None:
-    """A second Dovecot, whose database has no table; the first has none of these logins."""
+def test_its_outage_is_counted_for_nobody_and_its_distrust_is_told(
+    ward: Mailward, trixie: Trixie
+) -> None:
+    """A second Dovecot, whose database has no table, and which trusts nobody's word of clients."""
     with shared_folder(trixie.root) as elsewhere:
         lost = NewDovecot(trixie.root, elsewhere, {}, more=_LOST.format(folder=elsewhere))
         with running(lost):
-            ward.cli(
-                "server", "add-config", "backend.dovecot.address", f"127.0.0.1:{lost.haproxy_port}"
-            )
+            ward.cli("server", "add-config", *_address(lost.haproxy_port))
             ward.cli("server", "reload-config")
             eventually(partial(states, ward, {"ok"}), "the door knows the other Dovecot")
             guesses = [partial(guess, ward.imap, f"user{number}", WRONG) for number in range(12)]
             told = guess_together(guesses, at_once=12)
             assert "no such table" in lost.log()
+            ward.cli("server", "add-config", *_address(lost.port))
+            ward.cli("server", "add-config", "backend.dovecot.client-address", "imap-id")
+            ward.cli("server", "reload-config")
+            distrust = "the backend does not believe what ID says of clients"
+            eventually(lambda: distrust in str(ward.told("status")["doors"]), "status tells")
     assert told == [Told.LATER] * 12
     assert ward.bans() == {}
     assert ward.told("why", "127.0.0.1")["count"] == 0
+
+
+def _address(port: int) -> tuple[str, str]:
+    return "backend.dovecot.address", f"127.0.0.1:{port}"
 
 
 def test_parallel_guesses_cannot_overrun_the_limit(ward: Mailward, trixie: Trixie) -> None:

@@ -6,10 +6,15 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from mailward.app.clock import SteadyClock
 from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
 from tests.docs.markdown import DOCS, blocks
-from tests.real.servers import Postfix, program
+from tests.real.attack import Told, guess
+from tests.real.conftest import ACCOUNTS, StartMailward
+from tests.real.processes import eventually, free_port
+from tests.real.servers import Dovecot, Postfix, program, running
 
 NGINX_MODULES = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
 
@@ -46,6 +51,36 @@ def test_postfix_understands_its_page(folder: Path) -> None:
         assert f"127.0.0.1:{name}/inet/smtpd_sasl_auth_enable = {value}" in told
         assert f"127.0.0.1:{name}/inet/smtpd_upstream_proxy_protocol = haproxy" in told
     assert "warning" not in looked_at(program("postconf"), "-c", etc, "-n")
+
+
+@pytest.mark.parametrize("is_as_documented", [True, False])
+def test_postfix_of_the_page_takes_logins_though_its_main_cf_wants_tls_for_them(
+    is_as_documented: bool, mailward: StartMailward, dovecot: Dovecot, folder: Path
+) -> None:
+    services = documented("postfix.md", "/etc/postfix/master.cf")
+    submission, mx = free_port(), free_port()
+    services = services.replace("10587", str(submission)).replace("10025", str(mx))
+    services = services.replace(" y ", " n ")  # this Dovecot's socket is in no chroot
+    if not is_as_documented:
+        services = services.replace("  -o smtpd_tls_auth_only=no\n", "")
+    wants_tls = "smtpd_tls_auth_only = yes\n"
+    postfix = Postfix(folder, dovecot.sasl_socket, more=wants_tls, more_services=services)
+    with running(postfix):
+        ward = mailward('fail2ban = "5/1h"', submission=submission, has_servers=False)
+
+        def state() -> str:
+            doors = ward.told("status")["doors"]
+            return next(str(door["state"]) for door in doors if door["protocol"] == "submission")
+
+        eventually(lambda: state() != "not asked yet", "the door has asked Postfix")
+        told = guess(ward.submission, "alice", ACCOUNTS["alice"])
+        if is_as_documented:
+            assert (state(), told) == ("ok", Told.OK)
+        else:
+            assert (state().partition(":")[0], told) == (
+                "the backend offers no AUTH, so nobody can log in",
+                Told.LATER,
+            )
 
 
 def test_haproxy_understands_its_page(folder: Path) -> None:

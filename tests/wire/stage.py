@@ -217,8 +217,9 @@ class DialogueStage(Stage):
                     shown.append("E: Rejected")
                 case Unavailable(why):
                     shown.append(f"E: Unavailable {why}")
-                case Probed(capabilities):
+                case Probed(capabilities, fault):
                     shown.append(f"E: Probed {'; '.join(capabilities)}")
+                    shown += [f"E: Fault {fault}"] if fault else []
         return shown
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:

@@ -39,6 +39,7 @@ class MailServer(ABC):
         self._offer = tuple(offer)
         self._remember = remember
         self._state = "not asked yet"
+        self._fault = ""
         self._is_mute = False
         """It is there, but says of no login whether it is right: a probe cannot see that."""
         self._reach = Reach(settings)
@@ -79,10 +80,11 @@ class MailServer(ABC):
             except TimeoutError:
                 self._is_mute = False  # for a while no login has shown it, or it was gone since
 
-    def _is_well(self, capabilities: Sequence[str]) -> None:
-        """It has answered a probe with what it can do."""
+    def _is_well(self, capabilities: Sequence[str], fault: str = "") -> None:
+        """It has answered a probe with what it can do; *fault* is still to be mended there."""
+        self._fault = fault
         if not self._is_mute:
-            self._turn("ok")
+            self._turn(fault or "ok")
         if tuple(capabilities) != self._offer:
             self._offer = tuple(capabilities)
             self._remember(self._offer)
@@ -90,7 +92,7 @@ class MailServer(ABC):
     def _has_judged(self) -> None:
         """It has said whether a login is right."""
         self._is_mute = False
-        self._turn("ok")
+        self._turn(self._fault or "ok")
 
     def _is_unwell(self, why: str, *, is_mute: bool = False) -> None:
         """It did not do what it is there for: look soon whether it is back.

@@ -160,9 +160,9 @@ class Upstream(MailServer):
         answer = await self._reach.converse(conversation)
         conversation.close()
         match answer:
-            case Probed(capabilities):
-                self._is_well(capabilities)
-                return True
+            case Probed(capabilities, fault):
+                self._is_well(capabilities, fault)
+                return not fault
             case Unavailable(why):
                 self._turn(why)
                 return False

@@ -82,9 +82,13 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The end of a dialogue without credentials: what the backend says it can do."""
+    """The end of a dialogue without credentials: what the backend says it can do.
+
+    *fault* is what an operator has to mend there though it answers; empty where nothing is.
+    """
 
     capabilities: Sequence[str]
+    fault: str = ""
 
 
 Answer = Accepted | Rejected | Unavailable | Probed

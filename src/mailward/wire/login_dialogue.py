@@ -9,7 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum, auto, unique
 
 from mailward.wire.dialogue import (
@@ -32,7 +32,8 @@ from mailward.wire.questions import Questions
 MAX_CODE_OCTETS = 32
 _CODE = re.compile(rb"[\x21-\x7e]+")
 _NO_STARTTLS = (
-    "the backend offers no STARTTLS: let it (ssl_cert in Dovecot, smtpd_tls_cert_file in Postfix),"
+    "the backend offers no STARTTLS: let it (ssl_server_cert_file in Dovecot, ssl_cert before 2.4,"
+    " smtpd_tls_cert_file in Postfix),"
     ' or set tls = "implicit" and the port for that; if it has offered it before, somebody may be'
     " in between"
 )
@@ -197,9 +198,16 @@ class LoginDialogue(ABC):
         signature = self._questions.signature
         self._finish(Accepted(tuple(capabilities), self._lines.rest(), signature))
 
-    def _end_probe(self, farewell: bytes, capabilities: Sequence[str]) -> None:
+    def _end_probe(self, farewell: bytes, capabilities: Sequence[str], trouble: str | None) -> None:
         self._send(farewell)
-        self._finish(Probed(tuple(capabilities)))
+        self._finish(Probed(tuple(capabilities), trouble or ""))
+
+    def _cannot_log_in(self, fault: str | None, names: Collection[str]) -> None:
+        """No mechanism of the backend, which offers *names*, carries these credentials."""
+        if fault is None or names:
+            self._no_mechanism(offers_any=bool(names))
+        else:
+            self._finish(Unavailable(fault))
 
     def _no_mechanism(self, *, offers_any: bool) -> None:
         """No mechanism of the backend carries these credentials; maybe it *offers_any*."""

@@ -133,6 +133,12 @@ def is_offered(mechanism: BearerMechanism | ScramMechanism, names: Collection[st
     return mechanism.value in names and f"{mechanism.value}-PLUS" not in names
 
 
+def can_log_in(names: Collection[str]) -> bool:
+    """Whether anything that a door takes can be carried to a backend that offers *names*."""
+    passwords = {Mechanism.PLAIN.value, Mechanism.LOGIN.value}
+    return not passwords.isdisjoint(names) or bool(others_offered(names))
+
+
 class _Unchallenged:
     """A mechanism whose challenges are the door's own."""
 

@@ -6,6 +6,7 @@ Who the client is goes in an ID command (RFC 2971) with the fields that Dovecot 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailward.wire.dialogue import Origin, Rejected, Trouble, Unavailable
@@ -15,13 +16,18 @@ from mailward.wire.imap.door import mechanism_names
 from mailward.wire.lines import CRLF
 from mailward.wire.login_dialogue import LoginDialogue, State, printable, tokens
 from mailward.wire.reasons import other_reason
-from mailward.wire.sasl import carrier, first_message, is_offered, messages
+from mailward.wire.sasl import can_log_in, carrier, first_message, is_offered, messages
 
 MAX_INITIAL_OCTETS = 1_024  # what is longer goes in the challenge form: no line cap is near then
 
 _WANTS_TLS = (
     'the backend wants TLS for passwords ({}): set client-address = "proxy-v2" or tls = "starttls"'
-    " for it, or look at its disable_plaintext_auth setting"
+    " for it, or look at its auth_allow_cleartext setting (Dovecot; disable_plaintext_auth before"
+    " 2.4)"
+)
+_NOT_BELIEVED = (
+    "the backend does not believe what ID says of clients, so to it all of them are mailward: let"
+    " login_trusted_networks (Dovecot) name mailward's address, or set another client-address"
 )
 _NO_ID = 'the backend offers no ID: it needs another client-address than "imap-id"'
 _SAY_NOTHING = (b"", b"ALERT")  # with these the text alone says what it is about
@@ -75,6 +81,8 @@ class ImapLogin(LoginDialogue):
         super().__init__(credentials, starttls=starttls)
         self._origin = origin
         self._capabilities: tuple[str, ...] = ()
+        self._is_believed = True
+        """As far as it says: what ID has told of the client."""
 
     def _read(self, line: bytes) -> None:
         match line.split(b" ", 1):
@@ -160,6 +168,7 @@ class ImapLogin(LoginDialogue):
     def _knows_origin(self, status: _Status | None) -> None:
         match status.kind if status else b"":
             case b"OK" if status:
+                self._is_believed = not _is_distrust(status.text, self._capabilities)
                 self._capabilities = status.capabilities or self._capabilities
                 self._log_in()
             case b"NO" | b"BAD" if status:
@@ -168,10 +177,11 @@ class ImapLogin(LoginDialogue):
                 self._nonsense()
 
     def _log_in(self) -> None:
-        if self._credentials is None:
-            self._end_probe(_LOGOUT_TAG + b" LOGOUT", self._capabilities)
-            return
         offer = {token.upper() for token in self._capabilities}
+        if self._credentials is None:
+            fault = _why_no_login(offer) or (None if self._is_believed else _NOT_BELIEVED)
+            self._end_probe(_LOGOUT_TAG + b" LOGOUT", self._capabilities, fault)
+            return
         steps = _steps(self._credentials, offer)
         if steps:
             # What it says it can do from here on is what it can do after login.
@@ -221,6 +231,24 @@ class ImapLogin(LoginDialogue):
         if code == b"LIMIT" and self._is_decided:
             return Trouble.RIGHT
         return Trouble.ACCOUNT if code in _ABOUT_THE_ACCOUNT else Trouble.SERVER
+
+
+def _is_distrust(text: bytes, capabilities: Sequence[str]) -> bool:
+    """Whether a Dovecot has answered ID with *text* as to a stranger.
+
+    Since 2.4 it says "Trusted ID completed." to those it believes; before it said the same to all.
+    Its default list tells the two apart: SASL-IR stands behind ID since 2.4.
+    """
+    offer = [token.upper() for token in capabilities]
+    tells = "ID" in offer and "SASL-IR" in offer[offer.index("ID") :]
+    return tells and text.strip() == b"ID completed."
+
+
+def _why_no_login(offer: set[str]) -> str | None:
+    """Why nobody at all could log in at a backend that can do *offer*."""
+    if "LOGINDISABLED" not in offer or can_log_in(mechanism_names(offer)):
+        return None
+    return _WANTS_TLS.format("LOGINDISABLED")
 
 
 def id_command(tag: bytes, origin: Origin) -> bytes:

@@ -28,15 +28,17 @@ from mailward.wire.managesieve.response import (
 )
 from mailward.wire.managesieve.words import Texts, string_for_server
 from mailward.wire.reasons import other_reason
-from mailward.wire.sasl import carrier, first_message, is_offered, messages
+from mailward.wire.sasl import can_log_in, carrier, first_message, is_offered, messages
 from mailward.wire.scram import is_signature
 
 MAX_CAPABILITIES = 256
 
 _WANTS_TLS = (
     'the backend wants TLS for passwords ({}): set client-address = "proxy-v2" or tls = "starttls"'
-    " for it, or look at its disable_plaintext_auth (Dovecot) or allowplaintext (Cyrus) setting"
+    " for it, or look at its auth_allow_cleartext (Dovecot; disable_plaintext_auth before 2.4) or"
+    " allowplaintext (Cyrus) setting"
 )
+_NO_MECHANISM = "the backend offers no SASL mechanism that a login here could be carried by"
 _NO_XCLIENT = (
     "the backend offers no XCLIENT here: let login_trusted_networks (Dovecot) name mailward's"
     " address, or set another client-address"
@@ -137,18 +139,14 @@ class ManageSieveLogin(LoginDialogue):
             self._send(introduction(*self._origin.source))
 
     def _log_in(self) -> None:
+        fault = _why_no_login(self._capabilities)
         if self._credentials is None:
-            self._end_probe(b"LOGOUT", self._capabilities)
+            self._end_probe(b"LOGOUT", self._capabilities, fault)
             return
-        names = mechanism_names(self._capabilities)
-        steps = _steps(self._credentials, names)
-        offer = {name_of(capability) for capability in self._capabilities}
-        if steps:
+        if steps := _steps(self._credentials, mechanism_names(self._capabilities)):
             self._send_steps(steps)
-        elif not names and "STARTTLS" in offer:
-            self._finish(Unavailable(_WANTS_TLS.format("no SASL mechanism")))
         else:
-            self._no_mechanism(offers_any=bool(names))
+            self._cannot_log_in(fault, mechanism_names(self._capabilities))
 
     def _left(self, status: Status) -> None:
         if self._questions.error_told and not status.code:
@@ -195,6 +193,15 @@ class ManageSieveLogin(LoginDialogue):
             self._finish(Unavailable(f"the backend answers {kind}: {words}{what}", trouble))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
+
+
+def _why_no_login(capabilities: Collection[str]) -> str | None:
+    """Why nobody at all could log in at a backend that tells *capabilities*."""
+    names = mechanism_names(capabilities)
+    if can_log_in(names):
+        return None
+    wants_tls = not names and "STARTTLS" in {name_of(capability) for capability in capabilities}
+    return _WANTS_TLS.format("no SASL mechanism") if wants_tls else _NO_MECHANISM
 
 
 def _steps(opening: Opening, names: Collection[str]) -> list[bytes]:

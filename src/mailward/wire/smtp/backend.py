@@ -13,7 +13,7 @@ from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, Scr
 from mailward.wire.lines import CRLF
 from mailward.wire.login_dialogue import LoginDialogue, State, tokens
 from mailward.wire.reasons import other_reason
-from mailward.wire.sasl import carrier, first_message, is_offered, messages
+from mailward.wire.sasl import can_log_in, carrier, first_message, is_offered, messages
 from mailward.wire.smtp.door import mechanism_names
 from mailward.wire.smtp.reply import is_name, reply_line, xtext
 
@@ -23,9 +23,14 @@ UNNAMED = b"[127.0.0.1]"  # to EHLO for a client that gave no name
 
 _WANTS_TLS = (
     'the backend wants TLS for passwords ({}): set client-address = "proxy-v2" or tls = "starttls"'
-    " for it, or look at its disable_plaintext_auth (Dovecot) or smtpd_tls_auth_only (Postfix)"
-    " setting"
+    " for it, or look at its smtpd_tls_auth_only (Postfix) or auth_allow_cleartext (Dovecot;"
+    " disable_plaintext_auth before 2.4) setting"
 )
+_NO_AUTH = (
+    "the backend offers no AUTH, so nobody can log in: look at its smtpd_sasl_auth_enable and"
+    " smtpd_tls_auth_only (Postfix) settings for that port"
+)
+_NO_MECHANISM = "the backend offers no mechanism that a login here could be carried by"
 _NO_XCLIENT = (
     "the backend offers no XCLIENT here: let smtpd_authorized_xclient_hosts (Postfix) or"
     " login_trusted_networks (Dovecot) name mailward's address, or set another client-address"
@@ -107,17 +112,14 @@ class SmtpLogin(LoginDialogue):
         return xclient_command(origin, self._client_name, known)
 
     def _log_in(self, keywords: tuple[str, ...]) -> None:
+        fault = _why_no_login(keywords)
         if self._credentials is None:
-            self._end_probe(b"QUIT", keywords)
+            self._end_probe(b"QUIT", keywords, fault)
             return
-        names = mechanism_names(keywords)
-        steps = _steps(self._credentials, names)
-        if steps:
+        if steps := _steps(self._credentials, mechanism_names(keywords)):
             self._send_steps(steps)
-        elif not names and "STARTTLS" in {keyword.upper() for keyword in keywords}:
-            self._finish(Unavailable(_WANTS_TLS.format("no AUTH")))
         else:
-            self._no_mechanism(offers_any=bool(names))
+            self._cannot_log_in(fault, mechanism_names(keywords))
 
     def _answered(self, code: int, text: bytes) -> None:
         match code:
@@ -138,6 +140,17 @@ class SmtpLogin(LoginDialogue):
                 self._finish(Unavailable(f"the backend answers {code}", Trouble.ACCOUNT))
             case _:
                 self._finish(Unavailable(f"the backend answers {code}"))
+
+
+def _why_no_login(keywords: Collection[str]) -> str | None:
+    """Why nobody at all could log in at a backend that offers *keywords*."""
+    names = mechanism_names(keywords)
+    if can_log_in(names):
+        return None
+    if names:
+        return _NO_MECHANISM
+    wants_tls = "STARTTLS" in {keyword.upper() for keyword in keywords}
+    return _WANTS_TLS.format("no AUTH") if wants_tls else _NO_AUTH
 
 
 def xclient_command(origin: Origin, client_name: bytes, known: Collection[str]) -> bytes:

@@ -5,7 +5,7 @@ Knows the few commands that make sense before login; the backend never sees any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from mailward.wire.door import (
@@ -52,7 +52,7 @@ def takes_xclient(offer: Sequence[str]) -> bool:
     return any(_keyword(line) == "XCLIENT" for line in offer)
 
 
-def mechanism_names(offer: Sequence[str]) -> set[str]:
+def mechanism_names(offer: Collection[str]) -> set[str]:
     """The SASL mechanisms in the keyword lines, in upper case (also the old ``AUTH=`` form)."""
     return {
         name

@@ -61,11 +61,12 @@ async def until(condition: Callable[[], bool]) -> None:
 class MailServer:
     """A mail server of one password for all protocols, that can be told to misbehave.
 
-    *guesses* are the logins it was asked for.
+    *guesses* are the logins it was asked for, *names* those of submission clients.
     """
 
     password: bytes = b"right"
     guesses: list[bytes] = field(default_factory=list)
+    names: list[bytes] = field(default_factory=list)
     behaviour: Behaviour | None = None
     before_answer: Callable[[], Awaitable[object]] | None = None
     sessions: int = 0
@@ -92,11 +93,14 @@ class MailServer:
         writer.write(b"220 mx.test ESMTP\r\n")
         while line := await reader.readline():
             match line.split():
-                case [b"EHLO", _]:
+                case [b"EHLO", name]:
+                    self.names.append(name)
                     writer.write(b"250-mx.test\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n")
                 case [b"AUTH", _, message] if await self._is_right(message):
                     writer.write(b"235 2.7.0 ok\r\n")
-                    await self._echo(reader, writer)
+                    self.sessions += 1
+                    while line := await reader.readline():
+                        writer.write(b"250 " + line)
                     return
                 case [b"AUTH", *_]:
                     writer.write(b"535 5.7.8 no\r\n")

@@ -54,7 +54,7 @@ class Directory:
         initial = rest[0] if rest else b64encode(await ask(b""))
         if await self._judge(mechanism.decode(), initial, ask):
             writer.write(b"235 2.7.0 in\r\n")
-            writer.write(await reader.readline())
+            writer.write(b"250 " + await reader.readline())
         else:
             writer.write(b"535 5.7.8 no\r\n")
 

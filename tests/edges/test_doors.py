@@ -8,7 +8,6 @@ import os
 import resource
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from mailward.guard import operations
 from mailward.guard.journal import Event
 from mailward.rules.model import Subject, SubjectKind
 from mailward.settings.configuration import Bind, Protocol
-from tests.edges.house import Behaviour, limits, open_house, policy, until
+from tests.edges.house import Behaviour, Premises, limits, open_house, policy, until
 
 both_loops = True
 ADA = Subject(SubjectKind.LOGIN, "ada")
@@ -372,15 +371,34 @@ async def test_a_client_that_asks_and_reads_nothing_is_read_no_further() -> None
         writer.transport.abort()
 
 
-async def test_a_second_login_inside_a_submission_session_ends_it_and_counts_if_wrong() -> None:
-    async with open_house(policy("1/1h")) as house:
-        reader, writer = await house.connect(Protocol.SUBMISSION)
-        writer.write(b"EHLO c\r\nAUTH PLAIN AGFkYQByaWdodA==\r\n")
+async def submitting(
+    house: Premises, name: bytes = b"c"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that is logged in to submission."""
+    reader, writer = await house.connect(Protocol.SUBMISSION)
+    writer.write(b"EHLO " + name + b"\r\nAUTH PLAIN AGFkYQByaWdodA==\r\n")
+    async with asyncio.timeout(5):
         while not (await reader.readline()).startswith(b"235"):
             pass
-        writer.write(b"535 5.7.8 wrong\r\n")  # the server of this test says what it is told
-        assert await reader.read() == b""
-        await until(lambda: house.guard.admit(ip_address("127.0.0.1"), house.now[0]) is not None)
+    return reader, writer
+
+
+async def test_a_second_login_inside_a_submission_session_is_refused_and_it_goes_on() -> None:
+    async with open_house(policy("1/1h")) as house:
+        reader, writer = await submitting(house)
+        for command in (b"AUTH PLAIN AGFkYQB3cm9uZw==", b"STARTTLS", b"XCLIENT ADDR=192.0.2.1"):
+            writer.write(command + b"\r\n")
+            async with asyncio.timeout(5):
+                assert (await reader.readline()).startswith(b"503 5.5.1 ")
+        assert house.server.guesses == [b"ada"]
+        writer.close()
+
+
+@pytest.mark.parametrize("name", [b"my phone", b"M\xfcller-PC"])
+async def test_a_client_whose_name_no_server_could_read_may_send(name: bytes) -> None:
+    async with open_house() as house:
+        _, writer = await submitting(house, name)
+        assert house.server.names == [b"[127.0.0.1]"]
         writer.close()
 
 

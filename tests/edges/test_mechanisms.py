@@ -61,8 +61,7 @@ async def test_who_proves_the_password_is_in_and_sees_the_servers_proof_first(
     async with house_of(protocol) as (house, directory):
         caller = await call(house, protocol)
         assert is_in(await caller.scram("ada", "right", mechanism))
-        hello = b"NOOP" if protocol is Protocol.MANAGESIEVE else b"250 hello"
-        assert await caller.say(hello) == hello + b"\r\n"
+        assert (await caller.say(b"NOOP")).endswith(b"NOOP\r\n")
         caller.writer.close()
         assert directory.guesses == ["ada"]
         assert count(house, ADA) == 0

@@ -34,9 +34,7 @@ def authority() -> trustme.CA:
 
 
 async def test_mail_passes_octet_by_octet() -> None:
-    said = (
-        b"MAIL FROM:<a@client.test>\r\nRCPT TO:<b@mail.test>\r\nBDAT 9 LAST\r\nhi\nthere.\nNOOP\r\n"
-    )
+    said = b"MAIL FROM:<a@c.test>\r\nRCPT TO:<b@mail.test>\r\nBDAT 10 LAST\r\nhi\nthere.\nNOOP\r\n"
     async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
         reader, writer = await crossing.connect()
         assert await reply(reader) == [b"220 mx.behind ESMTP"]
@@ -77,18 +75,114 @@ async def test_auth_is_refused_and_the_server_hears_nothing_of_it() -> None:
         writer.close()
 
 
-async def test_a_password_that_got_to_the_server_behind_mail_counts() -> None:
+async def test_no_password_gets_to_the_server_behind_mail_and_the_session_goes_on() -> None:
     server = Server(postfix, replies={b"AUTH": b"535 5.7.8 Error: authentication failed\r\n"})
+    async with open_crossing(Passage.SMTP, server, rules=policy("2/1h")) as crossing:
+        reader, writer = await crossing.greeted("127.0.0.9")
+        writer.write(b"MAIL FROM:<>\r\n" + b"RSET\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n" * 300)
+        assert await reply(reader) == [b"250 2.0.0 Ok"]
+        for _ in range(300):
+            assert await reply(reader) == [b"250 2.0.0 Ok"]
+            assert await reply(reader) == [b"502 5.5.1 There is no AUTH here"]
+        assert b"AUTH" not in server.heard
+        assert crossing.guard.journal.counts[Event.AUTH_FAILED, "smtp"] == 0
+        writer.close()
+
+
+async def test_lines_of_a_message_that_read_as_commands_pass() -> None:
+    async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
+        reader, writer = await crossing.greeted()
+        writer.write(b"MAIL FROM:<>\r\nRCPT TO:<b@mail.test>\r\nDATA\r\n")
+        assert [(await reply(reader))[0][:3] for _ in range(3)] == [b"250", b"250", b"354"]
+        message = b"Subject: help\r\n\r\nAUTH PLAIN x\r\nSTARTTLS\r\n..\r\n" * 20_000
+        writer.write(message + b".\r\nAUTH PLAIN x\r\nQUIT\r\n")
+        assert await reply(reader) == [b"250 2.0.0 Ok"]
+        assert await reply(reader) == [b"502 5.5.1 There is no AUTH here"]
+        assert await rest(reader) == b"221 2.0.0 Bye\r\n"
+        assert crossing.server.heard.endswith(b"DATA\r\n" + message + b".\r\nQUIT\r\n")
+        writer.close()
+
+
+async def test_lines_behind_data_that_is_refused_are_commands() -> None:
+    server = Server(postfix, replies={b"DATA": b"503 5.5.1 Error: need RCPT command\r\n"})
+    async with open_crossing(Passage.SMTP, server) as crossing:
+        reader, writer = await crossing.greeted()
+        writer.write(b"MAIL FROM:<>\r\nDATA\r\nAUTH PLAIN x\r\n.\r\n" + b"NOOP\r\n" * 2_000)
+        writer.write_eof()
+        said = await rest(reader)
+        assert said.startswith(
+            b"250 2.0.0 Ok\r\n503 5.5.1 Error: need RCPT command\r\n"
+            b"502 5.5.1 There is no AUTH here\r\n500 5.5.2 Unknown command\r\n250 2.0.0 Ok\r\n"
+        )
+        assert said.count(b"250 2.0.0 Ok") == 2_001
+        assert b"AUTH" not in server.heard
+        writer.close()
+
+
+async def test_no_more_is_read_of_a_client_that_sends_on_behind_data() -> None:
+    async def silent(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.behind ESMTP\r\n")
+        for answer in (b"250 mx.behind\r\n", b"250 2.0.0 Ok\r\n"):
+            await reader.readline()
+            writer.write(answer)
+        await reader.readline()
+        await reader.read()
+
+    async with open_crossing(Passage.SMTP, Server(silent)) as crossing:
+        reader, writer = await crossing.greeted()
+        writer.write(b"MAIL FROM:<>\r\nDATA\r\n")
+        assert await reply(reader) == [b"250 2.0.0 Ok"]
+        flood = b"x" * 1_000_000
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                for _ in range(40):
+                    writer.write(flood)
+                    await writer.drain()
+                pytest.fail("forty megabytes were taken")
+        writer.transport.abort()
+
+
+async def test_an_end_of_a_message_that_only_some_servers_see_closes_unseen() -> None:
+    async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
+        reader, writer = await crossing.greeted()
+        writer.write(b"MAIL FROM:<>\r\nDATA\r\n")
+        assert [(await reply(reader))[0][:3] for _ in range(2)] == [b"250", b"354"]
+        writer.write(b"hello\n.\nAUTH PLAIN x\r\n.\r\n")
+        words = b"521 5.5.2 A line of one dot must stand between two CRLF\r\n"
+        assert await rest(reader) == words
+        await until(lambda: crossing.server.gone == 1)
+        assert b"AUTH" not in crossing.server.heard
+        writer.close()
+
+
+async def test_a_password_that_a_server_has_read_after_all_counts() -> None:
+    server = Server(postfix, replies={b"NOOP": b"535 5.7.8 Error: authentication failed\r\n"})
     async with open_crossing(Passage.SMTP, server, rules=policy("2/1h")) as crossing:
         for _ in range(2):
             reader, writer = await crossing.greeted("127.0.0.9")
-            writer.write(b"MAIL FROM:<>\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n")
+            writer.write(b"MAIL FROM:<>\r\nNOOP\r\n")
             assert b"535" not in await rest(reader)
             writer.close()
         await until(lambda: crossing.guard.admit(ip_address("127.0.0.9"), NOON) is not None)
         assert await crossing.drops("127.0.0.9")
-        assert crossing.server.connections == 2
         assert crossing.guard.journal.counts[Event.AUTH_FAILED, "smtp"] == 2
+
+
+@pytest.mark.parametrize("name", [b"my phone", b"M\xfcller-PC", b"x" * 300])
+@pytest.mark.parametrize("verb", [b"EHLO", b"HELO"])
+async def test_a_name_that_no_server_could_read_is_taken_and_the_address_is_told(
+    verb: bytes, name: bytes
+) -> None:
+    async with open_crossing(Passage.SMTP, Server(postfix)) as crossing:
+        reader, writer = await crossing.connect("127.0.0.7")
+        await reply(reader)
+        writer.write(verb + b" " + name + b"\r\nMAIL FROM:<>\r\n" + verb + b" again " + name)
+        writer.write(b"\r\nQUIT\r\n")
+        assert (await rest(reader)).endswith(b"221 2.0.0 Bye\r\n")
+        assert bytes(crossing.server.heard) == (
+            verb + b" [127.0.0.7]\r\nMAIL FROM:<>\r\n" + verb + b" [127.0.0.7]\r\nQUIT\r\n"
+        )
+        writer.close()
 
 
 @pytest.mark.parametrize("offer", [b"AUTH PLAIN LOGIN", b"XCLIENT NAME ADDR", b"XFORWARD NAME"])
@@ -101,9 +195,9 @@ async def test_a_server_that_would_take_somebody_for_another_is_never_asked(
     server = Server(postfix, keywords=(b"PIPELINING", offer, b"CHUNKING"))
     async with open_crossing(Passage.SMTP, server) as crossing:
         reader, writer = await crossing.greeted()
-        writer.write(b"MAIL FROM:<>\r\nRSET\r\n" + command + b"\r\n")
-        await rest(reader)
-        await until(lambda: server.gone == 1)
+        writer.write(b"MAIL FROM:<>\r\nRSET\r\n" + command + b"\r\nQUIT\r\n")
+        codes = [line[:4] for line in (await rest(reader)).splitlines()]
+        assert codes in ([b"250 ", b"250 ", refusal, b"221 "] for refusal in (b"502 ", b"550 "))
         assert command not in server.heard
         writer.close()
 
@@ -338,7 +432,7 @@ async def test_the_server_learns_the_client_by_xclient_and_greets_him_once() -> 
 
 
 async def test_behind_a_proxy_the_client_is_told_of_and_counted_and_not_the_proxy() -> None:
-    server = Server(postfix, replies={b"AUTH": b"535 5.7.8 no\r\n"})
+    server = Server(postfix, replies={b"NOOP": b"535 5.7.8 no\r\n"})
     rules = policy("1/1h", trusted=trusted(PROXY))
     async with open_crossing(
         Passage.SMTP,
@@ -352,7 +446,7 @@ async def test_behind_a_proxy_the_client_is_told_of_and_counted_and_not_the_prox
         await reply(reader)
         writer.write(b"EHLO c\r\n")
         await reply(reader)
-        writer.write(b"MAIL FROM:<>\r\nAUTH PLAIN AGpvZQBzM2NyZXQ=\r\n")
+        writer.write(b"MAIL FROM:<>\r\nNOOP\r\n")
         await rest(reader)
         writer.close()
         assert server.heard.startswith(b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 ")

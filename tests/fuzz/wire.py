@@ -69,8 +69,10 @@ from mailward.wire.smtp.passage import SmtpPassage
 from mailward.wire.smtp.watch import SubmissionWatch
 from tests.fuzz.timsieved import NEVER_TWICE, Timsieved
 from tests.wire.test_cuts import held
+from tests.wire.test_smtp_commands import SAFE, Server, converse
 
 MECHANISMS = ["PLAIN", "LOGIN", *(m.value for m in (*BearerMechanism, *ScramMechanism))]
+LITERAL = b"[192.0.2.7]"
 ORIGIN = Origin((IPv4Address("203.0.113.9"), 50_000), (IPv4Address("192.0.2.1"), 143))
 OPENINGS: tuple[Opening | None, ...] = (
     None,
@@ -130,7 +132,7 @@ def submission_door(octets: bytes) -> None:
 
 def cross(octets: bytes, *, from_client: bool) -> None:
     """One side says *octets* at port 25, the other what is usual; nobody logs in."""
-    machine = SmtpPassage(hostname="mx", starttls=True)
+    machine = SmtpPassage(hostname="mx", starttls=True, literal=LITERAL)
     machine.connected((), b"220 mx\r\n" if from_client else b"")
     if not from_client:
         machine.from_client(b"EHLO c\r\n")
@@ -240,11 +242,16 @@ def imap_backend(octets: bytes) -> None:
 
 
 def submission_client(octets: bytes) -> None:
-    pump(SubmissionWatch(takes_xclient=True), octets, from_client=True)
+    """A client of a server that answers each command as it likes; none of them begins anew."""
+    for takes_data in (True, False):
+        server = Server(lenient=False, takes_data=takes_data)
+        watch = SubmissionWatch(chunking=True, literal=LITERAL)
+        converse(server, watch, list(in_pieces(octets)))
+        assert set(server.verbs) <= SAFE
 
 
 def submission_backend(octets: bytes) -> None:
-    watch = SubmissionWatch()
+    watch = SubmissionWatch(chunking=True, literal=LITERAL)
     watch.from_client(b"EHLO c\r\n")
     pump(watch, octets, from_client=False)
 

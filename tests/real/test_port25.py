@@ -25,8 +25,8 @@ _RELAYED = """
 relay_domains = elsewhere.test
 relay_transport = discard
 """
-# Port 25 as the README has it, once more for those that are told by XCLIENT, and one that lets
-# anybody log in.
+# Port 25 as the README has it, once more for those that are told by XCLIENT, one that lets anybody
+# log in, and one that does so without saying it.
 _SERVICES = """
 127.0.0.1:{haproxy} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
   -o smtpd_sasl_auth_enable=no -o smtpd_tls_security_level=none
@@ -35,6 +35,9 @@ _SERVICES = """
   -o smtpd_sasl_auth_enable=no
   -o smtpd_relay_restrictions=reject_unauth_destination -o smtpd_recipient_restrictions=
 127.0.0.1:{auth} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
+  -o smtpd_relay_restrictions=reject_unauth_destination -o smtpd_recipient_restrictions=
+127.0.0.1:{unlisted} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy
+  -o smtpd_discard_ehlo_keywords=auth,chunking
   -o smtpd_relay_restrictions=reject_unauth_destination -o smtpd_recipient_restrictions=
 """
 _LISTENERS = """
@@ -70,6 +73,7 @@ class Postbox:
     haproxy: int
     xclient: int
     auth: int
+    unlisted: int
 
     def behind(self, told: str) -> int:
         return self.xclient if told == "xclient" else self.haproxy
@@ -77,7 +81,7 @@ class Postbox:
 
 @pytest.fixture(scope="module")
 def postbox(servers: tuple[Dovecot, Postfix]) -> Iterator[Postbox]:
-    ports = {name: free_port() for name in ("haproxy", "xclient", "auth")}
+    ports = {name: free_port() for name in ("haproxy", "xclient", "auth", "unlisted")}
     with private_folder() as folder:
         postfix = Postfix(
             folder,
@@ -180,17 +184,65 @@ def test_auth_is_refused_and_no_password_gets_to_postfix(
     assert dovecot.guesses() == []
 
 
-def test_behind_mail_no_password_gets_to_postfix_either(
-    wards: Wards, postbox: Postbox, dovecot: Dovecot
+def guesses(count: int) -> list[bytes]:
+    return [b"AUTH PLAIN " + plain("alice", f"wrong-{n}") + b"\r\n" for n in range(count)]
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["AUTH listed", "AUTH taken, not listed"])
+def test_of_300_guesses_behind_mail_none_gets_to_postfix(
+    wards: Wards, postbox: Postbox, dovecot: Dovecot, listed: bool
 ) -> None:
-    ward = wards.start('fail2ban = "1/1h"', behind=postbox.auth)
+    behind = postbox.auth if listed else postbox.unlisted
+    ward = wards.start('fail2ban = "1/1h"', behind=behind)
+    recipient = b"RCPT TO:<b@elsewhere.test>\r\n"
+    refused = b"502 5.5.1 There is no AUTH here\r\n"
     with Line(ward.mx, source=STRANGER) as line:
         line.hear()
         line.say(b"EHLO sender.test\r\n")
-        line.hear(b"250 STARTTLS\r\n")
-        line.say(mail_commands(b"RSET") + b"AUTH PLAIN " + plain("alice", WRONG) + b"\r\n")
-        assert b"535" not in line.hear_all()
+        assert b"AUTH" not in line.hear(b"250 STARTTLS\r\n")
+        line.say(mail_commands() + recipient.join(guesses(300)) + b"QUIT\r\n")
+        assert line.hear_all().count(refused) == 300
     assert dovecot.guesses() == []
+    assert ward.mailward.told("bans") == []
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b"RSET\r\nDATA\r\n%b.\r\n",  # refused: MAIL is missing
+        b"BDAT 50\r\n%b",  # in the place of a chunk, where no server has offered chunks
+        b"DATA\r\n.\r\n%b",
+        b"DATA\r\nhello\n.\n%b.\r\n",
+        b"DATA\r\nhello\n.\r\n%b.\r\n",
+        b"DATA\r\nhello\r\n.\n%b.\r\n",
+        b"NOOP\n%b",
+        b"NOOP " + b"x" * 3_000 + b"\r\n%b",
+    ],
+    ids=["DATA refused", "chunk", "behind DATA", "LF.LF", "LF.CRLF", "CRLF.LF", "bare LF", "long"],
+)
+def test_no_hidden_guess_gets_to_postfix(
+    wards: Wards, postbox: Postbox, dovecot: Dovecot, hidden: bytes
+) -> None:
+    ward = wards.start('fail2ban = "1/1h"', behind=postbox.unlisted)
+    guess_ = (b"AUTH PLAIN " + plain("alice", WRONG)).ljust(48) + b"\r\n"
+    assert len(guess_) == 50
+    for _ in range(3):
+        with Line(ward.mx, source=STRANGER) as line:
+            line.hear()
+            line.say(b"EHLO sender.test\r\n")
+            line.hear(b"250 STARTTLS\r\n")
+            line.say(mail_commands(hidden % guess_ + b"QUIT"))
+            line.hear_all()
+    assert dovecot.guesses() == []
+    assert ward.mailward.told("bans") == []
+
+
+def test_a_mail_about_logging_in_comes_through(wards: Wards, postbox: Postbox) -> None:
+    ward = wards.start('fail2ban = "1/1h"', behind=postbox.unlisted)
+    lines = r"AUTH PLAIN x\nSTARTTLS\n.\nAUTH LOGIN\nXCLIENT ADDR=192.0.2.1"
+    said = swaks(ward.mx, "--body", lines)
+    assert "250 2.0.0 Ok: queued" in said
+    eventually(lambda: "status=sent" in postbox.postfix.log(), "the message is on its way")
 
 
 def test_who_is_banned_elsewhere_is_dropped_at_port_25(wards: Wards) -> None:
@@ -217,7 +269,7 @@ def test_nobody_may_say_that_he_is_somebody_else(wards: Wards, postbox: Postbox)
         line.say(mail_commands(b"RSET"))
         line.hear(b"250 2.0.0 Ok\r\n")
         line.say(forged)
-        line.hear_all()
+        assert line.hear() == b"550 5.7.0 You are not believed\r\n"
     eventually(lambda: "disconnect from" in postbox.postfix.log(), "Postfix logs the end")
     assert "192.0.2.66" not in postbox.postfix.log()
 

@@ -30,9 +30,9 @@ from mailward.wire.scram import Fault, read_client_first
 from mailward.wire.secret import Secret
 from mailward.wire.smtp.arrival import SmtpArrival
 from mailward.wire.smtp.backend import SmtpLogin
-from mailward.wire.smtp.door import SubmissionDoor, takes_xclient
+from mailward.wire.smtp.door import SubmissionDoor, has_chunking
 from mailward.wire.smtp.passage import SmtpPassage
-from mailward.wire.smtp.watch import SubmissionWatch
+from mailward.wire.smtp.watch import AFTER_LOGIN, AT_PORT_25, SubmissionWatch
 from tests.backends.embedded_stage import SubmissionStage
 from tests.wire.stage import (
     DialogueStage,
@@ -45,6 +45,7 @@ from tests.wire.stage import (
 )
 
 Options = dict[str, str]
+LITERAL = b"[192.0.2.7]"
 
 
 def _offer(options: Options) -> list[str]:
@@ -108,7 +109,11 @@ def _imap_watch(options: Options) -> Stage:
 
 
 def _submission_watch(options: Options) -> Stage:
-    return WatchStage(SubmissionWatch(takes_xclient=takes_xclient(_offer(options))))
+    refusals = AT_PORT_25 if "port25" in options else AFTER_LOGIN
+    watch = SubmissionWatch(
+        chunking=has_chunking(_offer(options)), literal=LITERAL, refusals=refusals
+    )
+    return WatchStage(watch)
 
 
 def _managesieve_watch(_: Options) -> Stage:
@@ -117,7 +122,7 @@ def _managesieve_watch(_: Options) -> Stage:
 
 def _smtp_passage(options: Options) -> Stage:
     starttls = options.get("starttls", "yes") == "yes"
-    passage = SmtpPassage(hostname="mail.example.org", starttls=starttls)
+    passage = SmtpPassage(hostname="mail.example.org", starttls=starttls, literal=LITERAL)
     return PassageStage(passage, _offer(options))
 
 

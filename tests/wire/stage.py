@@ -251,13 +251,17 @@ class WatchStage(Stage):
         return []
 
     def feed(self, octets: bytes) -> list[str]:
+        shown: list[str] = []
         try:
-            if self.side == "C":
-                passed = [f"> {text}" for text in to_text(self.watch.from_client(octets))]
-                return [*passed, *(f"< {text}" for text in to_text(self.watch.answers()))]
-            return [f"< {text}" for text in to_text(self.watch.from_backend(octets))]
+            if self.side == "S":
+                shown += [f"< {text}" for text in to_text(self.watch.from_backend(octets))]
+                shown += [f"> {text}" for text in to_text(self.watch.released())]
+            else:
+                shown += [f"> {text}" for text in to_text(self.watch.from_client(octets))]
         except SecondLoginError as error:
-            return [f"E: second login: {error}{' (failed)' if error.failed else ''}"]
+            shown += [f"< {text}" for text in to_text(error.last_words)]
+            return [*shown, f"E: second login: {error}{' (failed)' if error.failed else ''}"]
+        return shown + [f"< {text}" for text in to_text(self.watch.answers())]
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:
         raise ValueError(word)
@@ -292,10 +296,9 @@ class PassageStage(Stage):
                     shown += [f"< {text}" for text in to_text(reply)] + ["E: StartTls"]
                 case Closing(reply, why):
                     shown += [f"< {text}" for text in to_text(reply)] + [f"E: Closing {why}"]
-                case Through(from_client, _, watch):
-                    is_read = watch is not None and watch.from_client(b"N") == b""
+                case Through(from_client):
                     shown += [f"> {text}" for text in to_text(from_client)]
-                    shown.append(f"E: Through{', commands are read' if is_read else ''}")
+                    shown.append("E: Through")
         return shown
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:

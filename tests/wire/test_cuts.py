@@ -67,7 +67,7 @@ def imap_session() -> Watch:
 
 
 def submission_session() -> Watch:
-    return SubmissionWatch()
+    return SubmissionWatch(chunking=True, literal=b"[192.0.2.7]")
 
 
 def managesieve_door() -> Door:

@@ -17,7 +17,7 @@ COMMANDS = st.sampled_from(
 
 
 def passage(*, starttls: bool = True) -> SmtpPassage:
-    machine = SmtpPassage(hostname="mx.test", starttls=starttls)
+    machine = SmtpPassage(hostname="mx.test", starttls=starttls, literal=b"[192.0.2.7]")
     machine.connected(OFFER, b"220 mx.test ESMTP\r\n")
     return machine
 
@@ -84,7 +84,9 @@ def test_the_backend_never_sees_a_login_or_another_name(
 @given(rest=st.binary(max_size=400), cuts=CUTS)
 def test_from_mail_on_every_octet_passes(rest: bytes, cuts: list[int]) -> None:
     backend = Backend(passage())
-    backend.machine = machine = SmtpPassage(hostname="mx.test", starttls=False)
+    backend.machine = machine = SmtpPassage(
+        hostname="mx.test", starttls=False, literal=b"[192.0.2.7]"
+    )
     machine.connected(OFFER, b"220 mx.test\r\n")
     backend.hear(b"HELO c\r\n")
     assert backend.through is None

@@ -16,7 +16,7 @@ from mailward.backends.port import (
     ScramExchange,
 )
 from mailward.backends.server import PROBER, MailServer
-from mailward.settings.configuration import ClientAddress, Encryption, Protocol
+from mailward.settings.configuration import Encryption, Protocol
 from mailward.settings.configuration import Upstream as UpstreamSettings
 from mailward.wire.dialogue import (
     Accepted,
@@ -38,8 +38,9 @@ from mailward.wire.managesieve.response import mechanism_names as sieve_mechanis
 from mailward.wire.managesieve.watch import ManageSieveWatch
 from mailward.wire.sasl import others_offered
 from mailward.wire.smtp.backend import SmtpLogin
+from mailward.wire.smtp.door import has_chunking
 from mailward.wire.smtp.door import mechanism_names as smtp_mechanism_names
-from mailward.wire.smtp.door import takes_xclient
+from mailward.wire.smtp.reply import address_literal, greeting_name
 from mailward.wire.smtp.watch import SubmissionWatch
 
 PASSWORDS = "passwords"
@@ -63,7 +64,7 @@ class Upstream(MailServer):
         if isinstance(conversation, Unavailable):
             self._turn(conversation.why)
             return conversation
-        return self._end(conversation, await self._reach.converse(conversation))
+        return self._end(conversation, await self._reach.converse(conversation), client)
 
     async def open(
         self, opening: ScramOpening, client: Client
@@ -75,9 +76,9 @@ class Upstream(MailServer):
         answer = await self._reach.converse(conversation)
         if isinstance(answer, Challenged):
             return ScramExchange(
-                answer.text, partial(self._prove, conversation), conversation.close
+                answer.text, partial(self._prove, conversation, client), conversation.close
             )
-        match self._end(conversation, answer):
+        match self._end(conversation, answer, client):
             case Granted(transport):
                 transport.abort()
                 return Unavailable("the backend accepts a login that nobody has proved")
@@ -124,15 +125,19 @@ class Upstream(MailServer):
             return frozenset({PASSWORDS, *others_offered(names)})
         return frozenset(others_offered(names))
 
-    async def _prove(self, conversation: Conversation, proof: ScramProof) -> LoginAnswer:
-        return self._end(conversation, await self._reach.converse(conversation, proof))
+    async def _prove(
+        self, conversation: Conversation, client: Client, proof: ScramProof
+    ) -> LoginAnswer:
+        return self._end(conversation, await self._reach.converse(conversation, proof), client)
 
-    def _end(self, conversation: Conversation, answer: Answer | Challenged) -> LoginAnswer:
+    def _end(
+        self, conversation: Conversation, answer: Answer | Challenged, client: Client
+    ) -> LoginAnswer:
         """What *answer* means; without a session the connection is closed."""
         match answer:
             case Accepted(capabilities, leftover, signature):
                 self._has_judged()
-                watch = self._watch(capabilities)
+                watch = self._watch(capabilities, client)
                 return Granted(conversation.transport, capabilities, leftover, watch, signature)
             case Rejected():
                 self._has_judged()
@@ -182,9 +187,8 @@ class Upstream(MailServer):
             case Protocol.IMAP:
                 return ImapLogin(credentials, starttls=starttls, origin=origin)
             case Protocol.SUBMISSION:
-                return SmtpLogin(
-                    credentials, client_name=client.name, starttls=starttls, origin=origin
-                )
+                name = greeting_name(client.name, address_literal(client.source[0]))
+                return SmtpLogin(credentials, client_name=name, starttls=starttls, origin=origin)
             case Protocol.MANAGESIEVE:
                 return ManageSieveLogin(credentials, starttls=starttls, origin=origin)
 
@@ -198,13 +202,14 @@ class Upstream(MailServer):
             case Protocol.MANAGESIEVE:
                 return b"LOGOUT\r\n"
 
-    def _watch(self, capabilities: Sequence[str]) -> Watch | None:
+    def _watch(self, capabilities: Sequence[str], client: Client) -> Watch | None:
         match self.protocol:
             case Protocol.IMAP:
                 return imap_watch(capabilities)
             case Protocol.SUBMISSION:
-                is_told_so = self.settings.client_address is ClientAddress.XCLIENT
-                return SubmissionWatch(takes_xclient=is_told_so or takes_xclient(self._offer))
+                return SubmissionWatch(
+                    chunking=has_chunking(capabilities), literal=address_literal(client.source[0])
+                )
             case Protocol.MANAGESIEVE:
                 return ManageSieveWatch()
 

@@ -50,6 +50,7 @@ from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.passage import Passing, Straight
 from mailward.wire.smtp.door import SubmissionDoor
 from mailward.wire.smtp.passage import SmtpPassage
+from mailward.wire.smtp.reply import address_literal
 
 Backends = Mapping[tuple[str, Protocol], Backend]
 WebBackends = Mapping[tuple[str, Web], WebBackend]
@@ -251,7 +252,11 @@ class Doors:
             starttls = settings.tls is not None and not settings.tls.implicit
             match settings.protocol:
                 case Passage.SMTP:
-                    return SmtpPassage(hostname=hostname, starttls=starttls and not caller.tls)
+                    return SmtpPassage(
+                        hostname=hostname,
+                        starttls=starttls and not caller.tls,
+                        literal=address_literal(caller.source[0]),
+                    )
                 case Passage.TCP:
                     return Straight()
 

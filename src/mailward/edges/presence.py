@@ -182,9 +182,9 @@ class Presence(asyncio.Protocol, ABC, Generic[B]):
         """Let everything pass, beginning with what was read already."""
         second_login = partial(count_second_login, self._house, self._nobody, self._name)
         self._relay = Relay(self._transport, backend, watch, second_login, self._gone)
-        self._relay.start(from_client, from_backend, client_is_full=self._is_paused)
         if self._is_paused:
-            self._transport.resume_reading()
+            self._transport.resume_reading()  # before the pump begins: it may stop that again
+        self._relay.start(from_client, from_backend, client_is_full=self._is_paused)
         if self._client_ended:
             self._relay.client_ended()
 

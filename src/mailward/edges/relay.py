@@ -30,11 +30,14 @@ class Relay:
         self._open = 2
         self._ended_writing = 0
         self._flushing: asyncio.TimerHandle | None = None
-        self._client = _Side(self, client, backend)
-        self._backend = _Side(self, backend, client)
-        if watch is not None:
-            self._client.watch(watch.from_client, watch.answers)
-            self._backend.watch(watch.from_backend)
+        self._client: _Side
+        self._backend: _Side
+        if watch is None:
+            self._client = _Side(self, client, backend)
+            self._backend = _Side(self, backend, client)
+        else:
+            self._client = watched = _WatchedClient(self, client, backend, watch)
+            self._backend = _WatchedBackend(self, backend, client, watch, watched)
         self._transports = (client, backend)
 
     def start(self, from_client: bytes, from_backend: bytes, *, client_is_full: bool) -> None:
@@ -80,12 +83,16 @@ class Relay:
 
     def has_second_login(self, error: SecondLoginError) -> None:
         """End the session before a byte of that attempt's answer is passed on."""
-        self.abort()
+        client, backend = self._transports
+        if error.last_words and not client.is_closing():
+            client.write(error.last_words)
+            self.close()
+            backend.abort()
+        else:
+            self.abort()
         self._second_login(error)
 
-    def one_ended_writing(self, side: _Side) -> None:
-        if side is self._backend:
-            self._client.answer_no_more()
+    def one_ended_writing(self) -> None:
         self._ended_writing += 1
         if self._ended_writing == len(self._transports):
             self.close()
@@ -105,37 +112,17 @@ class Relay:
 class _Side(asyncio.Protocol):
     """Takes from one connection, gives to the other."""
 
-    __slots__ = ("_answers", "_filter", "_has_ended", "_other", "_own", "_relay", "octets")
+    __slots__ = ("_has_ended", "_other", "_own", "_relay", "octets")
 
     def __init__(self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport) -> None:
         self._relay = relay
         self._own = own
         self._other = other
-        self._filter: Callable[[bytes], bytes] | None = None
-        self._answers: Callable[[], bytes] = bytes
         self._has_ended = False
         self.octets = 0
 
-    def watch(self, passes: Callable[[bytes], bytes], answers: Callable[[], bytes] = bytes) -> None:
-        """Let only through what *passes* says, and tell this side the *answers* to the rest."""
-        self._filter = passes
-        self._answers = answers
-
-    def answer_no_more(self) -> None:
-        """The end has been passed on to this side: nothing can be written any more."""
-        self._answers = bytes
-
     def data_received(self, data: bytes) -> None:
         self.octets += len(data)
-        if self._filter is not None:
-            try:
-                data = self._filter(data)
-            except SecondLoginError as error:
-                self._relay.has_second_login(error)
-                return
-            answers = self._answers()
-            if answers and not self._own.is_closing():
-                self._own.write(answers)
         if not self._other.is_closing():
             self._other.write(data)
 
@@ -154,7 +141,7 @@ class _Side(asyncio.Protocol):
         except OSError:  # the other side went away in this very moment
             self._relay.close()
         else:
-            self._relay.one_ended_writing(self)
+            self._relay.one_ended_writing()
 
     def pause_writing(self) -> None:
         # This side's connection is full: take no more from the other one.
@@ -167,3 +154,102 @@ class _Side(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relay.one_is_gone()
+
+
+class _WatchedClient(_Side):
+    """Gives the backend what *watch* lets through, and is read no further while that waits."""
+
+    __slots__ = ("_is_answered", "_watch", "is_held")
+
+    def __init__(
+        self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport, watch: Watch
+    ) -> None:
+        super().__init__(relay, own, other)
+        self._watch = watch
+        self._is_answered = True
+        self.is_held = False
+
+    def data_received(self, data: bytes) -> None:
+        self.octets += len(data)
+        try:
+            data = self._watch.from_client(data)
+        except SecondLoginError as error:
+            self._relay.has_second_login(error)
+            return
+        self.hand_on(data)
+        if self._watch.is_waiting and not self.is_held:
+            self.is_held = True
+            if not self._own.is_closing():
+                self._own.pause_reading()
+
+    def hand_on(self, data: bytes) -> None:
+        """Give *data* to the backend, and the watch's own answers to the client."""
+        answers = self._watch.answers()
+        if answers and self._is_answered and not self._own.is_closing():
+            self._own.write(answers)
+        if data and not self._other.is_closing():  # the end may have been passed on already
+            self._other.write(data)
+
+    def answer_no_more(self) -> None:
+        """The end has been passed on to this side: nothing can be written any more."""
+        self._is_answered = False
+
+    def let_go(self, *, backend_is_full: bool) -> None:
+        """The watch waits no more: go on reading, or pass on the end that came meanwhile."""
+        self.is_held = False
+        if self._has_ended:
+            self._pass_on_the_end()
+        elif not backend_is_full and not self._own.is_closing():
+            self._own.resume_reading()
+
+    def eof_received(self) -> bool:
+        if self.is_held:
+            self._has_ended = True  # not before what was said ahead of it
+            return self._own.can_write_eof()
+        return super().eof_received()
+
+
+class _WatchedBackend(_Side):
+    """Gives the *client* what *watch* lets through."""
+
+    __slots__ = ("_client", "_is_full", "_watch")
+
+    def __init__(
+        self,
+        relay: Relay,
+        own: asyncio.Transport,
+        other: asyncio.Transport,
+        watch: Watch,
+        client: _WatchedClient,
+    ) -> None:
+        super().__init__(relay, own, other)
+        self._watch = watch
+        self._client = client
+        self._is_full = False
+
+    def data_received(self, data: bytes) -> None:
+        self.octets += len(data)
+        try:
+            passed = self._watch.from_backend(data)
+            if not self._other.is_closing():
+                self._other.write(passed)
+            released = self._watch.released()
+        except SecondLoginError as error:
+            self._relay.has_second_login(error)
+            return
+        self._client.hand_on(released)
+        if self._client.is_held and not self._watch.is_waiting:
+            self._client.let_go(backend_is_full=self._is_full)
+
+    def _pass_on_the_end(self) -> None:
+        super()._pass_on_the_end()
+        self._client.answer_no_more()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if not self._client.is_held:
+            super().resume_writing()

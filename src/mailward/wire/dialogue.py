@@ -130,12 +130,14 @@ class Dialogue(Protocol):
 class SecondLoginError(Exception):
     """Somebody tries to log in again inside a session; both sides are to be closed.
 
-    *failed* says that a guess was made and was wrong, so it counts.
+    *failed* says that a guess was made and was wrong, so it counts. *last_words* are for
+    the client.
     """
 
-    def __init__(self, what: str, *, failed: bool) -> None:
+    def __init__(self, what: str, *, failed: bool, last_words: bytes = b"") -> None:
         super().__init__(what)
         self.failed = failed
+        self.last_words = last_words
 
 
 class Watch(Protocol):
@@ -150,7 +152,10 @@ class Watch(Protocol):
         ...
 
     def answers(self) -> bytes:
-        """What the client is answered by the watch itself; to be asked after every from_client."""
+        """What the client is answered by the watch itself.
+
+        To be asked after every from_client and every released.
+        """
         ...
 
     def from_backend(self, data: bytes) -> bytes:
@@ -159,4 +164,19 @@ class Watch(Protocol):
         Raises:
             SecondLoginError: the session has to end.
         """
+        ...
+
+    def released(self) -> bytes:
+        """What of the client's bytes that were held the backend may see now.
+
+        To be asked after every from_backend.
+
+        Raises:
+            SecondLoginError: the session has to end.
+        """
+        ...
+
+    @property
+    def is_waiting(self) -> bool:
+        """Bytes of the client are held until the backend has replied: read no more of it."""
         ...

@@ -78,6 +78,13 @@ class _ImapWatch:
     def answers(self) -> bytes:
         return b""  # the backend sees all, or the session ends
 
+    def released(self) -> bytes:
+        return b""
+
+    @property
+    def is_waiting(self) -> bool:
+        return False
+
     def from_backend(self, data: bytes) -> bytes:
         for is_go_ahead in self._answers.read(data):
             if is_go_ahead:

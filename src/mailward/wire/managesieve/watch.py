@@ -64,6 +64,13 @@ class ManageSieveWatch:
     def answers(self) -> bytes:
         return self._replies.due()
 
+    def released(self) -> bytes:
+        return b""  # what is held waits for the client alone
+
+    @property
+    def is_waiting(self) -> bool:
+        return False
+
     def _literal(self, piece: bytes) -> bytes:
         """What the backend sees of a *piece* of a literal."""
         if self._refusal:

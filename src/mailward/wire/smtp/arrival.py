@@ -21,8 +21,6 @@ class SmtpArrival(SmtpLogin):
         super().__init__(None, client_name=b"", starttls=starttls, origin=origin)
         self._greeting = b""
 
-        self._keywords: tuple[str, ...] = ()
-
     def _replied(self, code: int, reply: list[bytes]) -> None:
         if code == _READY and self._state in {State.GREETING, State.ORIGIN}:
             before = b"".join(b"220-%b\r\n" % text for text in reply[:-1])

@@ -59,6 +59,7 @@ class SmtpLogin(LoginDialogue):
         self._client_name = client_name if is_name(client_name) else UNNAMED
         self._code = 0
         self._reply: list[bytes] = []
+        self._keywords: tuple[str, ...] = ()
 
     def _read(self, line: bytes) -> None:
         found = reply_line(line)
@@ -116,6 +117,7 @@ class SmtpLogin(LoginDialogue):
         if self._credentials is None:
             self._end_probe(b"QUIT", keywords, fault)
             return
+        self._keywords = keywords
         if steps := _steps(self._credentials, mechanism_names(keywords)):
             self._send_steps(steps)
         else:
@@ -124,7 +126,7 @@ class SmtpLogin(LoginDialogue):
     def _answered(self, code: int, text: bytes) -> None:
         match code:
             case 235 if self._is_decided:
-                self._accept(())
+                self._accept(self._keywords)
             case 334:
                 self._asked(text)
             case 535 if reason := other_reason(text):

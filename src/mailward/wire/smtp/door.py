@@ -20,10 +20,9 @@ from mailward.wire.linedoor import LineDoor, State
 from mailward.wire.sasl import exchange_named, others_offered
 from mailward.wire.smtp.introduction import KEYWORD as XCLIENT
 from mailward.wire.smtp.introduction import IntroductionError, read_introduction
-from mailward.wire.smtp.reply import closing_reply, is_name
+from mailward.wire.smtp.reply import closing_reply
 
 _NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
-_NOT_WITH_XCLIENT = {"CHUNKING", "BINARYMIME"}  # see mailward.wire.smtp.commands
 _CARRIED = {"PLAIN", "LOGIN"}
 _AFTER_LOGIN = frozenset(b"MAIL RCPT DATA BDAT VRFY EXPN ETRN BURL".split())
 HTTP_METHODS = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
@@ -37,8 +36,7 @@ def ehlo_keywords(
     >>> ehlo_keywords(["SIZE 1000", "STARTTLS", "AUTH PLAIN CRAM-MD5"], passwords=True)
     ('SIZE 1000', 'AUTH PLAIN LOGIN')
     """
-    hidden = _NEVER_SHOWN | (_NOT_WITH_XCLIENT if takes_xclient(offer) else set())
-    shown = [line for line in offer if _keyword(line) not in hidden]
+    shown = [line for line in offer if _keyword(line) not in _NEVER_SHOWN]
     shown += ["STARTTLS"] if starttls else []
     names = mechanism_names(offer)
     # A password that the client says in one mechanism reaches the backend in the other.
@@ -47,9 +45,9 @@ def ehlo_keywords(
     return (*shown, f"AUTH {' '.join(own)}") if passwords and own else tuple(shown)
 
 
-def takes_xclient(offer: Sequence[str]) -> bool:
-    """Whether the keyword lines say that the backend would believe an XCLIENT."""
-    return any(_keyword(line) == "XCLIENT" for line in offer)
+def has_chunking(offer: Sequence[str]) -> bool:
+    """Whether the keyword lines say that the backend takes BDAT (RFC 3030)."""
+    return any(_keyword(line) == "CHUNKING" for line in offer)
 
 
 def mechanism_names(offer: Collection[str]) -> set[str]:
@@ -186,7 +184,7 @@ class SubmissionDoor(LineDoor):
                 return self._mistake(b"500 5.5.2 Unknown command\r\n")
 
     def _greet(self, name: bytes, *, is_extended: bool) -> Reply | Closing:
-        if not is_name(name):
+        if not name:
             return self._mistake(b"501 5.5.4 A host name is needed\r\n")
         self._client_name = name
         self._is_greeted = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto, unique
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS
@@ -19,22 +19,33 @@ from mailward.wire.lines import CRLF, LineError, Lines
 from mailward.wire.passage import PassageEvent, Through, ToBackend, ToClient
 from mailward.wire.proxyline import Opening
 from mailward.wire.smtp.backend import MAX_REPLY_LINES
-from mailward.wire.smtp.commands import MAX_COMMAND_OCTETS as MAX_PASSED_OCTETS
+from mailward.wire.smtp.commands import MAX_PASSED_OCTETS
 from mailward.wire.smtp.door import HTTP_METHODS
-from mailward.wire.smtp.reply import ReplyLine, closing_reply, keyword, reply_line
-from mailward.wire.smtp.watch import SubmissionWatch, hidden_keywords
+from mailward.wire.smtp.reply import (
+    ReplyLine,
+    closing_reply,
+    greeting,
+    keyword,
+    reply_line,
+)
+from mailward.wire.smtp.watch import (
+    AT_PORT_25,
+    NO_AUTH,
+    NOT_BELIEVED,
+    SubmissionWatch,
+    is_hidden,
+)
 
 _READY = 220
 _OK = 250
 _REFUSAL = 400  # and above
 _CLOSING = 421
 _UNASKED = {220, 235, 334, 354, 535}  # nobody has said what these answer
-_IDENTITY = {b"AUTH", b"XCLIENT", b"XFORWARD"}  # offers to be taken for somebody else
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")  # 8 bits may stand in a line: RFC 6531
 _GREETINGS = {b"EHLO", b"HELO"}
 _AT_ANY_TIME = {b"NOOP", b"RSET", b"HELP", b"QUIT"}
-_PASSED = _GREETINGS | _AT_ANY_TIME | {b"MAIL", b"VRFY", b"EXPN", b"ETRN"}
+_PASSED = _AT_ANY_TIME | {b"MAIL", b"VRFY", b"EXPN", b"ETRN"}
 _NEEDS_MAIL = {b"RCPT", b"DATA"}
 
 
@@ -53,10 +64,14 @@ _AWAITED = {b"EHLO": Awaited.EHLO, b"HELO": Awaited.HELO}
 
 
 class SmtpPassage:
-    """One connection at port 25. *starttls* says that the door has a certificate for it."""
+    """One connection at port 25. *starttls* says that the door has a certificate for it.
 
-    def __init__(self, *, hostname: str, starttls: bool) -> None:
+    *literal* is the client's address literal, for where its name is none.
+    """
+
+    def __init__(self, *, hostname: str, starttls: bool, literal: bytes) -> None:
         self._hostname = hostname.encode("ascii", "replace")
+        self._literal = literal
         self._starttls = starttls
         self._client = Lines(MAX_HELD_OCTETS)
         self._opening = Opening()
@@ -67,7 +82,7 @@ class SmtpPassage:
         self._reply: list[ReplyLine] = []
         self._code = 0
         """The code of the reply that is under way; 0 between replies."""
-        self._offered: set[bytes] | None = None
+        self._has_chunking = False
         self._is_connected = False
         self._is_securing = False
         self._is_over = False
@@ -76,8 +91,6 @@ class SmtpPassage:
 
     def connected(self, offer: Sequence[str], octets: bytes) -> None:
         self._is_connected = True
-        if offer:
-            self._learn(line.encode("ascii", "replace") for line in offer)
         self._backend.add(octets)
 
     def from_client(self, data: bytes) -> None:
@@ -157,6 +170,7 @@ class SmtpPassage:
             self._awaited.popleft()
             if awaited in {Awaited.EHLO, Awaited.HELO} and found.code == _OK:
                 self._needs_greeting = False
+                self._has_chunking = False
         if awaited is not Awaited.EHLO:
             return ToClient(octets)
         self._reply.append(found)
@@ -178,21 +192,17 @@ class SmtpPassage:
         reply, self._reply = self._reply, []
         texts = [line.text for line in reply]
         if reply[-1].code == _OK:
-            self._learn(texts[1:])
-            hidden = hidden_keywords(reads_commands=self._reads_commands, hides_auth=True)
-            texts = texts[:1] + [text for text in texts[1:] if keyword(text) not in hidden]
-            texts += [b"STARTTLS"] if self._starttls else []
+            words = [keyword(text) for text in texts[1:]]
+            self._has_chunking = b"CHUNKING" in words
+            shown = [
+                text
+                for text, word in zip(texts[1:], words, strict=True)
+                if not is_hidden(word, auth=True)
+            ]
+            texts = texts[:1] + shown + ([b"STARTTLS"] if self._starttls else [])
         code = reply[-1].code
         before = b"".join(b"%d-%b\r\n" % (code, text) for text in texts[:-1])
         return before + b"%d %b\r\n" % (code, texts[-1])
-
-    def _learn(self, offer: Iterable[bytes]) -> None:
-        self._offered = (self._offered or set()) | {keyword(line) for line in offer}
-
-    @property
-    def _reads_commands(self) -> bool:
-        """Whether the backend might take the client for somebody else, if only it is asked."""
-        return self._offered is None or bool(self._offered & _IDENTITY)
 
     def _nonsense(self) -> Closing:
         return self._close(self.unavailable(), "the backend talks nonsense")
@@ -214,16 +224,16 @@ class SmtpPassage:
         line, self._line = self._line, None
         return self._run(name, argument.strip(b" "), line)
 
-    def _run(  # noqa: PLR0911 -- one for each command
+    def _run(  # noqa: C901, PLR0911 -- one for each command
         self, name: bytes, argument: bytes, line: bytes
     ) -> PassageEvent:
         match name:
             case b"STARTTLS":
                 return self._start_tls(argument)
             case b"AUTH":
-                return self._mistake(b"502 5.5.1 There is no AUTH here\r\n")
+                return self._mistake(NO_AUTH)
             case b"XCLIENT" | b"XFORWARD":
-                return self._mistake(b"550 5.7.0 You are not believed\r\n")
+                return self._mistake(NOT_BELIEVED)
             case b"PROXY":
                 return self._close(self._broken("no PROXY header is expected"), PROXY_HEADER)
             case b"BDAT":
@@ -233,6 +243,8 @@ class SmtpPassage:
                 return self._mistake(b"503 5.5.1 Send MAIL first\r\n")
             case _ if name in HTTP_METHODS:
                 return self._close(self._broken("this is no web server"), "HTTP")
+            case b"EHLO" | b"HELO":
+                return self._pass(name, greeting(line[: len(name)], argument, self._literal))
             case _ if name not in _PASSED or _CONTROL.search(line):
                 return self._mistake(b"500 5.5.2 Unknown command\r\n")
             case _ if len(line) > MAX_PASSED_OCTETS:
@@ -266,7 +278,12 @@ class SmtpPassage:
     def _go_through(self, command: bytes) -> Through:
         self._client.check()
         self._is_over = True
-        watch = SubmissionWatch(takes_xclient=self._reads_commands, hides_auth=True)
+        watch = SubmissionWatch(
+            chunking=self._has_chunking,
+            literal=self._literal,
+            refusals=AT_PORT_25,
+            hides_auth=True,
+        )
         return Through(command + self._client.rest(), self._backend.rest(), watch)
 
     def _mistake(self, reply: bytes) -> ToClient | Closing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
 MAX_NAME_OCTETS = 255  # RFC 5321 section 4.5.3.1.2
 
@@ -56,6 +57,35 @@ def keyword(text: bytes) -> bytes:
 def is_name(octets: bytes) -> bool:
     """Whether *octets* may stand behind EHLO: printable, one word, within the cap."""
     return _NAME.match(octets) is not None
+
+
+def address_literal(address: IPv4Address | IPv6Address) -> bytes:
+    """How *address* stands behind EHLO (RFC 5321 section 4.1.3).
+
+    >>> address_literal(IPv4Address("192.0.2.9")), address_literal(IPv6Address("2001:db8::9"))
+    (b'[192.0.2.9]', b'[IPv6:2001:db8::9]')
+    """
+    kind = "IPv6:" if isinstance(address, IPv6Address) else ""
+    return f"[{kind}{address}]".encode("ascii")
+
+
+def greeting_name(said: bytes, literal: bytes) -> bytes:
+    """What a backend is greeted with for a client that *said* this behind EHLO.
+
+    Names with blanks or 8 bits are common and harmless, but no name to every server: *literal*,
+    the client's address literal, stands for them. Nothing stays nothing.
+
+    >>> greeting_name(b"c.example", b"[192.0.2.9]"), greeting_name(b"my phone", b"[192.0.2.9]")
+    (b'c.example', b'[192.0.2.9]')
+    """
+    name = said.strip(b" \t\r")
+    return name if is_name(name) or not name else literal
+
+
+def greeting(verb: bytes, said: bytes, literal: bytes) -> bytes:
+    """The command that greets a backend; a bare one, which it refuses, is passed on bare."""
+    name = greeting_name(said, literal)
+    return verb + (b" " + name if name else b"") + b"\r\n"
 
 
 def xtext(octets: bytes) -> bytes:

@@ -1,13 +1,14 @@
-"""Watches a submission session after login: no second login, no other way to become somebody.
+"""Watches an SMTP session: no login inside it, no other way to become somebody.
 
-Whatever the client does to log in again, the backend's reply gives it away; so it is enough to
-read the replies. Only a backend that takes XCLIENT from us is too late to be watched: there the
-client's commands are read as well.
+The client's commands are read, and those that begin anew are answered here. The backend's replies
+are read as well: should a server have read the client's octets in another way, its reply gives that
+away, and the session ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
 from mailward.wire.lines import CRLF, LineError, Lines
@@ -22,52 +23,75 @@ _SECOND_LOGIN = {
     334: "the backend asks for credentials",
     _WRONG: "the backend refuses a second login",
 }
-_GO_AHEAD = 354
-_REFUSED = 500  # and above
-_BEGINNINGS = (b"AUTH ", b"STARTTLS", b"XCLIENT ")
-_BEGINNING_OCTETS = max(map(len, _BEGINNINGS))
-_HIDDEN = {b"STARTTLS", b"XCLIENT", b"XFORWARD"}
-_NEED_BDAT = {b"CHUNKING", b"BINARYMIME"}
+_HIDDEN = frozenset({b"STARTTLS", b"XCLIENT", b"XFORWARD"})
+_LOGIN = frozenset({b"AUTH"})
+
+_BEFORE_LOGIN = b"503 5.5.1 That was before the login; begin a new connection\r\n"
+AFTER_LOGIN: Mapping[bytes, bytes] = MappingProxyType(
+    {
+        b"AUTH": b"503 5.5.1 You are logged in already\r\n",
+        **dict.fromkeys((b"STARTTLS", b"XCLIENT", b"XFORWARD"), _BEFORE_LOGIN),
+    }
+)
+"""What a client that is logged in is answered."""
+NO_AUTH = b"502 5.5.1 There is no AUTH here\r\n"
+NOT_BELIEVED = b"550 5.7.0 You are not believed\r\n"
+AT_PORT_25: Mapping[bytes, bytes] = MappingProxyType(
+    {
+        b"AUTH": NO_AUTH,
+        b"STARTTLS": b"503 5.5.1 TLS begins before MAIL\r\n",
+        **dict.fromkeys((b"XCLIENT", b"XFORWARD"), NOT_BELIEVED),
+    }
+)
+"""What another mail server is answered from its first MAIL on."""
 
 
-def hidden_keywords(*, reads_commands: bool, hides_auth: bool) -> AbstractSet[bytes]:
-    """What the backend's EHLO loses; where commands are read there is no BDAT."""
-    hidden = _HIDDEN | {b"AUTH"} if hides_auth else _HIDDEN
-    return hidden | _NEED_BDAT if reads_commands else hidden
+def is_hidden(word: bytes, *, auth: bool) -> bool:
+    """Whether the client is not shown this keyword of the backend; *auth*: nor AUTH."""
+    return word in _HIDDEN or (auth and word in _LOGIN)
 
 
 class SubmissionWatch:
-    """Stands between a logged-in client and its submission backend.
+    """Stands between a client and its SMTP backend.
 
-    *takes_xclient* says that the backend would believe an XCLIENT on this connection (or an AUTH,
-    where nobody is logged in); *hides_auth* that none is to be offered.
+    *refusals* are the answers to commands that begin anew, and *hides_auth* says that no AUTH is to
+    be offered; for *chunking* and *literal* see :class:`mailward.wire.smtp.commands.Commands`.
     """
 
-    def __init__(self, *, takes_xclient: bool = False, hides_auth: bool = False) -> None:
-        self._commands = Commands() if takes_xclient else None
-        self._hidden = hidden_keywords(reads_commands=takes_xclient, hides_auth=hides_auth)
+    def __init__(
+        self,
+        *,
+        chunking: bool,
+        literal: bytes,
+        refusals: Mapping[bytes, bytes] = AFTER_LOGIN,
+        hides_auth: bool = False,
+    ) -> None:
+        self._commands = Commands(refusals, chunking=chunking, literal=literal)
+        self._hides_auth = hides_auth
         self._lines = Lines(MAX_BACKEND_LINE_OCTETS)
         self._code = 0
         """The code of the reply that is under way; 0 between replies."""
+        self._has_chunking = False
+        """That reply offers CHUNKING."""
         self._kept = b""
         """Its line that was read last: whether it is the last one to pass shows later."""
-        self._has_spoken = False
-        """The client has said something since the last reply."""
-        self._tries_anew = False
-        """That began as a second login does. It may be message data: the reply tells."""
 
     def from_client(self, data: bytes) -> bytes:
-        if not self._has_spoken:
-            self._has_spoken = True
-            self._tries_anew = data[:_BEGINNING_OCTETS].upper().startswith(_BEGINNINGS)
-        return data if self._commands is None else self._commands.read(data)
+        return self._commands.read(data)
 
     def answers(self) -> bytes:
-        return b""  # the backend sees all, or the session ends
+        return self._commands.answers()
+
+    def released(self) -> bytes:
+        return self._commands.go_on()
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._commands.is_waiting
 
     def from_backend(self, data: bytes) -> bytes:
-        if self._is_usual(data):
-            self._hear_client_anew(data.startswith(b"354"))
+        if (code := self._usual(data)) is not None:
+            self._commands.answered(code, chunking=False)
             return data
         self._lines.add(data)
         passed = bytearray()
@@ -78,23 +102,18 @@ class SubmissionWatch:
             raise SecondLoginError(f"the backend talks nonsense: {error}", failed=False) from None
         return bytes(passed)
 
-    def _hear_client_anew(self, wants_data: bool) -> None:
-        self._has_spoken = wants_data  # what follows a go-ahead is a message, however it begins
-        self._tries_anew = False
-
-    def _is_usual(self, data: bytes) -> bool:
-        """Whether *data* is one whole reply of one line that may pass as it is."""
-        if self._commands is not None or self._tries_anew:
-            return False
+    def _usual(self, data: bytes) -> int | None:
+        """The code of *data* where it is one whole reply of one line that may pass as it is."""
         if self._code or len(self._lines) or not data.endswith(CRLF):
-            return False
+            return None
         found = reply_line(data[: -len(CRLF)])
-        return (
+        is_usual = (
             found is not None
             and found.is_last
             and found.code not in _SECOND_LOGIN
             and not self._is_hidden(found)
         )
+        return found.code if found is not None and is_usual else None
 
     def _pass(self, line: bytes) -> bytes:
         found = reply_line(line)
@@ -102,13 +121,9 @@ class SubmissionWatch:
             raise SecondLoginError("the backend talks nonsense: no reply", failed=False)
         if found.code in _SECOND_LOGIN:
             raise SecondLoginError(_SECOND_LOGIN[found.code], failed=found.code == _WRONG)
-        if self._tries_anew and found.code >= _REFUSED:
-            raise SecondLoginError("the backend refuses a second login by itself", failed=False)
-        self._hear_client_anew(found.code == _GO_AHEAD)
         is_first = not self._code
         self._code = 0 if found.is_last else found.code
-        if self._commands is not None:
-            self._commands.answered(wants_data=found.code == _GO_AHEAD)
+        self._hear(found, is_first=is_first)
         before, self._kept = self._kept, b""
         if self._is_hidden(found):
             if not is_first:
@@ -119,6 +134,14 @@ class SubmissionWatch:
             return b"" if is_first else before + CRLF
         return line + CRLF if is_first else before + CRLF + line + CRLF
 
+    def _hear(self, line: ReplyLine, *, is_first: bool) -> None:
+        if is_first:
+            self._has_chunking = False
+        elif line.code == _OK and keyword(line.text) == b"CHUNKING":
+            self._has_chunking = True
+        if line.is_last:
+            self._commands.answered(line.code, chunking=self._has_chunking)
+
     def _skip(self, before: bytes, *, is_last: bool) -> bytes:
         """Leave a line out; the one *before* it ends the reply then if that was the last."""
         if not is_last:
@@ -127,4 +150,4 @@ class SubmissionWatch:
         return before[:3] + b" " + before[4:] + CRLF
 
     def _is_hidden(self, line: ReplyLine) -> bool:
-        return line.code == _OK and keyword(line.text) in self._hidden
+        return line.code == _OK and is_hidden(keyword(line.text), auth=self._hides_auth)

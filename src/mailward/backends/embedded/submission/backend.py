@@ -24,6 +24,7 @@ from mailward.backends.embedded.submission.session import (
 )
 from mailward.backends.port import Client
 from mailward.wire.door import Closing, Reply
+from mailward.wire.smtp.reply import address_literal, greeting_name
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
 MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
@@ -57,8 +58,9 @@ class EmbeddedSubmission(EmbeddedBackend):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        name = greeting_name(client.name, address_literal(client.source[0]))
         session = SubmissionSession(
-            self._delivery.hostname(), client.name, self._delivery.find, MAX_OCTETS, self._room
+            self._delivery.hostname(), name, self._delivery.find, MAX_OCTETS, self._room
         )
         try:
             await self._speak(session, account, client, reader, writer)

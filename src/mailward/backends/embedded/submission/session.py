@@ -182,9 +182,10 @@ class SubmissionSession:
                 return self._mistake(b"500 5.5.2 Unknown command\r\n")
 
     def _greet(self, name: bytes, *, is_extended: bool) -> Reply | Closing:
-        if not is_name(name):
+        if not name:
             return self._mistake(b"501 5.5.4 A host name is needed\r\n")
-        self._client_name = name
+        if is_name(name):  # any other is taken, and the client keeps its first one
+            self._client_name = name
         self._forget()
         shown = extensions(self._max_octets) if is_extended else ()
         lines = [self._hostname, *(line.encode("ascii") for line in shown)]

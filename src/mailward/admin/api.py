@@ -115,7 +115,8 @@ def _looking(routes: Routes, streams: Streams) -> Table:
 def _changing(routes: Routes) -> Table:
     count, stored = shapes.COUNT, shapes.FLAG
     more = {"count": count, "kinds": shapes.mapping(count), "stored": stored}
-    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), closed=count, **more)
+    told = {"closed": count, "ended": count, "unseen": count, **more}
+    bans = shapes.answer(bans=shapes.listing(shapes.IMPOSED), **told)
     lifts = shapes.answer(lifted=shapes.listing(shapes.LIFTED), **more)
     reason = {"reason": REASON}
     return [

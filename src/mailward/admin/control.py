@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailward.admin.keys import Keys
 from mailward.admin.names import find_subjects, read_subjects
 from mailward.admin.views import counted, listed
 from mailward.admin.wishes import (
+    Asked,
     Complaint,
     Done,
     Refusal,
     RefusedError,
+    Unsaid,
     Wish,
     check_note,
     check_subject,
@@ -65,20 +67,25 @@ MAX_SUBJECTS = 1_000_000
 class Imposed:
     """What came of a wish for one subject: *ban* is in force, and *is_new* or older than it.
 
-    The networks of *exempt* are allowed, so the ban does not act inside them.
+    The networks of *exempt* are allowed, so the ban does not act inside them. With a login that
+    *is_unseen* nobody has tried to log in, as far as that is known.
     """
 
     ban: Ban
     is_new: bool
     exempt: tuple[Network, ...]
+    is_unseen: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """What came of a whole wish. So many sessions are *closed*."""
+    """What came of a whole wish. So many sessions are *closed*, and so many bans were over before
+    they were read (*ended*).
+    """
 
-    imposed: Sequence[Imposed]
-    closed: int
+    imposed: Sequence[Imposed] = ()
+    closed: int = 0
+    ended: int = 0
 
 
 class Control:
@@ -125,23 +132,33 @@ class Control:
         """
         check_note(wish.note)
         period = None if wish.period is None else read_period(wish.period)
-        subjects = await self._checked(
-            wish.subjects, lambda text: self._bannable(text, yes=wish.yes)
-        )
+        texts = [one.subject for one in wish.asked]
+        subjects = await self._checked(texts, lambda text: self._bannable(text, yes=wish.yes))
         if wish.check:
-            return Banned((), 0)
+            return Banned()
         now = self.clock()
-        ending = Ending(self.guard, subjects, close=wish.close)
-        await ending.look()
         until = None if period is None else Instant(now + period.total_seconds())
-        bans = await operations.ban_all(self.guard, subjects, until, wish.note, now)
-        imposed: list[Imposed] = []
-        async for bite in in_bites(bans):
-            imposed += [
-                Imposed(ban, ban.until == until, tuple(self._allowed_inside(ban.subject)))
-                for ban in bite
+        wanted: list[Ban] = []
+        async for pairs in in_bites(list(subjects.items())):
+            wanted += [
+                _ban(subject, wish.asked[place], until, wish, now) for subject, place in pairs
             ]
-        return Banned(imposed, await ending.end(self.clock()))
+        lasting = [ban for ban in wanted if ban.covers(now)]
+        # What was banned automatically and is read again ends no session, as it did not then.
+        by_hand = [ban.subject for ban in lasting if ban.reason is Reason.MANUAL]
+        ending = Ending(self.guard, by_hand, close=wish.close)
+        await ending.look()
+        here = ending.names
+        unseen = {ban.subject for ban in lasting if self._is_unseen(ban, here)}
+        bans = await operations.impose_all(self.guard, lasting, now)
+        imposed: list[Imposed] = []
+        async for both in in_bites(list(zip(lasting, bans, strict=True))):
+            for ours, ban in both:
+                subject, is_new = ban.subject, ban.until == ours.until
+                exempt = tuple(self._allowed_inside(subject))
+                imposed.append(Imposed(ban, is_new, exempt, subject in unseen))
+        closed = await ending.end(self.clock())
+        return Banned(imposed, closed, ended=len(wanted) - len(lasting))
 
     async def lift(
         self, texts: Sequence[str], *, inside: bool = False, check: bool = False
@@ -154,7 +171,7 @@ class Control:
         subjects = await self._checked(texts, lambda text: find_subjects(text, self.guard))
         if check:
             return []
-        return await operations.lift_each(self.guard, subjects, self.clock(), inside=inside)
+        return await operations.lift_each(self.guard, list(subjects), self.clock(), inside=inside)
 
     async def lift_one(self, text: str, *, inside: bool = False) -> Lifted:
         """The same for one subject alone.
@@ -223,7 +240,7 @@ class Control:
             RefusedError: with a complaint for each subject that is wrong.
         """
         subjects = await self._checked(texts, lambda text: self._closable(text, yes=yes))
-        return subjects, await self.guard.sessions.close(subjects, self.clock())
+        return list(subjects), await self.guard.sessions.close(list(subjects), self.clock())
 
     async def why(self, text: str) -> Why:
         """All there is to say of a subject.
@@ -237,13 +254,13 @@ class Control:
 
     async def _checked(
         self, texts: Sequence[str], read: Callable[[str], Sequence[Subject]]
-    ) -> Sequence[Subject]:
-        """The subjects of every text, each once; a range is several.
+    ) -> Mapping[Subject, int]:
+        """The subjects of every text, each once with the last place it has; a range is several.
 
         Raises:
             RefusedError: with a complaint for each that *read* refuses.
         """
-        subjects: dict[Subject, None] = {}
+        subjects: dict[Subject, int] = {}
         complaints: list[Complaint] = []
         why = Refusal.WRONG
         seen = 0
@@ -252,7 +269,7 @@ class Control:
                 seen = len(subjects) + len(complaints)
                 await asyncio.sleep(0)
             try:
-                subjects.update(dict.fromkeys(read(text)))
+                subjects.update(dict.fromkeys(read(text), index))
             except SubjectError as error:
                 complaints.append(Complaint(str(error), index))
             except AllowedError as error:
@@ -268,13 +285,23 @@ class Control:
                     " send the list in parts",
                 )
         if not complaints:
-            return list(subjects)
+            return subjects
         if len(texts) == 1:
             raise RefusedError(why, complaints[0].message)
         raise RefusedError(
             Refusal.WRONG,
             f"{len(complaints)} of {len(texts)} subjects are refused; nothing was changed",
             complaints[:MAX_COMPLAINTS],
+        )
+
+    def _is_unseen(self, ban: Ban, here: Collection[str]) -> bool:
+        """Whether nothing is known of the login that is banned: perhaps its name has a slip."""
+        return (
+            isinstance(ban.on, Subject)
+            and ban.on.kind is SubjectKind.LOGIN
+            and not self.guard.tallies[ban.on.kind].knows(ban.on.name)
+            and not self.guard.mirror.has(ban.on)
+            and ban.on.name not in here
         )
 
     def _bannable(self, text: str, *, yes: bool) -> Sequence[Subject]:
@@ -321,6 +348,13 @@ class Control:
         for allowed in self.guard.policy.allowed.values():
             if is_inside(allowed, network):
                 yield allowed
+
+
+def _ban(subject: Subject, asked: Asked, until: Instant | None, wish: Wish, now: Instant) -> Ban:
+    """The ban that is asked for on *subject*; *until* is when those end that do not say."""
+    end = until if asked.until is Unsaid.UNSAID else asked.until
+    note = wish.note if asked.note is None else asked.note
+    return Ban(subject, asked.reason, now, end, note=note)
 
 
 def is_inside(inner: Network, outer: Network) -> bool:

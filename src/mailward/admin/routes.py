@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from aiohttp import web
 
+from mailward.admin.asking import asked_for, subjects_of
 from mailward.admin.control import Control
 from mailward.admin.exposition import CONTENT_TYPE
 from mailward.admin.forms import (
@@ -118,7 +119,7 @@ class Routes:
     async def ban(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         wish = Wish(
-            subjects=subjects_of(fields),
+            asked=await asked_for(fields),
             period=fields.optional_text("for"),
             note=fields.optional_text("note") or "",
             yes=fields.flag("yes"),
@@ -127,13 +128,19 @@ class Routes:
         )
         brief = fields.flag("brief")
         fields.end()
-        with _keeping(len(wish.subjects)):
+        with _keeping(len(wish.asked)):
             banned = await self._control.ban(wish)
         imposed = banned.imposed
         shown = [one for one in imposed if not brief or one.exempt or not one.is_new]
         rows = [{**ban_row(one.ban, fixed=False), "message": imposed_text(one)} for one in shown]
         kinds = kinds_view(one.ban.kind for one in imposed)
-        counts = {"count": len(imposed), "kinds": kinds, "closed": banned.closed}
+        counts = {
+            "count": len(imposed),
+            "kinds": kinds,
+            "closed": banned.closed,
+            "ended": banned.ended,
+            "unseen": sum(one.is_unseen for one in imposed),
+        }
         return self._answer({"bans": rows, **counts})
 
     async def lift(self, request: web.Request) -> web.Response:
@@ -199,16 +206,6 @@ def _done(answer: Done) -> web.Response:
 def _is_told(lifted: Lifted) -> bool:
     """Whether it did not go as simply as was wished."""
     return lifted.still is not None or lifted.inside.bans > 0 or not lifted.bans
-
-
-def subjects_of(fields: Fields) -> list[str]:
-    """The one subject or the several that a request names."""
-    one, several = fields.optional_text("subject"), fields.texts("subjects")
-    if one is not None and several is None:
-        return [one]
-    if several is not None and one is None:
-        return list(several)
-    raise MalformedError('say whom: either "subject" or "subjects"')
 
 
 def _reason(fields: Fields) -> Reason | None:

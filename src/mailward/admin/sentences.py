@@ -11,6 +11,8 @@ from mailward.guard.operations import Lifted
 from mailward.rules.addresses import network_name
 from mailward.rules.subjects import spelled
 
+_UNSEEN = "No login attempt under that name is on record; check the spelling."
+
 
 def imposed_text(imposed: Imposed) -> str:
     """What became of a wish to ban."""
@@ -18,6 +20,8 @@ def imposed_text(imposed: Imposed) -> str:
     name, until = _first(named(ban.subject)), until_text(ban.until)
     if not imposed.is_new:
         return f"{name} is banned {until} already, which is longer: nothing was changed."
+    if imposed.is_unseen:
+        return f"{name} is banned {until}. {_UNSEEN}"
     if not imposed.exempt:
         return f"{name} is banned {until}."
     exempt = listed(map(network_name, imposed.exempt))

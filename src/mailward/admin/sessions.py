@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from mailward.admin.asking import subjects_of
 from mailward.admin.control import Control
 from mailward.admin.forms import json_fields, query_fields
 from mailward.admin.names import named
 from mailward.admin.paging import MAX_PAGE
-from mailward.admin.routes import stream, subjects_of
+from mailward.admin.routes import stream
 from mailward.admin.views import Json, counted, listed, moment
 from mailward.guard.sessions import LoggedIn
 from mailward.rules.addresses import address_name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mailward.admin.forms import MAX_SECONDS
 from mailward.admin.overview import OUTCOMES
@@ -165,25 +166,48 @@ PAIR: Schema = {"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}
 PAIRS = answer(data=listing(PAIR))
 NOTHING = answer(data={"type": "array", "maxItems": 0})
 
-_WHOM: Schema = {
-    "oneOf": [
-        {
-            "required": ["subject"],
-            "properties": {"subject": TEXT, "subjects": {"type": "null"}},
-        },
-        {
-            "required": ["subjects"],
-            "properties": {"subject": {"type": "null"}, "subjects": {"type": "array"}},
-        },
-    ]
-}
+_EITHER: Sequence[Mapping[str, Any]] = (
+    {
+        "required": ["subject"],
+        "properties": {"subject": TEXT, "subjects": {"type": "null"}},
+    },
+    {
+        "required": ["subjects"],
+        "properties": {"subject": {"type": "null"}, "subjects": {"type": "array"}},
+    },
+)
+_WHOM: Schema = {"oneOf": list(_EITHER)}
 _SUBJECTS: Mapping[str, Schema] = {
     "subject": OPTIONAL_TEXT,
     "subjects": {"type": ["array", "null"], "items": TEXT, "minItems": 1},
 }
+_ASKED = request(
+    "subject",
+    subject=TEXT,
+    until=maybe(MOMENT),
+    reason={"enum": [*(reason.value for reason in Reason), None]},
+    note=OPTIONAL_TEXT,
+)
+_WHOM_OR_BANS: Schema = {
+    "oneOf": [
+        *(
+            {**one, "properties": {**one["properties"], "bans": {"type": "null"}}}
+            for one in _EITHER
+        ),
+        {
+            "required": ["bans"],
+            "properties": {
+                "subject": {"type": "null"},
+                "subjects": {"type": "null"},
+                "bans": {"type": "array"},
+            },
+        },
+    ]
+}
 WISH: Schema = {
     **request(
         **_SUBJECTS,
+        bans={"type": ["array", "null"], "items": _ASKED, "minItems": 1},
         **{"for": OPTIONAL_TEXT},
         note=OPTIONAL_TEXT,
         yes=FLAG,
@@ -191,7 +215,7 @@ WISH: Schema = {
         brief=FLAG,
         close=FLAG,
     ),
-    **_WHOM,
+    **_WHOM_OR_BANS,
 }
 CLOSINGS: Schema = {**request(**_SUBJECTS, yes=FLAG), **_WHOM}
 LIFTS: Schema = {**request(**_SUBJECTS, inside=FLAG, check=FLAG, brief=FLAG), **_WHOM}

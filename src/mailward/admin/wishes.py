@@ -9,7 +9,7 @@ from enum import Enum, unique
 
 from mailward.rules.addresses import subject_network
 from mailward.rules.limits import LimitError, parse_period
-from mailward.rules.model import Network, Subject, SubjectKind
+from mailward.rules.model import Instant, Network, Reason, Subject, SubjectKind
 
 KEPT_IN_MEMORY = "The store is away: this is kept in memory until it is back."
 MAX_NOTE_CHARACTERS = 500  # a note is a line in a table, not a document
@@ -57,15 +57,32 @@ def done(message: str, *, stored: bool) -> Done:
     return Done(message if stored else f"{message} {KEPT_IN_MEMORY}", stored)
 
 
+@unique
+class Unsaid(Enum):
+    """Instead of a value: what the wish as a whole says holds."""
+
+    UNSAID = "unsaid"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A subject to be banned, with what is said of it alone (*until* ``None``: until lifted)."""
+
+    subject: str
+    until: Instant | Unsaid | None = Unsaid.UNSAID
+    reason: Reason = Reason.MANUAL
+    note: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A ban that is asked for: on each of *subjects* for *period* (``None``: until lifted).
+    """A ban that is asked for: on each of *asked* for *period* (``None``: until lifted).
 
     *yes* confirms a ban on everybody; with *check* it is only asked what would be wrong. *close*
     ends the sessions of banned addresses, too; those of a login end in any case.
     """
 
-    subjects: Sequence[str]
+    asked: Sequence[Asked]
     period: str | None = None
     note: str = ""
     yes: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mailward.guard.service import Guard
 from mailward.guard.sessions import LoggedIn
-from mailward.rules.model import Instant, Subject, SubjectKind
+from mailward.rules.model import Instant, Login, Subject, SubjectKind
 
 
 class Ending:
@@ -28,6 +28,11 @@ class Ending:
         sessions = self._guard.sessions
         self._of_logins.update(dict.fromkeys(await sessions.of(self._logins)))
         self._of_addresses.update(dict.fromkeys(await sessions.of(self._addresses)))
+
+    @property
+    def names(self) -> set[Login]:
+        """The logins and mailboxes of the sessions that were found."""
+        return {name for one in self._of_logins for name in one.names}
 
     async def end(self, now: Instant) -> int:
         """End them; how many they were."""

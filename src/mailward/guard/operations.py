@@ -114,16 +114,19 @@ async def ban_all(
     They come into force in bites, and are all in the store when this returns: they got there in one
     commit, so that a crash leaves all or none.
     """
+    wanted = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in subjects]
+    return await impose_all(guard, wanted, now)
+
+
+async def impose_all(guard: Guard, wanted: Sequence[Ban], now: Instant) -> list[Ban]:
+    """The same for bans that each have an end, a reason and a note of their own."""
     gone, is_alone = guard.mirror.gone, True
-    asked: list[Ban] = []
     in_force: list[Ban] = []
-    async for bite in in_bites(subjects, BITE):
-        wanted = [Ban(subject, Reason.MANUAL, now, until, note=note) for subject in bite]
-        asked += wanted
+    async for bite in in_bites(wanted, BITE):
         is_alone = is_alone and guard.mirror.gone == gone
-        in_force += [guard.impose(ban, now, is_noted=False) for ban in wanted]
+        in_force += [guard.impose(ban, now, is_noted=False) for ban in bite]
         gone = guard.mirror.gone
-    added = [ours for ours, theirs in zip(asked, in_force, strict=True) if theirs is ours]
+    added = [ours for ours, theirs in zip(wanted, in_force, strict=True) if theirs is ours]
     await _note_together(guard, added, gone if is_alone else None, now)
     await guard.writer.written()
     if len(added) > MANY:

@@ -162,15 +162,20 @@ class Guard:
     def impose(self, ban: Ban, now: Instant, *, is_noted: bool = True) -> Ban:
         """Bring a manual ban into force; of two on one subject the one that ends later stays.
 
+        An automatic one, which was written down and is read again, takes the place of none that
+        lasts as long.
+
         It is on its way to the store (else the caller notes it): wait for ``writer.written``.
         """
         self.end(ban.subject, now)
         known = self.mirror.on(ban.subject)
-        if known is not None and known.outlasts(ban) and self.policy.acts(known):
-            if known.reason is Reason.AUTHENTICATION:
+        is_by_hand = ban.reason is Reason.MANUAL
+        if known is not None and self.policy.acts(known):
+            if known.outlasts(ban) and is_by_hand and known.reason is Reason.AUTHENTICATION:
                 # What only a manual ban does (it ends sessions) is wished for all the same.
                 self.mirror.changes.publish(BanInForce(ban))
-            return known
+            if known.outlasts(ban) or not (is_by_hand or ban.outlasts(known)):
+                return known
         if self.observed:
             self.observed.remove(ban.subject)
         self.mirror.put(ban, now, is_noted=is_noted)

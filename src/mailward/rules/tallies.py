@@ -54,6 +54,10 @@ class Tallies:
     def __contains__(self, name: str) -> bool:
         return name in self._once or name in self._tallies
 
+    def knows(self, name: str) -> bool:
+        """Whether *name* has failed or succeeded since anything was forgotten of it."""
+        return name in self or name in self._succeeded
+
     def names(self, at_least: int = 1) -> Iterator[str]:
         """Every tracked name of which so many failures are kept, inside the window or not."""
         if at_least <= 1:

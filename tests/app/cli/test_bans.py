@@ -29,7 +29,9 @@ def test_a_ban_may_have_an_end_and_a_note(house: House, shell: Shell) -> None:
     assert not house.admits("10.9.9.9")
 
 
-def test_the_table_of_bans_says_never_where_there_is_no_end(house: House, shell: Shell) -> None:
+def test_the_table_of_bans_says_until_lifted_where_there_is_no_end(
+    house: House, shell: Shell
+) -> None:
     while house.fail("203.0.113.9", "ada", "imap"):
         pass
     printed = shell("bans", "--address", "203.0.113.9")
@@ -37,12 +39,13 @@ def test_the_table_of_bans_says_never_where_there_is_no_end(house: House, shell:
         *("SUBJECT", "REASON", "SINCE", "UNTIL", "FAILURES", "SERVICES", "NOTE")
     ]
     assert printed.lines[1].split() == [
-        *("203.0.113.9", "authentication", "2026-09-21", "14:13", "never", "3", "imap")
+        *("203.0.113.9", "authentication", "2026-09-21", "14:13", "until", "lifted", "3", "imap")
     ]
     assert printed.lines[-1] == "1 ban; times are UTC"
 
 
-def test_wide_characters_are_given_their_columns() -> None:
+def test_wide_characters_are_given_their_columns(shell: Shell) -> None:
+    shell.sit_down()
     row = ("\u754c" * 20, "\U0001f600" * 60, "e\u0301" * 8, "end")
     first, second = list(table(("A", "B", "C", "D"), [row, ("a", "b", "c", "end")], (1,)))[1:3]
     assert columns(first) <= 100
@@ -57,6 +60,8 @@ def test_the_table_fits_100_columns_and_never_cuts_a_subject(
     shell("ban", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff")
     while house.fail("203.0.113.9", "ada", "a-rather-long-name-of-a-service"):
         pass
+    assert f"  {'a long story ' * 19}a long story" in shell("bans").out, "in a pipe nothing is cut"
+    shell.sit_down()
     printed = shell("bans")
     subject = shell.told("bans", "--login", login.removeprefix("login:"))[0]["subject"]
     assert subject in printed.out

@@ -115,7 +115,7 @@ def test_what_looks_like_an_address_never_becomes_a_login(
 
 @pytest.mark.parametrize("text", ["12345", "de", "jean-luc", "as64500"])
 def test_logins_of_digits_or_two_letters_are_logins(house: House, shell: Shell, text: str) -> None:
-    assert shell("ban", text).out == f"Login {text} is banned until it is lifted.\n"
+    assert shell("ban", text).out.startswith(f"Login {text} is banned until it is lifted.")
     assert not house.fail("203.0.113.9", text)
 
 
@@ -130,14 +130,24 @@ def test_every_answer_says_of_which_kind_it_is(house: House, shell: Shell, tmp_p
             assert shell(*words).out.startswith(f"{told} "), words
     names = tmp_path / "names"
     names.write_text("".join(f"10.0.0.{n}\nuser{n}\n" for n in range(100)))
-    assert shell("ban", "--file", str(names)).out == (
-        "100 addresses or networks and 100 logins are banned.\n"
-    )
+    assert shell("ban", "--file", str(names)).lines == [
+        "100 addresses or networks and 100 logins are banned.",
+        "No attempt is on record for 100 logins of them.",
+    ]
     assert house.ask("POST", "/api/lifts", {"subjects": ["ada", "10.0.0.1"]}).body["kinds"] == {
         "address": 1,
         "login": 1,
         "operator": 0,
     }
+
+
+def test_a_login_that_was_never_seen_is_told(house: House, shell: Shell) -> None:
+    told = "No login attempt under that name is on record; check the spelling."
+    assert told in shell("ban", "jdeo").out
+    assert told not in shell("ban", "jdeo", "--for", "1d").out, "it is banned, so it is known"
+    house.fail("203.0.113.9", "jdoe")
+    assert told not in shell("ban", "jdoe").out
+    assert told not in shell("ban", "203.0.113.77").out
 
 
 # -- the bans inside a network ---------------------------------------------------------------------

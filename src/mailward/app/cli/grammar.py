@@ -22,7 +22,10 @@ _SUBJECT = (
     'an address, a network, a range "A-B" or a login; "address:", "login:" or "operator:" in front'
     " says what is meant"
 )
-_FILE = 'read subjects from FILE, one a line, "#" begins a comment ("-": standard input)'
+_FILE = 'read subjects from FILE, one a line, "#" or ";" begins a comment ("-": standard input)'
+_BANS_FILE = (
+    f"{_FILE}; what bans --format list or --json printed is taken with until, reason and note"
+)
 _REPORTS = (
     "many from FILE, one a line: JSON, or address, login, service, time and id with tabs between"
     ' ("-": standard input)'
@@ -137,6 +140,12 @@ def _add_bans(grammar: _Grammar) -> None:
     bans.add_argument("--address", metavar="A", help="those that cover A or lie inside it")
     bans.add_argument("--login", metavar="L", help="that of the login L")
     _add_reason(bans, "those with this reason")
+    bans.add_argument(
+        "--format",
+        choices=("table", "list"),
+        default="table",
+        help="list: for ban --file, with tabs between subject, until, reason and note",
+    )
     bans.add_argument("--limit", metavar="N", type=_count, help="the first N only")
     bans.add_argument(
         "--sort",
@@ -150,7 +159,7 @@ def _add_bans(grammar: _Grammar) -> None:
         "--for", dest="period", metavar="PERIOD", help='like "4w"; default: never ends'
     )
     ban.add_argument("--note", metavar="TEXT", help="why, for whoever looks at the ban later")
-    ban.add_argument("--file", metavar="FILE", help=_FILE)
+    ban.add_argument("--file", metavar="FILE", help=_BANS_FILE)
     ban.add_argument(
         "--close", action="store_true", help="end sessions of addresses, too; a login's always end"
     )

@@ -1,37 +1,28 @@
-"""Lists of subjects, of any length: read from a file, sent in parts, told as one."""
+"""Lists of subjects, of any length: sent in parts, told as one."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mailward.app.cli.client import Daemon, Json, find_daemon
 from mailward.app.cli.failures import FailedError, RefusedError
+from mailward.app.cli.listfiles import Named, named_in_file
 from mailward.app.cli.output import counted
 
-MAX_SUBJECT_CHARACTERS = 1_000
+BANS = "/api/bans"
 MANY = 100
 """Of so many subjects not each is told that it went as it was wished."""
 _MAX_SUBJECTS_HERE = 200_000  # in one request over the socket: some seconds
 _MAX_SUBJECTS_FAR = 10_000
 _MAX_OCTETS_HERE = 15_000_000  # so that a request stays below what the daemon takes
 _MAX_OCTETS_FAR = 900_000
-_MAX_LINE_OCTETS = 10_000_000  # for all of a list whose lines end in CR alone
+_TERMS_OCTETS = 20  # what stands around them in the request
 _EXIT_INTERRUPTED = 130
 _MARKS = 20
-
-
-class Named(NamedTuple):
-    """A subject as it was given. *place* is where, in a file."""
-
-    text: str
-    place: str = ""
 
 
 def named(options: argparse.Namespace) -> list[Named]:
@@ -42,42 +33,12 @@ def named(options: argparse.Namespace) -> list[Named]:
     """
     found = [Named(text) for text in options.subjects]
     if options.file is not None:
-        found += _named_in_file(options.file)
+        found += named_in_file(options.file)
     if not found and options.file is None:
         options.wrong("a subject is missing")
+    if not all(one.text for one in found):
+        options.wrong("a subject is empty; name an address, a network or a login")
     return found
-
-
-def _named_in_file(file: str) -> Iterator[Named]:
-    """One subject a line; ``#`` at the start or behind a blank begins a comment."""
-    for number, line in enumerate(_lines(file), start=1):
-        place = f"{file}:{number}"
-        try:
-            text = line.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise FailedError(f"{place}: this is no UTF-8 text; nothing was changed") from None
-        words = text.split()
-        comment = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
-        text = " ".join(words[:comment])
-        if any(unicodedata.category(char) == "Cc" for char in text):
-            # Counted, such a name stands under a digest: nobody would see what he has banned.
-            raise FailedError(f"{place}: this is no text; nothing was changed")
-        if len(text) > MAX_SUBJECT_CHARACTERS:
-            raise FailedError(f"{place}: no subject is that long; nothing was changed")
-        if text:
-            yield Named(text, place)
-
-
-def _lines(file: str) -> Iterator[bytes]:
-    """Every line, however it ends. A device that never ends one does not fill the memory."""
-    try:
-        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as octets:
-            while line := octets.readline(_MAX_LINE_OCTETS):
-                if len(line) == _MAX_LINE_OCTETS:
-                    raise FailedError(f"{file}: this is no list of subjects; nothing was changed")
-                yield from line.splitlines()
-    except OSError as error:
-        raise FailedError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def ask_for_all(
@@ -106,7 +67,7 @@ def _parts(subjects: Iterable[Named], *, is_here: bool) -> Iterator[list[Named]]
     part: list[Named] = []
     octets = 0
     for subject in subjects:
-        size = len(json.dumps(subject.text)) + 2
+        size = len(json.dumps([subject.text, *subject.terms.items()])) + _TERMS_OCTETS
         if part and (len(part) >= most or octets + size > most_octets):
             yield part
             part, octets = [], 0
@@ -179,8 +140,11 @@ class _Asking(NamedTuple):
         return answers
 
     def _ask(self, part: list[Named], *, check: bool) -> Json:
-        subjects = [one.text for one in part]
-        return self.daemon.post(self.path, {**self.wish, "subjects": subjects, "check": check})
+        wish = {**self.wish, "check": check}
+        if self.path == BANS and any(one.terms for one in part):
+            bans = [{"subject": one.text, **one.terms} for one in part]
+            return self.daemon.post(self.path, {**wish, "bans": bans})
+        return self.daemon.post(self.path, {**wish, "subjects": [one.text for one in part]})
 
 
 def _so_far(done: int, all_: int, maybe: int = 0) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_COLUMNS = 100
 _GAP = "  "
@@ -71,21 +72,28 @@ def counted(count: int, noun: str) -> str:
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], elastic: Sequence[int] = ()
 ) -> Iterator[str]:
-    """The lines of a table. Where it is too wide the *elastic* columns are cut, in that order.
+    """The lines of a table. Where it is too wide for a terminal the *elastic* columns are cut, in
+    that order. Elsewhere nothing is: a program that reads it needs all of every cell.
 
     The first column is never cut: it is what the other commands are given.
     """
     cells = [head, *([shown(cell) for cell in row] for row in rows)]
     widths = [max(columns(row[column]) for row in cells) for column in range(len(head))]
     for column in elastic:
-        surplus = sum(widths) + len(_GAP) * (len(head) - 1) - MAX_COLUMNS
+        surplus = _surplus(widths)
         if surplus > 0:
             least = max(len(head[column]), _LEAST_CUT)
             widths[column] = max(min(widths[column], least), widths[column] - surplus)
-    surplus = sum(widths) + len(_GAP) * (len(head) - 1) - MAX_COLUMNS
+    surplus = _surplus(widths)
     widths[0] = max(len(head[0]), widths[0] - max(surplus, 0))
     for row in cells:
         yield from _lines(row, widths)
+
+
+def _surplus(widths: Sequence[int]) -> int:
+    """By how much a table of such columns is too wide."""
+    all_ = sum(widths) + len(_GAP) * (len(widths) - 1)
+    return all_ - MAX_COLUMNS if sys.stdout.isatty() else 0
 
 
 def _lines(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
@@ -114,7 +122,7 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
-def print_lines(lines: Iterator[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from mailward.app.cli.client import Json, below, find_daemon
 from mailward.app.cli.failures import EXIT_FAILED
-from mailward.app.cli.lists import MANY, Named, ask_for_all, named
+from mailward.app.cli.listfiles import Named, list_line
+from mailward.app.cli.lists import BANS, MANY, ask_for_all, named
 from mailward.app.cli.output import (
     counted,
     moment,
@@ -36,6 +37,8 @@ def bans(options: argparse.Namespace) -> int:
     found, total = _found(options, query)
     if options.json:
         print_json(found)
+    elif options.format == "list":
+        print_lines(list_line(ban) for ban in found if not ban["observed"])
     elif not found:
         print("There are no bans." if not any(query.values()) else "There are no such bans.")
     else:
@@ -80,7 +83,7 @@ def _ban_cells(ban: Json) -> tuple[str, ...]:
         quoted(ban["subject"]),
         "only observed" if ban["observed"] else ban["reason"],
         moment(ban["since"])[:16],
-        moment(ban["until"])[:16],
+        "until lifted" if ban["until"] is None else moment(ban["until"])[:16],
         str(ban["failures"]),
         " ".join(ban["services"]),
         ban["note"],
@@ -98,10 +101,16 @@ def ban(options: argparse.Namespace) -> int:
         "brief": brief,
     }
     given = {name: value for name, value in wish.items() if value is not None}
-    answers = ask_for_all(options, "/api/bans", subjects, given)
+    answers = ask_for_all(options, BANS, subjects, given)
     _print_answers(options, answers, "bans")
     if brief:
         print(f"{_all_of(answers)} banned.")
+        unseen = sum(answer["unseen"] for answer in answers)
+        if unseen:
+            print(f"No attempt is on record for {counted(unseen, 'login')} of them.")
+    ended = sum(answer["ended"] for answer in answers)
+    if ended and not options.json:
+        print(f"{counted(ended, 'ban')} had ended already: nothing was changed for them.")
     closed = sum(answer["closed"] for answer in answers)
     if (closed or options.close) and not options.json:
         print(f"{counted(closed, 'session')} {'is' if closed == 1 else 'are'} closed.")

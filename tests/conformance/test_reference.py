@@ -15,6 +15,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockMoved,
     ClockSetBack,
     Contents,
     FactPut,
@@ -45,6 +46,7 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(FailureAdded, SUBJECTS, st.builds(Failure, INSTANTS, TEXTS, TEXTS)),
     st.builds(TallyCleared, SUBJECTS),
     st.builds(ClockSetBack, INSTANTS),
+    st.builds(ClockMoved, st.sampled_from([-2.0, 0.5, 64.0])),
     st.builds(
         BanPut,
         st.builds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockMoved,
     ClockSetBack,
     FactPut,
     FailureAdded,
@@ -339,3 +341,38 @@ async def test_failures_of_a_clock_that_was_ahead_are_taken_as_now(store: Store)
         (1_000.0, "192.0.2.1"),
         (2_000.0, "192.0.2.1"),
     ]
+
+
+async def test_bans_of_a_clock_that_was_ahead_begin_now_and_keep_their_length(store: Store) -> None:
+    early = Ban(EVE, Reason.AUTHENTICATION, Instant(1_000.0), Instant(1_500.0), 3)
+    late = Ban(ADA, Reason.AUTHENTICATION, Instant(9_000.0), Instant(9_030.0), 3)
+    for_ever = Ban(Subject(SubjectKind.LOGIN, "bob"), Reason.MANUAL, Instant(9_000.0))
+    await store.commit([BanPut(early), BanPut(late), BanPut(for_ever)], durable=False)
+    await store.commit([ClockSetBack(Instant(2_000.0))], durable=False)
+    now = Instant(2_000.0)
+    assert set((await store.load()).bans) == {
+        early,
+        replace(late, since=now, until=Instant(2_030.0)),
+        replace(for_ever, since=now),
+    }
+
+
+async def test_all_instants_move_with_the_clock_they_were_read_from(store: Store) -> None:
+    ban = Ban(EVE, Reason.AUTHENTICATION, Instant(1_000.0), Instant(1_500.0), 3)
+    for_ever = Ban(ADA, Reason.MANUAL, Instant(1_000.0))
+    moved: list[Change] = [
+        FailureAdded(ADA, Failure(Instant(900.0), "imap", "192.0.2.1")),
+        ReportTaken(b"digest", Instant(950.0)),
+        BanPut(ban),
+        BanPut(for_ever),
+        ClockMoved(-500.0),
+        FailureAdded(ADA, Failure(Instant(800.0), "imap", "192.0.2.1")),
+    ]
+    await store.commit(moved, durable=False)
+    contents = await store.load()
+    assert list(contents.failures[ADA]) == [400.0, 800.0]
+    assert contents.reports == {b"digest": 450.0}
+    assert set(contents.bans) == {
+        replace(ban, since=Instant(500.0), until=Instant(1_000.0)),
+        replace(for_ever, since=Instant(500.0)),
+    }

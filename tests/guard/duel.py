@@ -460,7 +460,7 @@ class Duel:
             name = name_of(ban.subject)
             by_hand = ban.reason is Reason.MANUAL
             if ban.covers(self.now):
-                kept.bans[name] = Blocked(ban.until, by_hand)
+                kept.bans[name] = Blocked(ban.until, by_hand, ban.since)
             elif by_hand or self.oracle.rules.terms[name[0]] != WHILE_FULL:
                 kept.failures.pop(name, None)
         return kept

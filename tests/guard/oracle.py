@@ -56,8 +56,11 @@ class Try:
 
 @dataclass(frozen=True)
 class Blocked:
+    """A ban; *since* is what the store has, and only asked for when a clock turns out wrong."""
+
     until: float | None
     by_hand: bool
+    since: float = field(default=0.0, compare=False)
 
     def holds(self, now: float) -> bool:
         return self.until is None or now < self.until
@@ -347,8 +350,15 @@ class Oracle:
             self.kept.failures[name] = inside
 
     def set_back(self, now: float) -> None:
-        """A start at which the clock shows less than what was written: failures are now."""
+        """A start at which the clock shows less than what was written: that is of now.
+
+        Bans that began later begin now, and keep their length.
+        """
         self.now = now
+        for name, ban in self.kept.bans.items():
+            if ban.since > now and ban.until is not None:
+                until = now + (ban.until - ban.since)
+                self.kept.bans[name] = replace(ban, until=until, since=now)
         for windows in (self.kept.failures, self.kept.once_out):
             for name, failures in windows.items():
                 windows[name] = [min(at, now) for at in failures]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -13,8 +14,9 @@ from mailward.guard.journal import Event
 from mailward.guard.reservations import Refused, Ticket
 from mailward.guard.sweep import Sweep
 from mailward.rules.judge import Banish, Tolerate
-from mailward.rules.model import Ban, Outcome, Reason, Subject, SubjectKind
+from mailward.rules.model import Ban, Failure, Instant, Outcome, Reason, Subject, SubjectKind
 from mailward.rules.policy import Policy, Term
+from mailward.stores.port import BanPut, Change, FailureAdded
 from tests.guard.conftest import NOON, Scene, allowing, policy
 
 ADA = Subject(SubjectKind.LOGIN, "ada")
@@ -429,3 +431,38 @@ async def test_a_clock_set_back_before_the_start_makes_nobody_younger(scene: Sce
     await scene.restart()
     scene.later(3599)
     assert isinstance(await scene.try_to_log_in("192.0.2.1", "c"), Banish)
+
+
+async def test_a_ban_of_a_clock_that_was_ahead_keeps_its_length(scene: Scene) -> None:
+    scene.guard.adopt(replace(scene.policy, address_term=timedelta(seconds=30)), scene.now)
+    scene.later(366 * 86_400.0)
+    for name in "abc":
+        await scene.try_to_log_in("192.0.2.1", name)
+    await operations.ban(scene.guard, ADA, Instant(scene.now + 60.0), "", scene.now)
+    scene.later(-366 * 86_400.0 + 5)
+    for _ in range(2):  # the store has it right, too
+        await scene.restart()
+        since = {ban.subject: ban.since for ban in await operations.bans(scene.guard, scene.now)}
+        assert since == dict.fromkeys(since, NOON + 5)
+        scene.now = Instant(NOON + 34)
+        assert scene.guard.admit(ip_address("192.0.2.1"), scene.now) is not None
+    scene.later(1)
+    assert scene.guard.admit(ip_address("192.0.2.1"), scene.now) is None
+    scene.later(30)
+    assert isinstance(await scene.screen("198.51.100.1"), Ticket)
+
+
+async def test_a_ban_that_a_crash_left_undescribed_learns_where_its_failures_came_from(
+    scene: Scene,
+) -> None:
+    await scene.stop()
+    failures = [Failure(scene.now, service, name) for service, name in ("xa", "yb", "xc")]
+    ban = Ban(HERE, Reason.AUTHENTICATION, scene.now, None, failures=3)
+    changes: list[Change] = [*(FailureAdded(HERE, failure) for failure in failures), BanPut(ban)]
+    await scene.store.commit(changes, durable=True)
+    await scene.start()
+    await Sweep(scene.guard).once(scene.now)
+    told = replace(ban, services=("x", "y"), counterparts=("c", "b", "a"))
+    assert await operations.bans(scene.guard, scene.now) == [told]
+    await scene.restart()
+    assert await operations.bans(scene.guard, scene.now) == [told]

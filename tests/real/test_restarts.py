@@ -20,7 +20,7 @@ import pytest
 from tests.real.attack import Told, UnexpectedAnswerError, guess, guess_together
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
-from tests.real.processes import let_pass
+from tests.real.processes import eventually, let_pass
 from tests.real.servers import Dovecot
 
 ATTACKER = "127.0.0.66"
@@ -59,6 +59,17 @@ def test_the_ban_is_on_disk_before_the_attacker_hears_of_it(mailward: StartMailw
     ward.start()
     assert set(ward.bans()) == {ATTACKER, "nobody"}
     assert guess(ward.imap, "alice", ACCOUNTS["alice"], source=ATTACKER) is Told.DROPPED
+
+
+def test_a_crash_right_behind_a_ban_loses_nothing_of_its_story(mailward: StartMailward) -> None:
+    ward = mailward('fail2ban = "3/1d"')
+    for number in range(3):
+        told = guess(ward.imap, f"login{number}", "wrong-opensesame", source=ATTACKER)
+        assert told is Told.WRONG
+    ward.crash()
+    ward.start()
+    eventually(lambda: ward.bans()[ATTACKER]["services"] == ["imap"], "it knows its services")
+    assert ward.bans()[ATTACKER]["counterparts"] == ["login2", "login1", "login0"]
 
 
 @pytest.mark.timeout(240)

@@ -31,13 +31,13 @@ from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
 from mailward.app.check import Checked, Source, as_owner, settle
 from mailward.app.check import check as look_at
-from mailward.app.clock import SteadyClock
+from mailward.app.clock import SteadyClock, mended
 from mailward.app.logs import set_up_logs
 from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
-from mailward.app.wiring import Clock, Program, choose_store, placed_upstreams
+from mailward.app.wiring import Program, choose_store, placed_upstreams
 from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.guard.writer import SWITCH_SECONDS
 from mailward.settings.advice import advice
@@ -107,12 +107,12 @@ class _StopError(Exception):
     """Everything has been put away: what still runs beside it may be cancelled."""
 
 
-async def _run(checked: Checked, source: Source, listening: socket, clock: Clock) -> int:
+async def _run(checked: Checked, source: Source, listening: socket, clock: SteadyClock) -> int:
     built, data, path = checked.built, source.data, source.name
     gc.disable()  # while a store is read there is nothing to collect, and much to look through
     store = choose_store(checked.file.store, data)
     try:
-        contents = await store.load()
+        contents = await mended(store, await store.load(), clock)
     except StoreError as error:
         await store.close()
         return _failed(str(error), lasting=isinstance(error, UnusableStoreError))

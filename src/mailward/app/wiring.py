@@ -8,7 +8,7 @@ import logging
 import platform
 import resource
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from mailward.admin.control import Crowd
 from mailward.admin.gate import Gate
 from mailward.app.certificates import load_certificates
+from mailward.app.clock import FACT, SteadyClock, clock_warning
 from mailward.app.health import Health, Standing
 from mailward.app.logs import set_up_logs
 from mailward.app.opinions import shortcomings
@@ -43,7 +44,6 @@ from mailward.guard.journal import Journal
 from mailward.guard.service import Guard
 from mailward.guard.sweep import SWEEP_SECONDS, Sweep
 from mailward.guard.tokens import Tokens
-from mailward.rules.model import Instant
 from mailward.settings.advice import advice
 from mailward.settings.configuration import (
     EMBEDDED,
@@ -72,7 +72,6 @@ LOOK_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger("mailward.daemon")
 
-Clock = Callable[[], Instant]
 _Asked = tuple[str, Protocol | Passage | Web]
 _Upstream = Upstream | PassageUpstream | JmapUpstream
 _NOT_INSTALLED = (
@@ -131,7 +130,7 @@ class Program:
         configuration: Configuration,
         store: Store,
         contents: Contents,
-        clock: Clock,
+        clock: SteadyClock,
         tasks: asyncio.TaskGroup,
         data: Path,
     ) -> None:
@@ -225,6 +224,8 @@ class Program:
         for opinion in self._opinions.values():
             found.extend(shortcomings(opinion.first, opinion.second))
         policy, now = self.guard.policy, self._clock()
+        if warning := clock_warning(self._clock):
+            found.append(warning)
         found += map(str, self.guard.falling.suspected(policy, now))
         one_source = self.journal.funnel.found(policy, now)
         return found if one_source is None else [*found, str(one_source)]
@@ -383,10 +384,17 @@ class Program:
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS if is_waiting else None):
                     await self._news.wait()
 
+    def _look_at_clock(self) -> None:
+        """Let the next start know if the machine's clock was set, or this is a new boot."""
+        if not self._clock.is_told_by(self._facts.get(FACT, "")):
+            told = self._facts[FACT] = str(self._clock)
+            self.guard.writer.note(FactPut(FACT, told), self._clock())
+
     async def _sweep(self, sweep: Sweep) -> None:
         while True:
             try:
                 await sweep.once(self._clock())
+                self._look_at_clock()
                 if one_source := self.journal.funnel.news(self.guard.policy, self._clock()):
                     _log.warning("%s", one_source)
             except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mailward.guard.writer import Writer
 from mailward.rules.model import Failure, Instant, Limit, Subject, SubjectKind
 from mailward.rules.tallies import Tallies
-from mailward.stores.port import ClockSetBack, FailureAdded, TallyCleared
+from mailward.stores.port import FailureAdded, TallyCleared
 
 
 class Counts:
@@ -22,8 +22,6 @@ class Counts:
         self, subject: Subject, instants: Sequence[Instant], limit: Limit | None, now: Instant
     ) -> None:
         """Count what the store has of *subject*; what it has of times to come is now."""
-        if instants[-1] > now:
-            self._writer.note(ClockSetBack(now), now)
         if limit is None:
             return
         for at in instants:

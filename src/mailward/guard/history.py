@@ -63,6 +63,8 @@ class History:
     async def describe(self, ban: Ban, now: Instant) -> None:
         """Let *ban* remember where its failures came from."""
         told = with_origins(ban, await self.failures(ban.subject, max(ban.failures, 1)))
+        if told == ban:
+            return
         if self._mirror.on(ban.subject) is ban:  # else it was lifted or replaced meanwhile
             self._mirror.describe(told, now)
         elif self._observed.on(ban.subject) is ban:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from mailward.guard.ends import Ends
 from mailward.guard.feed import Feed
@@ -31,6 +31,7 @@ class BanGone:
 
 BanChange = BanInForce | BanGone
 
+_LOOKED_AT = 20_000  # bans in one call, if none of them needs anything: a few milliseconds
 _FEW = 1_000  # changes of the file's bans; they are made between two looks at the connections
 
 
@@ -51,7 +52,7 @@ class Fixing:
 class Mirror:
     """Two tables: *fixed* bans stand in the configuration file, the others in the store."""
 
-    def __init__(self, writer: Writer, bans: Iterable[Ban], fixed: Iterable[Ban]) -> None:
+    def __init__(self, writer: Writer, bans: Sequence[Ban], fixed: Iterable[Ban]) -> None:
         self._writer = writer
         self._kept = BanTable()
         self._ends = Ends(self.on)
@@ -60,6 +61,7 @@ class Mirror:
         """How often a ban was taken away or replaced: while it stays the same none was."""
         for ban in bans:
             self._take(ban)
+        self._unlooked_at = iter(bans)
         self._fixed = _table(fixed)
 
     def __len__(self) -> int:
@@ -152,6 +154,20 @@ class Mirror:
         """Put *ban*, which only knows more about itself than before."""
         self._kept.put(ban)
         self._writer.note(BanPut(ban), now)
+
+    def undescribed(self, at_most: int) -> Iterator[Ban]:
+        """Bans of before the start that do not know where their failures came from, each once.
+
+        The daemon was killed between a ban and its description. Of many bans some are looked at in
+        one call.
+        """
+        for ban in islice(self._unlooked_at, _LOOKED_AT):
+            if ban.failures and not (ban.counterparts or ban.services):
+                if self.on(ban.subject) is ban:
+                    yield ban
+                    at_most -= 1
+                if not at_most:
+                    return
 
     def remove(self, subject: Subject, now: Instant) -> Ban | None:
         """Take the store's ban on exactly *subject* away and return it."""

@@ -36,10 +36,7 @@ from mailward.rules.model import (
     SubjectKind,
 )
 from mailward.rules.policy import Policy, Term
-from mailward.stores.port import (
-    Contents,
-    Store,
-)
+from mailward.stores.port import ClockSetBack, Contents, Store
 
 
 class Guard:
@@ -60,10 +57,12 @@ class Guard:
         self.policy = policy
         self.journal = journal
         self.writer = Writer(store, journal)
-        self.mirror = Mirror(self.writer, contents.bans, policy.blocked)
+        is_later = any(ban.since > now for ban in contents.bans)
+        bans = [ban.set_back(now) for ban in contents.bans] if is_later else contents.bans
+        self.mirror = Mirror(self.writer, bans, policy.blocked)
         self.observed = Observed()
         shared = SharedAddresses() if shared is None else shared
-        self.falling = Falling(self.mirror, self.observed, journal, contents.bans, shared)
+        self.falling = Falling(self.mirror, self.observed, journal, bans, shared)
         self.reported = Reported(self.writer, contents.reports, now)
         self.drops = Drops(journal)
         self.sessions = Sessions(journal)
@@ -76,7 +75,10 @@ class Guard:
         self._latest = now
         # The longest idle come first, as if they had been counted here.
         for subject, instants in contents.failures.items():
+            is_later = is_later or instants[-1] > now
             self.counts.restore(subject, instants, policy.limit(subject.kind), now)
+        if is_later:
+            self.writer.note(ClockSetBack(now), now)
         if policy.hold_shared_addresses:
             at_limit = self.counts.at_limit(policy.address_limit, SubjectKind.ADDRESS, now)
             self.falling.presume_held(at_limit, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from mailward.guard.journal import Event
 from mailward.guard.service import Guard
@@ -16,7 +16,7 @@ SWEEP_SECONDS = 1.0
 _BITE = 500  # steps between two looks at the connections
 _BITES = 40
 _MAX_PRUNED = 20_000
-_DESCRIBED = 200  # observed bans that learn at once where their failures came from
+_DESCRIBED = 200  # bans of each book that learn at once where their failures came from
 
 
 class Sweep:
@@ -35,8 +35,9 @@ class Sweep:
         self._guard.journal.report(now)
         await self._end_bans(now)
         await self._judge_anew(now)
+        books = (self._guard.mirror, self._guard.observed)
         async with asyncio.TaskGroup() as tasks:  # together: they wait for one commit
-            for ban in self._guard.observed.undescribed(_DESCRIBED):
+            for ban in chain.from_iterable(book.undescribed(_DESCRIBED) for book in books):
                 tasks.create_task(self._guard.history.describe(ban, now))
         self._forget_idle(now)
         self._guard.falling.shared.forget_old(now, _BITE)

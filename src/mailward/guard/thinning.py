@@ -9,6 +9,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockMoved,
     ClockSetBack,
     FactPut,
     FailureAdded,
@@ -70,7 +71,7 @@ def _about(change: Change) -> Hashable:
             return "fact", name
         case ReportTaken(digest) | ReportForgotten(digest):
             return "report", digest
-        case ClockSetBack():
+        case ClockSetBack() | ClockMoved():
             return None
 
 

@@ -5,7 +5,7 @@ Values only. Nothing here reads a clock, a socket or a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, unique
 from functools import lru_cache
@@ -191,6 +191,13 @@ class Ban:
     def kind(self) -> SubjectKind:
         """The kind of its subject."""
         return self.on.kind if isinstance(self.on, Subject) else SubjectKind.ADDRESS
+
+    def set_back(self, now: Instant) -> Ban:
+        """The same ban, begun at *now* if it began later by a clock that was wrong."""
+        if self.since <= now:
+            return self
+        until = None if self.until is None else Instant(now + (self.until - self.since))
+        return replace(self, since=now, until=until)
 
     def covers(self, now: Instant) -> bool:
         """Whether the ban is in force at *now*; it ends exactly at *until*."""

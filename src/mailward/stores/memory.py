@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, islice
 from math import isnan
 
@@ -11,6 +12,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockMoved,
     ClockSetBack,
     Contents,
     FactPut,
@@ -81,6 +83,8 @@ class MemoryStore:
                     self._forget(seq, subject)
             case ClockSetBack(now):
                 self._set_back(now)
+            case ClockMoved(seconds):
+                self._move(seconds)
             case BanPut(ban):
                 self._bans[ban.subject] = ban
             case BanRemoved(subject):
@@ -100,6 +104,19 @@ class MemoryStore:
         for failures in self._failures.values():
             for seq, failure in failures.items():
                 failures[seq] = failure._replace(at=min(failure.at, now))
+        self._bans = {subject: ban.set_back(now) for subject, ban in self._bans.items()}
+
+    def _move(self, seconds: float) -> None:
+        def moved(at: Instant) -> Instant:
+            return Instant(at + seconds)
+
+        for failures in self._failures.values():
+            for seq, failure in failures.items():
+                failures[seq] = failure._replace(at=moved(failure.at))
+        for subject, ban in self._bans.items():
+            until = None if ban.until is None else moved(ban.until)
+            self._bans[subject] = replace(ban, since=moved(ban.since), until=until)
+        self._reports = {digest: moved(at) for digest, at in self._reports.items()}
 
     def _forget(self, seq: int, subject: Subject) -> None:
         del self._order[seq]
@@ -110,13 +127,13 @@ class MemoryStore:
 
 def _has_its_instants(change: Change) -> bool:
     match change:
-        case FailureAdded(_, failure):
-            return not isnan(failure.at)
-        case ClockSetBack(now):
-            return not isnan(now)
-        case BanPut(ban):
-            return not isnan(ban.since)
-        case ReportTaken(_, at):
+        case (
+            FailureAdded(failure=Failure(at=at))
+            | ClockSetBack(now=at)
+            | ClockMoved(seconds=at)
+            | BanPut(ban=Ban(since=at))
+            | ReportTaken(at=at)
+        ):
             return not isnan(at)
         case TallyCleared() | BanRemoved() | SettingPut() | SettingDeleted() | FactPut():
             return True

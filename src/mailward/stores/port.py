@@ -37,9 +37,22 @@ class TallyCleared:
 
 @dataclass(frozen=True, slots=True)
 class ClockSetBack:
-    """Every failure later than *now* happened now: the clock that said otherwise was wrong."""
+    """What is later than *now* is of now: the clock that said otherwise was wrong.
+
+    Failures happened now. Bans began now, and keep their length.
+    """
 
     now: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMoved:
+    """All instants are *seconds* later (or earlier): the clock they were read from was off by that.
+
+    Those of failures, bans and reports.
+    """
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ Change = (
     FailureAdded
     | TallyCleared
     | ClockSetBack
+    | ClockMoved
     | BanPut
     | BanRemoved
     | SettingPut

@@ -34,6 +34,7 @@ from mailward.stores.port import (
     BanPut,
     BanRemoved,
     Change,
+    ClockMoved,
     ClockSetBack,
     Contents,
     FactPut,
@@ -86,6 +87,20 @@ _CLOCK_SET_BACK = _Form(
     "(?)",
     ") UPDATE failure SET at = (SELECT min(now) FROM said) WHERE at > (SELECT min(now) FROM said)",
 )
+_BANS_SET_BACK = _Form(
+    "WITH said(now) AS (VALUES ",
+    "(?)",
+    ") UPDATE ban SET until = (SELECT min(now) FROM said) + (until - since),"
+    " since = (SELECT min(now) FROM said) WHERE since > (SELECT min(now) FROM said)",
+)
+_SAID = ("WITH said(seconds) AS (VALUES ", "(?)")
+_FAILURES_MOVED = _Form(*_SAID, ") UPDATE failure SET at = at + (SELECT sum(seconds) FROM said)")
+_BANS_MOVED = _Form(
+    *_SAID,
+    ") UPDATE ban SET since = since + (SELECT sum(seconds) FROM said),"
+    " until = until + (SELECT sum(seconds) FROM said)",
+)
+_REPORTS_MOVED = _Form(*_SAID, ") UPDATE report SET at = at + (SELECT sum(seconds) FROM said)")
 _BAN_PUT = _Form("REPLACE INTO ban VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?)")
 _BAN_REMOVED = _Form("DELETE FROM ban WHERE subject IN (", "?", ")")
 _SETTING_PUT = _Form("REPLACE INTO setting VALUES ", "(?, ?)")
@@ -253,6 +268,10 @@ def _failure_rows(changes: Sequence[Change]) -> Iterator[tuple[_Form, Iterator[_
             yield from _by_subject(cleared, added)
             yield _CLOCK_SET_BACK, iter([(change.now,)])
             added, cleared = {}, set()
+        elif isinstance(change, ClockMoved):
+            yield from _by_subject(cleared, added)
+            yield _FAILURES_MOVED, iter([(change.seconds,)])
+            added, cleared = {}, set()
     yield from _by_subject(cleared, added)
 
 
@@ -265,17 +284,21 @@ def _by_subject(
 
 def _other_rows(changes: Sequence[Change]) -> Iterator[tuple[_Form, Iterator[_Row]]]:
     """What *changes* do to all other tables, in their order."""
-    others = [row for change in changes if (row := _row(change)) is not None]
+    others = [row for change in changes for row in _rows(change)]
     for form, run in groupby(others, key=itemgetter(0)):
         yield form, (row for _, row in run)
 
 
-def _row(change: Change) -> tuple[_Form, _Row] | None:
+def _rows(change: Change) -> Sequence[tuple[_Form, _Row]]:  # noqa: C901 -- flat: a step for each change
     form: _Form
     row: _Row
     match change:
-        case FailureAdded() | TallyCleared() | ClockSetBack():
-            return None
+        case FailureAdded() | TallyCleared():
+            return ()
+        case ClockMoved(seconds):
+            return [(_BANS_MOVED, (seconds,)), (_REPORTS_MOVED, (seconds,))]
+        case ClockSetBack(now):
+            form, row = _BANS_SET_BACK, (now,)
         case BanPut(ban):
             form, row = _BAN_PUT, _ban_row(ban)
         case BanRemoved(subject):
@@ -290,7 +313,7 @@ def _row(change: Change) -> tuple[_Form, _Row] | None:
             form, row = _REPORT_TAKEN, (digest, at)
         case ReportForgotten(digest):
             form, row = _REPORT_FORGOTTEN, (digest,)
-    return form, row
+    return ((form, row),)
 
 
 def _ban_row(ban: Ban) -> _Row:

@@ -45,7 +45,6 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
         if doors or passages or web:
             yield from _of_client_address(upstream, [*doors, *web], has_passages=bool(passages))
         yield from _of_sieve_tls(upstream, doors)
-        yield from _of_second_opinion(upstream, configuration)
     yield from _of_allowed(configuration)
     yield from _of_trusted(configuration)
     for listener in configuration.listeners:
@@ -56,6 +55,7 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
         yield from _of_no_starttls(passage)
     for manager in configuration.managers:
         yield from _of_plaintext(manager)
+    yield from _of_second_opinions(configuration)
     if descriptors is not None:
         yield from _of_descriptors(configuration.doors.max_waiting, descriptors)
 
@@ -101,22 +101,23 @@ def _of_sieve_tls(upstream: Upstream, doors: list[Listener]) -> Iterator[str]:
         )
 
 
-def _of_second_opinion(upstream: Upstream, configuration: Configuration) -> Iterator[str]:
+def _of_second_opinions(configuration: Configuration) -> Iterator[str]:
     """Postfix says an outage of the accounts of its Dovecot as it says a wrong password."""
-    doors = configuration.listeners
-    refusing = {door.protocol for door in doors if door.backend == upstream.name}
-    if Protocol.SUBMISSION not in refusing or upstream.second_opinion is not None:
-        return
-    for protocol in (Protocol.IMAP, Protocol.MANAGESIEVE):
-        for door in doors:
-            if door.protocol is protocol and door.backend in configuration.upstreams:
-                key = f"backend.{upstream.name}.second-opinion"
-                yield (
-                    f"backend {upstream.name} may say an outage of its accounts as it says a wrong"
-                    f' password (Postfix does), and that would count: set {key} = "{door.backend}"'
-                    f' if they share their accounts, or to "none" if it tells the two apart'
-                )
-                return
+    doors = [door for door in configuration.listeners if door.backend in configuration.upstreams]
+    judges = [
+        door.backend
+        for protocol in (Protocol.IMAP, Protocol.MANAGESIEVE)
+        for door in doors
+        if door.protocol is protocol
+    ]
+    refusing = dict.fromkeys(door.backend for door in doors if door.protocol is Protocol.SUBMISSION)
+    for name in refusing if judges else ():
+        if configuration.upstreams[name].second_opinion is None:
+            yield (
+                f"backend {name} may say an outage of its accounts as it says a wrong password"
+                f" (Postfix does), and that would count: set backend.{name}.second-opinion ="
+                f' "{judges[0]}" if they share their accounts, or to "none" if it tells them apart'
+            )
 
 
 def _of_allowed(configuration: Configuration) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import itertools
+import os
 import resource
 import sys
 from collections.abc import Coroutine
@@ -48,6 +49,13 @@ def keep_until_killed(path: Path, run: Run) -> None:
     for number in itertools.count(1):
         run(store.commit(changes(number), durable=number % 2 == 0))
         say(number)
+
+
+def die(path: Path, run: Run) -> None:
+    """End without closing anything, as kill -9 does."""
+    store = SqliteStore(path)
+    run(store.commit(changes(1), durable=True))
+    os._exit(0)
 
 
 def run_out_of_disk(path: Path, run: Run) -> None:
@@ -114,6 +122,7 @@ def write_without_leave(path: Path, run: Run) -> None:
 if __name__ == "__main__":
     work = {
         "keep": keep_until_killed,
+        "die": die,
         "full": run_out_of_disk,
         "lost": lose_the_file,
         "leave": write_without_leave,

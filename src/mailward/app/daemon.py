@@ -61,7 +61,7 @@ def serve(config: str | None, data: str | None, check: bool) -> int:
     premises_path = data_path(data)
     try:
         with as_owner(premises_path) if check else nullcontext() as user, keeping_all():
-            source = Source(_read_file(path), None if path is None else str(path), premises_path)
+            source = Source(read_file(path), None if path is None else str(path), premises_path)
             checked = look_at(source, clock(), is_told=check)
     except SettingsError as error:
         return _wrong(error.faults)
@@ -132,7 +132,7 @@ async def _run(checked: Checked, source: Source, listening: socket, clock: Stead
                 clock,
                 Reread(
                     path,
-                    lambda: _read_file(None if path is None else Path(path)),
+                    lambda: read_file(None if path is None else Path(path)),
                     program.adopt,
                     program.reload_certificates,
                 ),
@@ -289,7 +289,7 @@ def _say_what_is_open(program: Program, data: Path, path: str | None) -> None:
     _log.info("next: %s --data %s status", sys.argv[0], data)
 
 
-def _read_file(path: Path | None) -> dict[str, Entry]:
+def read_file(path: Path | None) -> dict[str, Entry]:
     """The keys of the configuration file; none where there is no file.
 
     Raises:

@@ -10,10 +10,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from mailward.stores.log import check_log, open_read
 from mailward.stores.port import StoreError, UnusableStoreError
 
 APPLICATION_ID = int.from_bytes(b"mwrd", "big")
-BUSY_SECONDS = 2.0
 
 # What the operator can do, by SQLite's primary result code.
 ADVICE = {
@@ -111,9 +111,9 @@ def stored_settings(path: Path) -> dict[str, str]:
     check_place(path)
     if not path.exists():
         return {}
-    uri = f"{path.absolute().as_uri()}?mode=ro"
+    check_log(path)
     try:
-        with closing(sqlite3.connect(uri, timeout=BUSY_SECONDS, uri=True)) as database:
+        with closing(open_read(path)) as database:
             if not check_version(database, path):
                 return {}
             return dict(database.execute("SELECT key, value FROM setting"))

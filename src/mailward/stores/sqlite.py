@@ -30,6 +30,7 @@ from mailward.stores.inspection import (
     store_error,
 )
 from mailward.stores.lock import StoreLock
+from mailward.stores.log import WRITE_BACK_PAGES, LogLength, check_log, write_back
 from mailward.stores.port import (
     BanPut,
     BanRemoved,
@@ -50,7 +51,6 @@ from mailward.stores.port import (
 BUSY_TIMEOUT = timedelta(seconds=2)
 """How long a backup or an operator's sqlite3 may hold the file before a call fails."""
 
-CHECKPOINT_PAGES = 4_000  # 16 MB of log; the usual 1,000 cost a flood a third of its speed
 MAX_VARIABLES = 999  # what every SQLite takes in one statement
 # After these the connection is as good as before; after any other it is made anew.
 _HARMLESS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT}
@@ -113,12 +113,19 @@ _REPORT_FORGOTTEN = _Form("DELETE FROM report WHERE digest IN (", "?", ")")
 class SqliteStore:
     """One file, opened at the first call. Made with mode 0600; its folder must be there."""
 
-    def __init__(self, path: Path, busy_timeout: timedelta = BUSY_TIMEOUT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        busy_timeout: timedelta = BUSY_TIMEOUT,
+        log_pages: int = WRITE_BACK_PAGES,
+    ) -> None:
         self._path = path
         self._busy_seconds = busy_timeout.total_seconds()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._database: sqlite3.Connection | None = None
         self._lock = StoreLock(path)
+        self._log_pages = log_pages
+        self._length: LogLength | None = None
         self._made = False
         self._closed = False
 
@@ -157,7 +164,10 @@ class SqliteStore:
         try:
             if self._database is None:
                 self._database = self._connect()
-            return work(self._database)
+            done = work(self._database)
+            if self._length is not None and self._length.is_due():
+                write_back(self._database)
+                self._length.begin()
         except sqlite3.Error as error:
             if primary_code(error) not in _HARMLESS:
                 self._disconnect()
@@ -171,10 +181,13 @@ class SqliteStore:
             raise StoreError(
                 f"{self._path}: a value in it or for it is unusable: {error}"
             ) from error
+        else:
+            return done
 
     def _connect(self) -> sqlite3.Connection:
         check_place(self._path)
         self._lock.take()
+        check_log(self._path)
         self._look_at_the_file()
         # mode=rw: a file that vanished under a running mailward is not replaced by an empty one.
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
@@ -182,11 +195,13 @@ class SqliteStore:
         try:
             _migrate(database, self._path)
             database.execute("PRAGMA journal_mode=WAL")
-            database.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            database.execute("PRAGMA wal_autocheckpoint=0")
+            write_back(database)
         except BaseException:
             database.close()
             raise
         self._made = True
+        self._length = LogLength(database, self._log_pages)
         return database
 
     def _look_at_the_file(self) -> None:

@@ -49,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_server(grammar)
     _add_bans(grammar)
     _add_accounts(grammar)
+    _add_backup(grammar)
     _add_looking(grammar)
     return parser
 
@@ -64,7 +65,7 @@ class _Grammar:
         parser = self._commands.add_parser(
             name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
         )
-        asks = run not in {_serve, password.hash_password, _completion}
+        asks = run not in {_serve, _backup, _restore, password.hash_password, _completion}
         _add_global(parser, answers=run not in {_serve, _completion}, asks=asks)
         if run is not None:
             parser.set_defaults(run=run, wrong=parser.error)
@@ -114,6 +115,33 @@ def _serve(options: argparse.Namespace) -> int:
     from mailward.app.daemon import serve  # noqa: PLC0415 -- no other command has to wait for it
 
     return serve(options.config, options.data, options.check)
+
+
+def _add_backup(grammar: _Grammar) -> None:
+    saving = grammar.command("backup", "save the store in one file, also while it is used", _backup)
+    saving.add_argument("file", metavar="FILE", help="the file to make, mode 0600")
+    saving.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    taking = grammar.command(
+        "restore", "put a backup in the place of the store, with the daemon stopped", _restore
+    )
+    taking.add_argument("file", metavar="FILE", help="one that mailward backup made")
+    taking.add_argument(
+        "--incomplete",
+        action="store_true",
+        help="take a store that was copied without its log as it is; what came last is lost",
+    )
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from mailward.app.backup import backup  # noqa: PLC0415 -- no other command has to wait for it
+
+    return backup(options)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from mailward.app.backup import restore  # noqa: PLC0415 -- as above
+
+    return restore(options)
 
 
 def _add_server(grammar: _Grammar) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import idna
 import pytest
@@ -15,11 +16,22 @@ PLAIN = Naming()
 DEFAULTED = Naming(default_domain="example.org")
 ALIASED = Naming(default_domain="example.net", domain_aliases={"example.net": "example.org"})
 LOCAL = Naming(default_domain="example.org", login_format=LoginFormat.LOCAL_PART)
-NAMINGS = st.sampled_from([PLAIN, DEFAULTED, ALIASED, LOCAL])
+SPELLED = Naming(
+    default_domain="example.org", master_separator="*", translation="%@#=", detail_separator="+"
+)
+NAMINGS = st.sampled_from(
+    [
+        *(PLAIN, DEFAULTED, ALIASED, LOCAL, SPELLED),
+        replace(SPELLED, default_domain="", master_separator=""),
+        replace(SPELLED, login_format=LoginFormat.LOCAL_PART),
+        replace(SPELLED, translation="%+"),
+    ]
+)
 
 # Text that is hard on names: signs that fold, join, vanish, separate or are whole words.
 HARD = st.sampled_from(
     [
+        *"%%#++\u0338",
         *"aA@@.*: -_%\t\x00\x85ßẞ\u017f\u212aİςée\u0301\uff21\uff20\u0345\u1100\u1161ﬁ\ufdfa",
         *"\u200b\u00ad\ufeff\u202e\u3002\uff0e\u2028\U000e0001",
         *("xn--", "bücher", "example.org", "example.net"),
@@ -206,3 +218,51 @@ def test_a_domain_too_long_for_dns_is_counted_as_it_stands() -> None:
     label = "\U00020000" * 64
     assert domain_a_labels(f"{label}.example") == f"{label}.example"
     assert domain_a_labels("ü." * 127) == "ü." * 127
+
+
+def test_a_translated_character_makes_no_other_account() -> None:
+    translated = replace(DEFAULTED, translation="%@#@")
+    spellings = [
+        "jdoe@example.org",
+        "JDoe%Example.org",
+        "jdoe#example.org",
+        "jdoe\uff05example.org",
+    ]
+    assert one_login(translated, *spellings, "jdoe") == "jdoe@example.org"
+    assert PLAIN.login(b"jdoe%example.org") == "jdoe%example.org"
+
+
+def test_a_detail_makes_no_other_account_and_the_domain_stays() -> None:
+    detailed = replace(DEFAULTED, detail_separator="+")
+    assert one_login(
+        detailed,
+        *("jdoe", "jdoe+work", "jdoe+", "jdoe+a+b", "jdoe +x", "JDOE+X@example.org"),
+        *("jdoe@example.org", "jdoe@example.org+x", "jdoe+a@example.org+b", "jdoe\uff0bx"),
+    ) == ("jdoe@example.org")
+    assert one_login(detailed, "jdoe+x@example.net") == "jdoe@example.net"
+    assert detailed.login(b"+x") == "+x@example.org"  # nobody is left without it
+
+
+@given(
+    st.from_regex(r"[a-z][a-z0-9._-]{0,9}", fullmatch=True),
+    st.from_regex(r"[a-z0-9+%#._-]{0,9}", fullmatch=True),
+    st.sampled_from(["", "@", "%", "#"]),
+    st.sampled_from(["example.org", "EXAMPLE.org"]),
+)
+def test_no_spelling_of_an_account_makes_a_second_subject(
+    name: str, detail: str, at: str, domain: str
+) -> None:
+    naming = replace(DEFAULTED, translation="%@#@", detail_separator="+")
+    detail = detail.replace("%", "").replace("#", "")
+    end = f"{at}{domain}" if at else ""
+    assert one_login(naming, name, f"{name}{end}", f"{name}+{detail}{end}", f"{name}{end}+{detail}")
+
+
+def test_the_steps_come_in_their_order() -> None:
+    """Who proves himself, then characters, then details, then the domain."""
+    assert one_login(SPELLED, "victim+x*Master+y%Example.org", "master@example.org") == (
+        "master@example.org"
+    )
+    assert SPELLED.login(b"a#b") == "a=b@example.org"
+    local = replace(SPELLED, login_format=LoginFormat.LOCAL_PART)
+    assert one_login(local, "jdoe+x%a", "jdoe%b+y", "jdoe") == "jdoe"

@@ -12,7 +12,7 @@ from mailward.rules.model import Ban, Instant, Limit, Reason
 from mailward.rules.policy import Policy, Term
 from mailward.settings.build import build
 from mailward.settings.dialect import read_keys
-from tests.settings.sample import NOW, SECURITY, configured, faults, policy, security
+from tests.settings.sample import NOW, SECURITY, configured, faults, policy, security, stored_faults
 
 
 def blocked(policy: Policy) -> dict[str, Ban]:
@@ -91,6 +91,23 @@ domain-aliases = { "example.net" = "example.org", "Old.Example" = "example.net" 
     assert naming.login(b"ada@old.example") == "ada@example.org"
     assert naming.login(b"ada@example.net*root@example.com") == "root@example.com"
     assert policy('login-format = "local-part"').naming.login_format is LoginFormat.LOCAL_PART
+
+
+def test_other_spellings_of_logins_are_read() -> None:
+    naming = policy('login-translation = "%@"\nlogin-detail-separator = "+"\n').naming
+    assert naming.login(b"Jdoe+work%example.org") == "jdoe@example.org"
+
+
+@pytest.mark.parametrize("line", ['login-translation = "%*"', 'login-detail-separator = "*"'])
+def test_no_other_character_may_become_the_master_separator(line: str) -> None:
+    (fault,) = faults(security(f'{line}\nmaster-separator = "*"'))
+    key = line.partition(" ")[0]
+    assert fault == (
+        f'mail.toml:2: server.security.{key}: "*" is the master-separator; use another character'
+    )
+    stored = stored_faults(security(line), {f"{SECURITY}.master-separator": "*"})
+    said = '"*" is the master-separator; use another character'
+    assert stored == [f"(stored): server.security.master-separator: {said}"]
 
 
 def test_prefixes_are_read() -> None:
@@ -187,6 +204,20 @@ def test_an_allowed_network_that_was_stored_never_makes_the_file_wrong() -> None
         ('master-separator = "7"', "one ASCII character"),
         ('master-separator = " "', "one ASCII character"),
         ('master-separator = "\u00a7"', "one ASCII character"),
+        ('login-translation = "%"', "no list of pairs"),
+        ('login-translation = ""', "no list of pairs"),
+        ('login-translation = "%@#"', "no list of pairs"),
+        ('login-translation = "% "', "no list of pairs"),
+        ('login-translation = "\u00a7@"', "no list of pairs"),
+        ('login-translation = "a@"', 'maps "a", which stands in names'),
+        ('login-translation = ".@"', 'maps ".", which stands in names'),
+        ('login-translation = "@%"', 'maps "@", which stands in names'),
+        ('login-translation = "%@%#"', 'maps "%" twice'),
+        ('login-translation = "%##@"', 'maps "%" to "#", which is mapped itself'),
+        ('login-translation = "%%"', 'maps "%" to "%", which is mapped itself'),
+        ('login-detail-separator = "++"', "one ASCII character"),
+        ('login-detail-separator = "@"', "one ASCII character"),
+        ('login-detail-separator = "-"', "stands in names of domains"),
         ('nat64-prefixes = { "2001:db8::/64" }', "length /96"),
         ('nat64-prefixes = { "192.0.2.0/24" }', "length /96"),
         ('blocked-logins = { " " }', "no login name"),

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, unique
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -39,12 +40,18 @@ class LoginFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How the name a client gives becomes the login that is counted."""
+    """How the name a client gives becomes the login that is counted, in this order.
+
+    It is folded; what stands behind *master_separator* counts; *translation* (pairs: from, to)
+    maps characters; what begins at *detail_separator* goes, the domain stays; then the domain.
+    """
 
     default_domain: str = ""
     login_format: LoginFormat = LoginFormat.FULL
     domain_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     master_separator: str = ""
+    translation: str = ""
+    detail_separator: str = ""
 
     def login(self, raw: bytes) -> Login | None:
         """The login of a name from the wire, or ``None`` for an empty one (that is malformed).
@@ -56,6 +63,8 @@ class Naming:
         'jdoe@example.org'
         >>> Naming(master_separator="*").login(b"victim*master")
         'master'
+        >>> Naming(translation="%@", detail_separator="+").login(b"jdoe+work%example.org")
+        'jdoe@example.org'
         """
         try:
             text = raw.decode("utf-8")
@@ -95,6 +104,11 @@ class Naming:
         if self.master_separator:
             # Dovecot looks for the first separator: what follows it is who proves himself.
             name = name.partition(self.master_separator)[2].strip() or name
+        if self.translation:
+            # What was put together anew may fold once more ("=" and a stroke over it are a sign).
+            name = fold_text(name.translate(_translation(self.translation)))
+        if self.detail_separator:
+            name = self._without_detail(name)
         if not name:
             return None
         name = self._with_domain(name)
@@ -104,6 +118,16 @@ class Naming:
         if len(octets) > MAX_NAME_OCTETS or has_control:
             return _digest(octets)
         return Login(name)
+
+    def _without_detail(self, name: str) -> str:
+        """Every spelling of jdoe+detail@domain is jdoe@domain, wherever the details stand."""
+        while True:
+            account, separator, rest = name.partition(self.detail_separator)
+            account = account.strip()
+            if not separator or not account:
+                return name
+            _, at, domain = rest.partition("@")
+            name = f"{account}{at}{domain}".strip()
 
     def _with_domain(self, name: str) -> str:
         if self.login_format is LoginFormat.LOCAL_PART:
@@ -116,6 +140,11 @@ class Naming:
             return name
         domain = domain_a_labels(domain)
         return f"{local}@{self.domain_aliases.get(domain, domain)}"
+
+
+@lru_cache(maxsize=8)
+def _translation(pairs: str) -> Mapping[int, str]:
+    return {ord(before): after for before, after in zip(pairs[::2], pairs[1::2], strict=True)}
 
 
 def operator_name(raw: bytes) -> Login | None:

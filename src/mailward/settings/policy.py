@@ -28,8 +28,10 @@ from mailward.settings.schema import (
     IPV4_PREFIX,
     IPV6_PREFIX,
     LOGIN_BAN_PERIOD,
+    LOGIN_DETAIL_SEPARATOR,
     LOGIN_FAIL2BAN,
     LOGIN_FORMAT,
+    LOGIN_TRANSLATION,
     MASTER_SEPARATOR,
     MAX_TRACKED,
     NAT64_PREFIXES,
@@ -86,12 +88,34 @@ def _prefixes(reading: Reading) -> Prefixes:
 
 
 def _naming(reading: Reading) -> Naming:
+    _check_separators(reading)
     return Naming(
         default_domain=reading.optional(DEFAULT_DOMAIN) or "",
         login_format=reading.one(LOGIN_FORMAT),
         domain_aliases=MappingProxyType(_aliases(reading)),
         master_separator=reading.optional(MASTER_SEPARATOR) or "",
+        translation=reading.optional(LOGIN_TRANSLATION) or "",
+        detail_separator=reading.optional(LOGIN_DETAIL_SEPARATOR) or "",
     )
+
+
+def _check_separators(reading: Reading) -> None:
+    """Refuse what would make two logins of one name when it is read again, as it is shown."""
+    master = reading.given(MASTER_SEPARATOR)
+    if master is None:
+        return
+    translation = reading.given(LOGIN_TRANSLATION)
+    detail = reading.given(LOGIN_DETAIL_SEPARATOR)
+    for other, is_wrong in (
+        (translation, translation is not None and master.value in translation.value[1::2]),
+        (detail, detail is not None and master.value == detail.value),
+    ):
+        if other is not None and is_wrong:
+            given = (other.given, master.given)
+            reading.refuse(
+                next((one for one in given if one.is_stored), other.given),
+                f'"{master.value}" is the master-separator; use another character',
+            )
 
 
 def _aliases(reading: Reading) -> dict[str, str]:

@@ -180,6 +180,9 @@ def nat64_prefix(text: str) -> IPv6Network:
     return network
 
 
+_IN_DOMAINS = ".-_"
+
+
 def domain(text: str) -> str:
     """A domain in A-labels."""
     name = domain_a_labels(fold_text(text)) if len(text) <= _MAX_DOMAIN_OCTETS else ""
@@ -194,6 +197,31 @@ def separator(text: str) -> str:
             f'"{text}" is no separator; use one ASCII character that is no letter, digit or "@"'
         )
     return text
+
+
+def detail_separator(text: str) -> str:
+    if separator(text) in _IN_DOMAINS:
+        raise WrongValueError(
+            f'"{text}" stands in names of domains; use another character, like "+"'
+        )
+    return text
+
+
+def translation(text: str) -> str:
+    """Pairs of characters, from and to, as in Dovecot's auth_username_translation."""
+    befores, afters = text[::2], text[1::2]
+    if not text or len(befores) != len(afters) or not all("!" <= char <= "~" for char in text):
+        raise WrongValueError(
+            f'"{text}" is no list of pairs; write visible ASCII characters, from and to: "%@"'
+        )
+    for before, after in zip(befores, afters, strict=True):
+        if before.isalnum() or before in f"@{_IN_DOMAINS}":
+            raise WrongValueError(f'"{text}" maps "{before}", which stands in names and domains')
+        if befores.count(before) > 1:
+            raise WrongValueError(f'"{text}" maps "{before}" twice')
+        if after in befores:
+            raise WrongValueError(f'"{text}" maps "{before}" to "{after}", which is mapped itself')
+    return text.lower()
 
 
 def bind(text: str) -> Bind:

@@ -167,6 +167,18 @@ MASTER_SEPARATOR = Key(
     "what stands between an account and the master user who logs in to it",
     readers.separator,
 )
+LOGIN_TRANSLATION = Key(
+    "server.security.login-translation",
+    "pairs of ASCII characters, from and to",
+    "characters of logins that stand for others, as in Dovecot's auth_username_translation",
+    readers.translation,
+)
+LOGIN_DETAIL_SEPARATOR = Key(
+    "server.security.login-detail-separator",
+    'one ASCII character that stands in no name or domain, like "+"',
+    "where a detail begins that makes no other account of a login: jdoe+detail@domain",
+    readers.detail_separator,
+)
 NAT64_PREFIXES = Key(
     "server.security.nat64-prefixes.<prefix>",
     "IPv6 networks of length /96",
@@ -339,6 +351,8 @@ SCHEMA: tuple[Key[object], ...] = (
     LOGIN_FORMAT,
     DOMAIN_ALIASES,
     MASTER_SEPARATOR,
+    LOGIN_TRANSLATION,
+    LOGIN_DETAIL_SEPARATOR,
     NAT64_PREFIXES,
     MAX_TRACKED,
     LOGIN_TIMEOUT,

@@ -83,6 +83,48 @@ def test_without_credentials_a_terminal_is_asked_and_a_pipe_is_told(
     assert far.house.ask("GET", "/api/why/127.0.0.1").body["count"] == 0
 
 
+def test_credentials_come_from_a_file_that_nobody_else_can_read(
+    url: str, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "my secret"
+    file.write_text(f"{CREDENTIALS}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("CREDENTIALS", "admin:wrong")
+    assert shell("bans", "-u", url, "--credentials-file", str(file)).status == 0
+    file.write_text(RIGHT[1])
+    assert shell("--credentials-file", str(file), "bans", "-u", url).status == 0, "of admin"
+    for mode in (0o640, 0o604, 0o620):
+        file.chmod(mode)
+        refused = shell("bans", "-u", url, "--credentials-file", str(file))
+        assert (refused.status, refused.err.count("\n")) == (1, 1)
+        assert f"can be read by others: chmod 600 '{file}'" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [
+        (b"", "is not one line with user:secret"),
+        (b"\n", "is not one line with user:secret"),
+        (b"a:hunter2\nb:hunter2\n", "is not one line with user:secret"),
+        (b"a:hunter2\xff", "is not one line with user:secret"),
+        (b"hunter2" * 1_000, "is not one line with user:secret"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_of_credentials_that_is_none_is_said_to_be_so(
+    octets: bytes | None, said: str, url: str, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "f"
+    if octets is not None:
+        file.write_bytes(octets)
+        file.chmod(0o600)
+    refused = shell("bans", "-u", url, "--credentials-file", str(file))
+    assert (refused.status, said in refused.err) == (1, True)
+    assert "hunter2" not in refused.err
+    twice = shell("bans", "-u", url, "--credentials-file", str(file), "-c", "a:b")
+    assert (twice.status, "name one" in twice.err) == (2, True)
+
+
 def test_wrong_credentials_are_said_to_be_wrong_and_not_shown(url: str, shell: Shell) -> None:
     printed = shell("bans", "-u", url, "-c", "admin:hunter2")
     assert (printed.status, "authentication failed" in printed.err) == (1, True)

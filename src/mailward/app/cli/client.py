@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import stat
 import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 CREDENTIALS_VARIABLE = "CREDENTIALS"
 _USUAL_USER = "admin"
+_MAX_CREDENTIALS_OCTETS = 4_096
 
 Json = Mapping[str, Any]
 
@@ -182,8 +185,13 @@ def find_daemon(options: argparse.Namespace) -> Daemon:
     Raises:
         FailedError: they name none.
     """
+    if options.credentials is not None and options.credentials_file is not None:
+        options.wrong("--credentials and --credentials-file are two operators; name one")
+    at = find_place(options)
+    if options.credentials_file is not None:
+        return Daemon(at, _read_credentials(options.credentials_file))
     credentials = options.credentials or os.environ.get(CREDENTIALS_VARIABLE)
-    return Daemon(find_place(options), credentials or None)
+    return Daemon(at, credentials or None)
 
 
 def below(target: str, name: str) -> str:
@@ -195,10 +203,35 @@ def below(target: str, name: str) -> str:
     return f"{target}/{quote(name, safe='')}"
 
 
+def _read_credentials(name: str) -> str:
+    """The one line of the file *name*, which nobody else may read.
+
+    Raises:
+        FailedError: it cannot be read, others can read it, or it is not one line.
+    """
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123 -- Path would take a command longer to load
+            mode = os.fstat(file.fileno()).st_mode
+            octets = file.read(_MAX_CREDENTIALS_OCTETS + 1)
+    except OSError as error:
+        raise FailedError(f"{name} cannot be read: {error.strerror}") from None
+    if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise FailedError(f"{name} can be read by others: chmod 600 {shlex.quote(name)}")
+    try:
+        lines = octets.decode().splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    if len(lines) != 1 or not lines[0].strip() or len(octets) > _MAX_CREDENTIALS_OCTETS:
+        raise FailedError(f"{name} is not one line with user:secret")
+    return lines[0].strip()
+
+
 def _asked_for() -> str:
     """The credentials as somebody types them, unseen."""
     if not sys.stdin.isatty():
-        raise FailedError("credentials are missing: give user:secret with --credentials")
+        raise FailedError(
+            "credentials are missing: give a file with the line user:secret by --credentials-file"
+        )
     typed = getpass("Credentials (user:secret, or the secret of admin): ")
     if not typed:
         raise FailedError("credentials are missing; nothing was sent")

@@ -41,7 +41,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mailward {VERSION}")
     parser.set_defaults(
-        run=None, data=None, config=None, json=False, url=None, credentials=None, ca=None
+        run=None,
+        data=None,
+        config=None,
+        json=False,
+        url=None,
+        credentials=None,
+        ca=None,
+        credentials_file=None,
     )
     _add_global(parser)
     grammar = _Grammar(parser.add_subparsers(title="commands", metavar="COMMAND"))
@@ -95,7 +102,13 @@ def _add_global(
             "--credentials",
             metavar="USER:SECRET",
             default=unset,
-            help="of the operator there (CREDENTIALS)",
+            help="of the operator there (CREDENTIALS); all users of this machine can read it",
+        )
+        parser.add_argument(
+            "--credentials-file",
+            metavar="FILE",
+            default=unset,
+            help="a file of mode 0600 with the line USER:SECRET",
         )
         parser.add_argument(
             "--ca", metavar="FILE", default=unset, help="who vouches for its certificate"

@@ -70,7 +70,7 @@ def _url(text: str, ca: str | None) -> HttpUrl:
     if usual is None or not parts.hostname or parts.query or parts.fragment:
         raise _no_url(text)
     if "@" in parts.netloc:
-        raise FailedError("a URL is shown and logged: give the credentials with --credentials")
+        raise FailedError("a URL is shown and logged: give the credentials with --credentials-file")
     return HttpUrl(
         parts.hostname,
         usual if port is None else port,

@@ -42,7 +42,7 @@ _ENVIRONMENT = (
     ("MAILWARD_CONFIG", "the configuration file, unless --config names one"),
     ("MAILWARD_DATA", "the data directory, unless --data names one; goes before URL"),
     ("URL", "of a manage listener, unless --url names one"),
-    ("CREDENTIALS", "of the operator there, unless --credentials gives them"),
+    ("CREDENTIALS", "of the operator there, unless --credentials or --credentials-file gives them"),
     ("NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID", "set by systemd: see sd_notify(3)"),
 )
 _SIGNALS = (

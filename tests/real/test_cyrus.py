@@ -48,13 +48,16 @@ address = "127.0.0.1:{cyrus_imap}"
 
 [backend.timsieved]
 address = "127.0.0.1:{cyrus_sieve}"
+second-opinion = "{opinion}"
 """
 
 
 class Guarded:
     """A mailward with doors before Cyrus, beside those before Dovecot and Postfix."""
 
-    def __init__(self, mailward: StartMailward, cyrus: Cyrus, limit: str) -> None:
+    def __init__(
+        self, mailward: StartMailward, cyrus: Cyrus, limit: str, opinion: str = "none"
+    ) -> None:
         self.imap = Door(Service.IMAP, free_port())
         self.managesieve = Door(Service.MANAGESIEVE, free_port())
         tables = _TABLES.format(
@@ -62,6 +65,7 @@ class Guarded:
             managesieve=self.managesieve.port,
             cyrus_imap=cyrus.port,
             cyrus_sieve=cyrus.sieve_port,
+            opinion=opinion,
         )
         self.ward: Mailward = mailward(f'fail2ban = "{limit}"', more=tables)
         cyrus.forget_log()
@@ -139,8 +143,9 @@ def test_a_cyrus_that_cannot_look_passwords_up_counts_for_nobody(
     settings = {"sasl_pwcheck_method": "saslauthd", "sasl_saslauthd_path": "/nowhere"}
     lost = Cyrus(cyrus.root, {}, **settings)
     with running(lost):
-        guarded = Guarded(mailward, lost, "2/1h")
-        told = [guess(guarded.imap, "alice", ACCOUNTS["alice"]) for _ in range(4)]
+        guarded = Guarded(mailward, lost, "2/1h", opinion="cyrus")
+        doors = (guarded.imap, guarded.managesieve) * 2
+        told = [guess(door, "alice", ACCOUNTS["alice"]) for door in doors]
         with Line(guarded.imap) as line:
             line.hear()
             line.say(b"a AUTHENTICATE PLAIN " + plain("alice", ACCOUNTS["alice"]) + b"\r\n")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,14 @@ class Mailward:
         pigeonhole: int | None = None,
         backend: str = "",
         more: str = "",
+        within: Sequence[str] = (),
     ) -> None:
         """Write its configuration.
 
         *security* and *backend* are lines of those tables, *more* are tables behind all others.
+        *within* goes before the command that starts it.
         """
+        self._within = within
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
@@ -151,7 +154,7 @@ class Mailward:
     def start(self, *, knows_backends: bool = True) -> None:
         """Start it, and wait until it is up and knows what the backends behind it can do."""
         child = Child(
-            [PROGRAM, "serve", "--config", self.configuration, "--data", self.data],
+            [*self._within, PROGRAM, "serve", "--config", self.configuration, "--data", self.data],
             output=self._log,
             folder=self.folder,
         )
@@ -215,6 +218,10 @@ class Mailward:
                 return False
         if not self._more and Service.MANAGESIEVE not in self._backends:
             return True
+        return self.is_well()
+
+    def is_well(self) -> bool:
+        """Whether no door has anything to say against what is behind it."""
         _, status = self.ask("GET", "/api/status")
         return all(door["state"] in {"ok", "open"} for door in json.loads(status)["doors"])
 

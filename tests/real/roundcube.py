@@ -58,7 +58,8 @@ class Roundcube:
                 program("chroot"),
                 "--userspec=www-data:www-data",
                 self._root,
-                *["php", "-d", f"openssl.cafile={self._authority}"],
+                # A changed configuration is seen at once.
+                *["php", "-d", "opcache.enable=0", "-d", f"openssl.cafile={self._authority}"],
                 *["-S", f"127.0.0.1:{self.port}", "-t"],
                 self._folder / "public_html",
             ],

@@ -149,7 +149,7 @@ def test_both_learn_the_true_client_by_every_way_there_is(ward: Mailward, trixie
     ward.configuration.write_text(text)
     trixie.authority.cert_pem.write_to_path(ward.data / "ca.pem")
     ward.cli("server", "reload-config")
-    eventually(partial(states, ward, {"ok"}), "all doors know their servers")
+    eventually(ward.is_well, "all doors know their servers")
     trixie.dovecot.forget_guesses()
     expected, told = [], []
     for behind, door in doors:
@@ -162,10 +162,6 @@ def test_both_learn_the_true_client_by_every_way_there_is(ward: Mailward, trixie
         (name, [Told.WRONG, Told.OK][number % 2]) for number, (name, _) in enumerate(expected)
     ]
     assert trixie.dovecot.guesses() == [guessed for _, guessed in expected]
-
-
-def states(ward: Mailward, wanted: set[str]) -> bool:
-    return {door["state"] for door in ward.told("status")["doors"]} == wanted
 
 
 def test_every_mechanism_works_through_the_doors(ward: Mailward, trixie: Trixie) -> None:
@@ -211,7 +207,7 @@ def test_its_outage_is_counted_for_nobody_and_its_distrust_is_told(
         with running(lost):
             ward.cli("server", "add-config", *_address(lost.haproxy_port))
             ward.cli("server", "reload-config")
-            eventually(partial(states, ward, {"ok"}), "the door knows the other Dovecot")
+            eventually(ward.is_well, "the door knows the other Dovecot")
             guesses = [partial(guess, ward.imap, f"user{number}", WRONG) for number in range(12)]
             told = guess_together(guesses, at_once=12)
             assert "no such table" in lost.log()

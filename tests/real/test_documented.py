@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +15,44 @@ from mailward.app.selfsigned import CERTIFICATE_NAME, KEY_NAME, make_certificate
 from tests.docs.markdown import DOCS, blocks
 from tests.real.attack import Told, guess
 from tests.real.conftest import ACCOUNTS, StartMailward
-from tests.real.processes import eventually, free_port
+from tests.real.daemon import Mailward
+from tests.real.networks import network_of_ones_own
+from tests.real.processes import Child, eventually, free_port
 from tests.real.servers import Dovecot, Postfix, program, running
+from tests.real.trixie_root import shared_folder, trixie_root
 
+_DOVECOT_FILE = "/etc/dovecot/conf.d/99-mailward.conf"
+# All of it, but the certificate of 2.3, which is made where another package is there.
+_STOCK = {
+    "2.3": """\
+!include /usr/share/dovecot/protocols.d/*.protocol
+!include /etc/dovecot/conf.d/10-auth.conf
+!include /etc/dovecot/conf.d/10-master.conf
+!include /etc/dovecot/conf.d/20-*.conf
+ssl = no
+""",
+    "2.4": """\
+dovecot_config_version = 2.4.0
+!include /etc/dovecot/dovecot.conf
+""",
+}
+_PAST_THE_DOOR = """
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:1143"]
+backend = "dovecot"
+
+[server.listener.sieve]
+protocol = "managesieve"
+bind = ["127.0.0.1:14190"]
+backend = "pigeonhole"
+
+[backend.dovecot]
+address = "127.0.0.1:143"
+
+[backend.pigeonhole]
+address = "127.0.0.1:4190"
+"""
 NGINX_MODULES = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
 
 
@@ -32,14 +69,86 @@ def looked_at(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_dovecot_understands_its_page(folder: Path) -> None:
-    file = folder / "dovecot.conf"
-    page = documented("dovecot.md", "/etc/dovecot/conf.d/99-mailward.conf")
-    file.write_text(f"protocols = imap sieve\nssl = no\n{page}")
-    told = looked_at(program("doveconf"), "-n", "-c", file)
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A Dovecot as Debian packages it; *command* runs its programs, *folder* is open to them."""
+
+    generation: str
+    command: tuple[str | Path, ...]
+    folder: Path
+
+    def write(self, page: str) -> Path:
+        """A file with what Debian has, and *page* behind it."""
+        file = self.folder / "dovecot.conf"
+        own = f"base_dir = {self.folder}/run\nlog_path = {self.folder}/log\n"
+        file.write_text(_STOCK[self.generation] + own + page)
+        return file
+
+
+@pytest.fixture(params=["2.3", "2.4"])
+def stock(request: pytest.FixtureRequest, folder: Path) -> Iterator[Stock]:
+    if request.param == "2.3":
+        yield Stock(request.param, (), folder)
+        return
+    root = trixie_root()
+    with shared_folder(root) as shared:
+        yield Stock(request.param, (program("chroot"), root), shared)
+
+
+def test_dovecot_understands_its_page_and_leaves_no_way_past_mailward(
+    stock: Stock, folder: Path
+) -> None:
+    page = documented("dovecot.md", f"{_DOVECOT_FILE} (Dovecot {stock.generation})")
+    told = looked_at(*stock.command, "doveconf", "-n", "-c", stock.write(page))
     assert "haproxy_trusted_networks = 127.0.0.1/32" in told
     assert told.count("haproxy = yes") == 2
     assert "Warning" not in told
+    make_certificate(folder, datetime.fromtimestamp(SteadyClock()(), UTC))
+    with network_of_ones_own() as within:
+        ward = Mailward(folder / "ward", security="", dovecot=143, postfix=25, within=within)
+        ward.configuration.write_text(_PAST_THE_DOOR)
+        with running(InForeground(stock, "", within)):
+            ward.start(knows_backends=False)
+            eventually(ward.is_well, "the door before stock Dovecot is well")
+            warnings = " ".join(ward.told("status")["warnings"])
+            open_ports = {143, 4190} if stock.generation == "2.3" else {143, 587, 993, 2000, 4190}
+            assert all(f" 0.0.0.0:{port}," in warnings for port in open_ports), warnings
+            ward.stop()
+        text = "\n".join(
+            b.text for b in blocks((DOCS / "dovecot.md").read_text()) if b.language == "toml"
+        )
+        text = text.replace("/etc/mailward/fullchain.pem", str(folder / CERTIFICATE_NAME))
+        ward.configuration.write_text(
+            text.replace("/etc/mailward/privkey.pem", str(folder / KEY_NAME))
+        )
+        with running(InForeground(stock, page, within)):
+            ward.start(knows_backends=False)
+            eventually(ward.is_well, "the doors of the page are well")
+            assert "past mailward" not in " ".join(ward.told("status")["warnings"])
+            assert "past mailward" not in ward.cli(
+                "serve", "--check", "--config", str(ward.configuration)
+            )
+        ward.finish()
+
+
+class InForeground:
+    """A :class:`Stock` Dovecot with *page* behind its configuration, started *within* a network."""
+
+    def __init__(self, stock: Stock, page: str, within: Sequence[str]) -> None:
+        self._command = [*within, *stock.command, program("dovecot"), "-F", "-c", stock.write(page)]
+        self._folder = stock.folder
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        log = self._folder / "log"
+        log.write_text("")
+        child = Child(self._command, output=self._folder / "output", folder=self._folder)
+        self._child = child
+        child.wait_until(lambda: "starting up for" in log.read_text())
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.terminate()
 
 
 def test_postfix_understands_its_page(folder: Path) -> None:

@@ -20,6 +20,7 @@ from mailward.app.certificates import load_certificates
 from mailward.app.cli.client import Daemon
 from mailward.app.cli.failures import FailedError
 from mailward.app.cli.places import SocketPath
+from mailward.app.neighbours import is_here
 from mailward.app.premises import check_premises, is_answered
 from mailward.app.wiring import embedded_class, placed_upstreams
 from mailward.backends.port import AccountError
@@ -213,7 +214,7 @@ def _loops(configuration: Configuration) -> Iterator[Fault]:
         addresses = {found for host in hosts_of(upstream.host) for found in _addresses(host)}
         for name, bind in near:
             if any(
-                meets(bind, address, upstream.port, is_here=_is_here(address))
+                meets(bind, address, upstream.port, is_here=is_here(address))
                 for address in addresses
             ):
                 key = f"backend.{upstream.name}.address"
@@ -235,15 +236,6 @@ def _addresses(host: str) -> Sequence[str]:
         pool.shutdown(wait=False)
 
 
-def _is_here(address: str) -> bool:
-    """Whether *address* is one of this machine: a datagram socket can be bound to it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.bind((address, 0))
-        return True
-    return False
-
-
 def _bind_faults(configuration: Configuration, data: Path) -> Iterator[tuple[Fault, bool]]:
     """What cannot be listened on, and whether that may pass.
 
@@ -256,7 +248,7 @@ def _bind_faults(configuration: Configuration, data: Path) -> Iterator[tuple[Fau
                 check_bind(bind)
             except BindError as error:
                 if running is None:
-                    running = _running(data / configuration.socket)
+                    running = running_binds(data / configuration.socket)
                 if error.is_taken and any(_collide(bind, other) for other in running):
                     continue
                 key = f"server.listener.{door.name}.bind"
@@ -270,7 +262,7 @@ def _collide(bind: Bind, other: Bind) -> bool:
     )
 
 
-def _running(where: Path) -> list[Bind]:
+def running_binds(where: Path) -> list[Bind]:
     """What the daemon listens on that answers at the socket *where*; nothing if none does."""
     try:
         doors = Daemon(SocketPath(str(where))).get("/api/status")["doors"]

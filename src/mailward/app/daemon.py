@@ -29,10 +29,11 @@ from mailward.admin.keys import Keys
 from mailward.admin.keys import Source as Reread
 from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
-from mailward.app.check import Checked, Source, as_owner, settle
+from mailward.app.check import Checked, Source, as_owner, running_binds, settle
 from mailward.app.check import check as look_at
 from mailward.app.clock import SteadyClock, mended
 from mailward.app.logs import set_up_logs
+from mailward.app.neighbours import neighbours
 from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
@@ -318,7 +319,8 @@ def _raise_descriptor_limit() -> None:
 def _advise(configuration: Configuration, data: Path) -> None:
     """Print what is allowed, but seldom meant."""
     opinions = look_at_opinions(configuration, placed_upstreams(configuration, data))
-    for warning in (*advice(configuration, None), *opinions):
+    others = neighbours(configuration, running_binds(data / configuration.socket))
+    for warning in (*advice(configuration, None), *others, *opinions):
         _say(f"warning: {warning}")
 
 

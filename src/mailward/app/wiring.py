@@ -21,6 +21,7 @@ from mailward.app.certificates import load_certificates
 from mailward.app.clock import FACT, SteadyClock, clock_warning
 from mailward.app.health import Health, Standing
 from mailward.app.logs import set_up_logs
+from mailward.app.neighbours import neighbours
 from mailward.app.opinions import shortcomings
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.ourselves import Ourselves
@@ -221,6 +222,7 @@ class Program:
         # The allowed networks change without a reload.
         configuration = replace(self._configuration, policy=self.guard.policy)
         found = list(advice(configuration, _descriptor_limit()))
+        found += neighbours(configuration)
         for opinion in self._opinions.values():
             found.extend(shortcomings(opinion.first, opinion.second))
         policy, now = self.guard.policy, self._clock()

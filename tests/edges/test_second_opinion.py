@@ -222,12 +222,12 @@ async def test_it_is_asked_as_the_same_user_from_the_same_address_and_logged_out
 
 async def test_both_share_one_answer_timeout_and_silence_is_a_doubt() -> None:
     judge = Judge(None)
-    async with open_judged(judge.serve, answer_ms=400) as house:
-        house.server.before_answer = lambda: asyncio.sleep(0.3)
+    async with open_judged(judge.serve, answer_ms=1_500) as house:
+        house.server.before_answer = lambda: asyncio.sleep(1.2)
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert is_later(await house.submission_login("ada", "wrong"))
-        assert loop.time() - began < 0.65
+        assert loop.time() - began < 2.4
         assert count(house) == 0
         assert "did not answer in the time that was left" in state(house, Protocol.SUBMISSION)
         assert is_later(await house.submission_login("ada", "right"))
@@ -235,10 +235,10 @@ async def test_both_share_one_answer_timeout_and_silence_is_a_doubt() -> None:
         judge.silence.set()
 
 
-async def test_hundreds_of_guesses_before_one_that_is_silent_are_at_most_the_limit() -> None:
+async def test_guesses_before_one_that_is_silent_are_at_most_the_limit() -> None:
     judge = Judge(None)
-    async with open_judged(judge.serve, "10/1h", answer_ms=300) as house:
-        asked = [house.submission_login(f"login{n % 40}", f"wrong{n}") for n in range(200)]
+    async with open_judged(judge.serve, "10/1h", answer_ms=800) as house:
+        asked = [house.submission_login(f"login{n % 20}", f"wrong{n}") for n in range(60)]
         answers = await asyncio.gather(*asked)
         assert all(map(is_later, answers))
         assert len(house.server.guesses) <= 10

@@ -32,7 +32,7 @@ class Standing:
 @dataclass(slots=True)
 class _Told:
     was_up: bool = True
-    """As the last line said; nobody expects a backend to be down."""
+    """As the last line said; without a line a backend is taken to be up."""
     is_up: bool = True
     """As last seen."""
     turns: int = 0

@@ -45,7 +45,7 @@ def protocol_of(upstream: Upstream, listeners: Sequence[Listener]) -> Protocol:
 def second_opinions(
     configuration: Configuration,
 ) -> dict[tuple[str, Protocol], tuple[str, Protocol]]:
-    """Who is asked about what is refused: for each backend that has another one for that."""
+    """The backend that is asked about refusals, for each backend that has one."""
     judges = {}
     for door in configuration.listeners:
         first = configuration.upstreams.get(door.backend)
@@ -76,7 +76,7 @@ def check_opinions(
 
 
 def _why_not_asked(name: str, doors: Sequence[_Door]) -> str:
-    """Why nobody is asked about what the backend *name* refuses."""
+    """Why no backend is asked about what the backend *name* refuses."""
     for door in doors:
         is_asked = isinstance(door, Listener) and _JUDGES[door.protocol]
         if door.backend == name and not is_asked:
@@ -103,7 +103,7 @@ def _why_no_other(name: str, second: str, known: Collection[str]) -> str:
 
 
 def _why_not_judge(judge: Upstream, others: Sequence[PassageListener | WebListener]) -> str:
-    """Why *judge* is not asked who is right."""
+    """Why *judge* is not asked for an opinion."""
     if judge.is_web:
         return f"backend {judge.name} speaks HTTP: {_WANTED}"
     if judge.second_opinion not in (None, NO_OPINION):

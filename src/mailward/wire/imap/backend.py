@@ -227,7 +227,7 @@ class ImapLogin(LoginDialogue):
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
 
     def _trouble(self, code: bytes) -> Trouble:
-        # Dovecot says LIMIT to whoever is right and has too many connections (RFC 5530).
+        # Dovecot says LIMIT behind a right password, where there are too many connections.
         if code == b"LIMIT" and self._is_decided:
             return Trouble.RIGHT
         return Trouble.ACCOUNT if code in _ABOUT_THE_ACCOUNT else Trouble.SERVER

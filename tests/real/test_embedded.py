@@ -55,7 +55,7 @@ def test_operators_look_after_accounts_from_the_command_line(ward: EmbeddedWard)
     assert "already" in ward.cli(
         "accounts", "add", "BOB", "--password-stdin", given="x-opensesame\n", status=1
     )
-    assert "slash" in ward.cli("accounts", "add", "../x", "--password-stdin", given="x\n", status=1)
+    assert "slash" in ward.cli("accounts", "add", "../x", "--password-stdin", given="x\n", status=2)
     assert "terminal" in ward.cli("accounts", "add", "carl", status=1)
     ward.cli("accounts", "disable", "bob")
     assert guess(ward.imap, "bob", ACCOUNTS["bob"]) is Told.WRONG

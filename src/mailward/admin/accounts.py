@@ -38,6 +38,11 @@ class AccountRoutes:
         query_fields(request).end()
         return web.json_response({"accounts": [_row(one) for one in self._keeper().everybody()]})
 
+    async def one(self, request: web.Request) -> web.Response:
+        query_fields(request).end()
+        with _told():
+            return web.json_response(_row(self._keeper().one(request.match_info["name"])))
+
     async def add(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)
         name, password = fields.text("name"), Secret(_octets(fields.text("password")))

@@ -276,6 +276,10 @@ def _accounts(routes: AccountRoutes) -> Table:
             routes.add,
         ),
         (
+            Operation("GET", one, "one of them", shapes.ACCOUNT, errors=[_ABSENT, _CONFLICT]),
+            routes.one,
+        ),
+        (
             Operation(
                 "POST",
                 one,

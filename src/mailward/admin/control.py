@@ -262,7 +262,7 @@ class Control:
         """
         subjects: dict[Subject, int] = {}
         complaints: list[Complaint] = []
-        why = Refusal.WRONG
+        reasons: set[Refusal] = set()
         seen = 0
         for index, text in enumerate(texts):
             if len(subjects) + len(complaints) - seen >= BITE:
@@ -271,12 +271,13 @@ class Control:
             try:
                 subjects.update(dict.fromkeys(read(text), index))
             except SubjectError as error:
+                reasons.add(Refusal.WRONG)
                 complaints.append(Complaint(str(error), index))
             except AllowedError as error:
-                why = Refusal.CONFLICT
+                reasons.add(Refusal.CONFLICT)
                 complaints.append(Complaint(str(error), index))
             except RefusedError as error:
-                why = error.why
+                reasons.add(error.why)
                 complaints.append(Complaint(str(error), index))
             if len(subjects) > MAX_SUBJECTS:
                 raise RefusedError(
@@ -286,10 +287,11 @@ class Control:
                 )
         if not complaints:
             return subjects
+        why = Refusal.CONFLICT if reasons == {Refusal.CONFLICT} else Refusal.WRONG
         if len(texts) == 1:
             raise RefusedError(why, complaints[0].message)
         raise RefusedError(
-            Refusal.WRONG,
+            why,
             f"{len(complaints)} of {len(texts)} subjects are refused; nothing was changed",
             complaints[:MAX_COMPLAINTS],
         )

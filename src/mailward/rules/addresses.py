@@ -72,7 +72,9 @@ def parse_network(text: str) -> Network:
         # To ask ip_address and ip_network which of both it is would take three times as long.
         address: Address = IPv6Address(bare) if ":" in bare else IPv4Address(bare)
     except ValueError:
-        raise AddressError(f'"{text}" is no IP address or network') from None
+        raise AddressError(
+            f'"{text}" is no IP address or network like 192.0.2.1, 192.0.2.0/24 or 2001:db8::/64'
+        ) from None
     bits: int = address.max_prefixlen
     if slash:
         if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= 3 and int(prefix) <= bits):  # noqa: PLR2004 -- digits of 128

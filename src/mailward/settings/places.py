@@ -18,6 +18,24 @@ _ID_TABLES = {f"{table}.": table for table in ("server.listener", "backend", "ce
 _BELOW_ID_TABLES = tuple(_ID_TABLES)
 _BY_STEM = {key.stem: key for key in SCHEMA} | {key.alias: key for key in SCHEMA if key.alias}
 _LISTS = {f"{key.stem}.": key for key in SCHEMA if key.shape is not Shape.ONE}
+_LIST_STEMS = [key.stem for key in SCHEMA if key.shape is not Shape.ONE]
+_WHERE = "every key is in docs/reference/keys.md, those in force in mailward server list-config"
+_ELSEWHERE = {
+    # Stalwart's, of several of its versions
+    "authentication.fail2ban": "server.security.fail2ban",
+    "server.fail2ban.authentication": "server.security.fail2ban",
+    "server.fail2ban": "server.security.fail2ban",
+    "server.auto-ban.auth.rate": "server.security.fail2ban",
+    "server.blocked-ip": "server.security.blocked-networks",
+    "server.allowed-ip": "server.security.allowed-networks",
+    "server.proxy.trusted-ip": "server.proxy.trusted-networks",
+    # fail2ban's
+    "maxretry": "server.security.fail2ban",
+    "findtime": "server.security.fail2ban",
+    "bantime": "server.security.ban-period",
+    "ignoreip": "server.security.allowed-networks",
+}
+"""What others call what is a key here."""
 _MEMBER_EXAMPLES = {
     "<network>": "192.0.2.0/24",
     "<prefix>": "2001:db8:64::/96",
@@ -96,10 +114,35 @@ def why_unknown(flat: str) -> str:
         if is_one and pattern.startswith(f"{stem}."):
             return f"{_shown(stem, name)} takes one value, no list or table"
     if len(flat) > MAX_COMPARED:
-        return "is no key"
+        return f"is no key; {_WHERE}"
+    meant = _meant(flat)
+    if meant:
+        return f"is no key; {meant} is meant here"
     # On a tie the first in order wins, so that the answer is always the same.
     nearest = difflib.get_close_matches(pattern, _BY_STEM, n=1, cutoff=0.75)
-    return f"is no key; {_shown(nearest[0], name)} is the nearest" if nearest else "is no key"
+    return f"is no key; {_shown(nearest[0], name) + ' is the nearest' if nearest else _WHERE}"
+
+
+def _meant(flat: str) -> str:
+    """The key that says here what *flat* says in another server's configuration, or half of it.
+
+    >>> _meant("server.blocked-ip.192.0.2.1"), _meant("fail2ban")
+    ('server.security.blocked-networks.192.0.2.1', 'server.security.fail2ban')
+    """
+    for theirs, ours in _ELSEWHERE.items():
+        if flat == theirs:
+            return ours
+        if flat.startswith(f"{theirs}.") and ours in _LIST_STEMS:
+            return ours + flat[len(theirs) :]
+    for stem in _BY_STEM:
+        head = stem[: -len(flat)]
+        if "<" not in stem and head.endswith(".") and stem.endswith(flat):
+            return stem
+    for stem in _LIST_STEMS:
+        name = stem.rpartition(".")[2]
+        if "<" not in stem and flat.startswith(f"{name}."):
+            return stem + flat[len(name) :]
+    return ""
 
 
 def how_to_list(place: Place) -> str:

@@ -227,7 +227,13 @@ def translation(text: str) -> str:
 def bind(text: str) -> Bind:
     """``address:port``; port 0 lets the system choose."""
     host, port = _host_and_port(text, least_port=0)
-    return Bind(str(parse_address(host)), port)
+    try:
+        return Bind(str(parse_address(host)), port)
+    except AddressError as error:
+        raise WrongValueError(
+            f'{error}; write one of this machine, "127.0.0.1:{port}" or "[::1]:{port}" for itself'
+            f' alone, "[::]:{port}" and "0.0.0.0:{port}" for everybody'
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

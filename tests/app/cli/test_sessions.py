@@ -54,9 +54,9 @@ def test_sessions_are_closed_and_one_that_has_just_left_is_told_so(
     [
         (("close",), 2, "a subject is missing; a login of that name is login:close"),
         (("ada", "bob"), 2, "one subject at most can be listed"),
-        (("close", "10.0.0.0/99"), 1, "is no address"),
-        (("close", ""), 1, '""'),
-        (("close", "operator:admin"), 1, "operator:admin has no session"),
+        (("close", "10.0.0.0/99"), 2, "is no address"),
+        (("close", ""), 2, "a subject is empty"),
+        (("close", "operator:admin"), 2, "operator:admin has no session"),
         (("close", "::/0"), 1, "repeat it with --yes"),
         (("--limit", "0"), 2, "no number from 1"),
     ],

@@ -20,12 +20,16 @@ _MAX_LINE_CHARACTERS = 10_000
 
 def add(options: argparse.Namespace) -> int:
     daemon = find_daemon(options)
+    # Before a password is asked for, and hidden characters are typed in vain.
+    if any(one["name"] == options.name for one in daemon.get(_PATH)["accounts"]):
+        raise FailedError(f"there is an account {options.name} already; see accounts passwd")
     wish = {"name": options.name, "password": typed_password(from_pipe=options.password_stdin)}
     return _tell(options, daemon.post(_PATH, wish))
 
 
 def passwd(options: argparse.Namespace) -> int:
     daemon = find_daemon(options)
+    daemon.get(_one(options))  # it says so if there is none, before a password is asked for
     wish = {"password": typed_password(from_pipe=options.password_stdin)}
     return _tell(options, daemon.post(below(_PATH, options.name), wish))
 

@@ -32,6 +32,12 @@ class Answer:
         return self._response.status == http.client.OK
 
     @property
+    def is_wrong(self) -> bool:
+        """Whether the request itself is wrong, and nothing only stands in its way."""
+        wrong = (http.client.BAD_REQUEST, http.client.UNPROCESSABLE_ENTITY)
+        return self._response.status in wrong
+
+    @property
     def is_unauthorized(self) -> bool:
         return self._response.status == http.client.UNAUTHORIZED
 

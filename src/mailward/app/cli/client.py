@@ -149,7 +149,7 @@ class Daemon:
         problem = self._object(answer)
         try:
             complaints = [Complaint(f["message"], f["index"]) for f in problem.get("faults", ())]
-            return RefusedError(problem["detail"], complaints)
+            return RefusedError(problem["detail"], complaints, is_wrong=answer.is_wrong)
         except KeyError:
             return self._strange()
 
@@ -187,11 +187,16 @@ def find_daemon(options: argparse.Namespace) -> Daemon:
     """
     if options.credentials is not None and options.credentials_file is not None:
         options.wrong("--credentials and --credentials-file are two operators; name one")
-    at = find_place(options)
+    place = find_place(options)
+    if isinstance(place, SocketPath):
+        for name in ("credentials", "credentials_file", "ca"):
+            if getattr(options, name) is not None:
+                option = name.replace("_", "-")
+                options.wrong(f"--{option} is for a daemon elsewhere: name that with --url")
     if options.credentials_file is not None:
-        return Daemon(at, _read_credentials(options.credentials_file))
+        return Daemon(place, _read_credentials(options.credentials_file))
     credentials = options.credentials or os.environ.get(CREDENTIALS_VARIABLE)
-    return Daemon(at, credentials or None)
+    return Daemon(place, credentials or None)
 
 
 def below(target: str, name: str) -> str:

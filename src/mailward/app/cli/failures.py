@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 
 
@@ -33,8 +34,10 @@ class UnreachableError(FailedError):
 
 
 class RefusedError(FailedError):
-    """The daemon refused."""
+    """The daemon refused. *is_wrong*: what was asked can never be right, whatever the state is."""
 
-    def __init__(self, message: str, complaints: Sequence[Complaint]) -> None:
-        super().__init__(message, [complaint.message for complaint in complaints])
+    def __init__(self, message: str, complaints: Sequence[Complaint], *, is_wrong: bool) -> None:
+        status = EXIT_USAGE if is_wrong and not complaints else EXIT_FAILED
+        super().__init__(message, [complaint.message for complaint in complaints], status)
         self.complaints = tuple(complaints)
+        self.is_wrong = is_wrong

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import difflib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from mailward import VERSION
 from mailward.app.cli import (
@@ -26,14 +30,41 @@ _FILE = 'read subjects from FILE, one a line, "#" or ";" begins a comment ("-": 
 _BANS_FILE = (
     f"{_FILE}; what bans --format list or --json printed is taken with until, reason and note"
 )
+_MAX_DIGITS = 12
+_MAX_ROWS = 100
 _REPORTS = (
     "many from FILE, one a line: JSON, or address, login, service, time and id with tabs between"
     ' ("-": standard input)'
 )
 
 
+def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """What *words* ask for; wrong usage ends the program with the usage of the command."""
+    options, unknown = parser.parse_known_args(words)
+    wrong: Callable[[str], NoReturn] = getattr(options, "wrong", parser.error)
+    if unknown:
+        wrong(_unknown(unknown[0], options))
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2, f"\n{parser.prog}: error: a command is missing\n")
+    return options
+
+
+def _unknown(word: str, options: argparse.Namespace) -> str:
+    """What is said of a word that the command does not take."""
+    if not word.startswith("-"):
+        return f'"{word}" is one word too many; quote what has blanks in it'
+    known = options.parser.options if hasattr(options, "parser") else []
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.8)
+    if near:
+        return f"{word} is no option of this command; {near[0]} is the nearest"
+    is_subject = hasattr(options, "subjects") or hasattr(options, "subject")
+    hint = f"; for a login of that name write login:{word}" if is_subject else ""
+    return f"{word} is no option of this command{hint}"
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mailward",
         description="Brute-force protection built into a mail server's front door.",
         epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage, 78 wrong configuration.",
@@ -61,13 +92,27 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Values may begin with a minus and a digit: it is no option that ``-1h`` is meant as."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        # argparse takes -1 for a value, but -1h for an option, and can be told in no other way.
+        self._negative_number_matcher = re.compile(r"-[0-9]")
+
+    @property
+    def options(self) -> list[str]:
+        """Every option that it takes."""
+        return list(self._option_string_actions)
+
+
 class _Grammar:
     """The commands below one parser."""
 
-    def __init__(self, commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def __init__(self, commands: argparse._SubParsersAction[_Parser]) -> None:
         self._commands = commands
 
-    def command(self, name: str, does: str, run: Run | None) -> argparse.ArgumentParser:
+    def command(self, name: str, does: str, run: Run | None) -> _Parser:
         """A command that runs *run*, or one (``None``) that has others below it."""
         parser = self._commands.add_parser(
             name, help=does, description=f"{does[0].upper()}{does[1:]}.", allow_abbrev=False
@@ -75,7 +120,7 @@ class _Grammar:
         asks = run not in {_serve, _backup, _restore, password.hash_password, _completion}
         _add_global(parser, answers=run not in {_serve, _completion}, asks=asks)
         if run is not None:
-            parser.set_defaults(run=run, wrong=parser.error)
+            parser.set_defaults(run=run, wrong=parser.error, parser=parser)
         return parser
 
 
@@ -237,7 +282,7 @@ def _add_bans(grammar: _Grammar) -> None:
     why.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
 
     report = grammar.command("report", "report logins that another program saw", reporting.report)
-    report.add_argument("outcome", choices=("failure", "success"))
+    report.add_argument("outcome", metavar="failure|success", choices=("failure", "success"))
     report.add_argument("--address", metavar="A", help="where it came from")
     report.add_argument("--login", metavar="L", help="whom it was for, if anybody")
     report.add_argument("--service", metavar="S", help='like "webmail"')
@@ -272,8 +317,16 @@ def _add_accounts(grammar: _Grammar) -> None:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text)):
+        raise argparse.ArgumentTypeError(f'"{text}" is no number from 1')
+    return int(text)
+
+
+def _rows(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise argparse.ArgumentTypeError(f'"{text}" is no number from 1 to {_MAX_ROWS}')
+    if not 1 <= int(text) <= _MAX_ROWS:
+        raise argparse.ArgumentTypeError(f'"{text}" is no number from 1 to {_MAX_ROWS}')
     return int(text)
 
 
@@ -284,7 +337,7 @@ def _add_reason(parser: argparse.ArgumentParser, help_: str) -> None:
 def _add_looking(grammar: _Grammar) -> None:
     grammar.command("status", "show doors, store, limits and counts", watching.status)
     top = grammar.command("top", "show who has the most failures", watching.top)
-    top.add_argument("--count", metavar="N", type=int, default=10, help="rows, at most 100 (10)")
+    top.add_argument("--count", metavar="N", type=_rows, default=10, help="rows, at most 100 (10)")
     top.add_argument("--follow", action="store_true", help="again and again, until Ctrl-C")
     events = grammar.command("events", "show the last 1,000 events", watching.events)
     events.add_argument(
@@ -298,7 +351,12 @@ def _add_looking(grammar: _Grammar) -> None:
     )
     grammar.command("hash-password", "print the hash of a password", password.hash_password)
     script = grammar.command("completion", "print the completion script of a shell", _completion)
-    script.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads it")
+    script.add_argument(
+        "shell",
+        metavar="bash|zsh|fish",
+        choices=("bash", "zsh", "fish"),
+        help="the shell that reads it",
+    )
 
 
 def _completion(options: argparse.Namespace) -> int:

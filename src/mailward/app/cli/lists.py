@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mailward.app.cli.client import Daemon, Json, find_daemon
-from mailward.app.cli.failures import FailedError, RefusedError
+from mailward.app.cli.failures import EXIT_FAILED, EXIT_USAGE, FailedError, RefusedError
 from mailward.app.cli.listfiles import Named, named_in_file
 from mailward.app.cli.output import counted
 
@@ -129,7 +129,10 @@ class _Asking(NamedTuple):
             try:
                 answers.append(self._ask(part, check=False))
             except RefusedError as error:
-                raise FailedError(str(error) + _so_far(done, all_), _placed(error, part)) from None
+                is_typed = error.is_wrong and not any(one.place for one in part)
+                status = EXIT_USAGE if is_typed else EXIT_FAILED
+                why = str(error) + _so_far(done, all_)
+                raise FailedError(why, _placed(error, part), status) from None
             except FailedError as error:
                 raise FailedError(str(error) + _so_far(done, all_)) from None
             except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mailward.app.cli.failures import FailedError
-from mailward.app.cli.grammar import make_parser
+from mailward.app.cli.grammar import make_parser, parse
 from mailward.app.cli.output import shown
 
 EXIT_INTERRUPTED = 130  # as a shell has it: 128 and SIGINT
@@ -23,11 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for word in words:
         if not _is_text(word):
             parser.error(f"{word!r} is no UTF-8 text")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     try:
-        if options.run is None:
-            parser.print_help()
-            return 0
         status: int = options.run(options)
         sys.stdout.flush()
     except FailedError as error:

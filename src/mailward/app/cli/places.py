@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from mailward.app.cli.failures import EXIT_CONFIG, FailedError
+from mailward.app.cli.failures import EXIT_CONFIG, EXIT_USAGE, FailedError
 from mailward.app.paths import CONFIG_VARIABLE, DATA_VARIABLE, config_path, data_path
 
 SOCKET_NAME = "mailward.sock"
@@ -49,6 +49,9 @@ def find_place(options: argparse.Namespace) -> At:
     Raises:
         FailedError: the URL is none; the configuration that names the socket cannot be read.
     """
+    for name in ("data", "config"):
+        if getattr(options, name) == "":
+            options.wrong(f"--{name} is empty")
     if options.url is not None:
         if options.data is not None:
             options.wrong("--url and --data are two daemons; name one")
@@ -70,7 +73,11 @@ def _url(text: str, ca: str | None) -> HttpUrl:
     if usual is None or not parts.hostname or parts.query or parts.fragment:
         raise _no_url(text)
     if "@" in parts.netloc:
-        raise FailedError("a URL is shown and logged: give the credentials with --credentials-file")
+        raise FailedError(
+            "a URL is shown and logged: give the credentials with --credentials-file",
+            (),
+            EXIT_USAGE,
+        )
     return HttpUrl(
         parts.hostname,
         usual if port is None else port,
@@ -85,7 +92,8 @@ def _prefix(parts: SplitResult) -> str:
 
 
 def _no_url(text: str) -> FailedError:
-    return FailedError(f'"{text}" is no URL of a manage listener; write "https://HOST:PORT"')
+    why = f'"{text}" is no URL of a manage listener; write "https://HOST:PORT"'
+    return FailedError(why, (), EXIT_USAGE)
 
 
 def _socket(options: argparse.Namespace) -> Path:

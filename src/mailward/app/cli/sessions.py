@@ -25,6 +25,8 @@ _ELASTIC = (7, 2)
 
 def sessions(options: argparse.Namespace) -> int:
     """List them, or with the word ``close`` in front of subjects end theirs."""
+    if "" in options.words:
+        options.wrong("a subject is empty; name an address, a network or a login")
     match options.words:
         case ["close"]:
             options.wrong(f"a subject is missing; a login of that name is login:{_CLOSE}")

@@ -142,6 +142,8 @@ def lift(options: argparse.Namespace) -> int:
 
 
 def why(options: argparse.Namespace) -> int:
+    if not options.subject:
+        options.wrong("the subject is empty; name an address, a network or a login")
     answer = find_daemon(options).get(below("/api/why", options.subject))
     if options.json:
         print_json(answer)

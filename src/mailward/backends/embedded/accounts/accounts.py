@@ -154,6 +154,14 @@ class Accounts:
         views = [self._view(account) for account in self._by_id.values()]
         return sorted(views, key=lambda view: view.name)
 
+    def one(self, name: str) -> AccountView:
+        """The account of that name however it is spelled.
+
+        Raises:
+            NoSuchAccountError: there is none.
+        """
+        return self._view(self._named(name))
+
     async def add(self, name: str, password: Secret) -> AccountView:
         """Raises:
         AccountError: the name or the password is unfit, or the name is taken.

@@ -179,6 +179,24 @@ def test_events_are_followed_from_afar(far: Far) -> None:
             got += connection.recv(65_536)
 
 
+def test_a_stream_ends_with_a_ban_by_hand_on_its_operator_and_with_no_other(far: Far) -> None:
+    with far.connect() as connection:
+        connection.sendall(head("GET", "/api/events"))
+        got = b""
+        while b"the events of mailward" not in got:
+            got += connection.recv(65_536)
+        for number in range(3):  # a stranger has the operator banned
+            far.guess("wrong", f"127.0.1.{number + 1}")
+        far.house.fail("203.0.113.9", "ada")
+        while b"auth.failed" not in got.partition(b"ban.added")[2]:
+            got += connection.recv(65_536)
+        far.house.ask("POST", "/api/bans", {"subject": "operator:admin"})
+        far.house.fail("203.0.113.10", "bob")
+        rest = heard(connection)
+    assert b"bob" not in rest
+    assert far.ask("GET", "/api/status").status == 429
+
+
 def test_answers_are_not_kept_and_do_not_tell_what_is_behind_them(far: Far) -> None:
     with closing(far.line()) as line:
         line.ask("GET", "/api/bans")

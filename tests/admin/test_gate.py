@@ -64,6 +64,11 @@ def test_a_request_without_credentials_is_a_401_that_counts_nothing(
     assert not far.house.guard.journal.counts
 
 
+def test_a_wrong_secret_is_told_so(far: Far) -> None:
+    told = far.ask("GET", "/api/status", who=("admin", "wrong"))
+    assert (told.status, told.detail) == (401, "Wrong user or secret")
+
+
 def test_an_address_that_no_limit_bounds_has_so_many_hashes_and_no_more(far: Far) -> None:
     # It is allowed, and each guess is at another name: the guard would let it go on for ever.
     told = Counter(far.guess("wrong", "127.0.1.7", f"user{number}") for number in range(60))
@@ -102,9 +107,7 @@ def test_addresses_that_guess_fill_no_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("target", ["/api/bans", "/no/such/thing", "/healthz", "/admin/config/"])
 def test_whatever_is_asked_for_a_stranger_hears_the_same(far: Far, target: str) -> None:
-    assert (
-        far.ask("GET", target, who=("admin", "wrong")).detail == "You have to authenticate first."
-    )
+    assert far.ask("GET", target, who=("admin", "wrong")).detail == "Wrong user or secret"
 
 
 def test_a_wrong_password_counts_for_the_address_and_for_the_operator(far: Far) -> None:

@@ -139,13 +139,13 @@ async def test_one_that_has_left_meanwhile_is_not_counted(sessions: Sessions) ->
 async def test_what_is_forgotten_is_kept_for_a_while_and_bounded(sessions: Sessions) -> None:
     ada = frozenset({Login("ada"), Login("boss")})
     assert not sessions.has_forgotten
-    sessions.forget([login("ada")], NOON)
+    await sessions.forget([login("ada")], NOON)
     assert sessions.is_forgotten(ada, NOON)
     assert not sessions.is_forgotten(ada, Instant(NOON + 1))
     later = Instant(NOON + KEPT_SECONDS)
-    sessions.forget([login("bob")], later)
+    await sessions.forget([login("bob")], later)
     assert not sessions.is_forgotten(ada, NOON)
-    sessions.forget([login(f"u{number}") for number in range(MAX_CLOSED)], later)
+    await sessions.forget([login(f"u{number}") for number in range(MAX_CLOSED)], later)
     assert not sessions.is_forgotten(frozenset({Login("bob")}), NOON)
     assert sessions.is_forgotten(frozenset({Login("u0")}), NOON)
 

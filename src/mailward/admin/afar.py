@@ -10,6 +10,7 @@ import binascii
 import math
 from base64 import b64decode
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -75,7 +76,7 @@ class Visitor(Protocol):
 class Conversation(web.RequestHandler):
     """HTTP/1.1 with one visitor."""
 
-    __slots__ = ("_is_asked", "visitor")
+    __slots__ = ("_is_asked", "is_locked", "visitor")
 
     def __init__(self, server: web.Server, visitor: Visitor) -> None:
         super().__init__(
@@ -88,6 +89,7 @@ class Conversation(web.RequestHandler):
         )
         self.visitor = visitor
         self._is_asked = False
+        self.is_locked: Callable[[], bool] = bool
 
     def asked(self) -> None:
         """A request is here: its answer is under way."""
@@ -139,16 +141,17 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
             return refusal
         visitor = conversation.visitor
         asker = _asker(request, visitor)
-        answer = await gate.ask(
-            offered(request), asker.address, visitor.listener, is_direct=asker.is_direct
-        )
+        given = offered(request)
+        answer = await gate.ask(given, asker.address, visitor.listener, is_direct=asker.is_direct)
         match answer:
             case Welcome():
                 visitor.logged_in()
+                conversation.is_locked = partial(gate.is_locked, given)
                 return await handler(request)
-            case Wrong() | Unnamed():
-                refusal = problem(HTTPStatus.UNAUTHORIZED, "You have to authenticate first.")
-                refusal.headers["WWW-Authenticate"] = CHALLENGE
+            case Wrong():
+                refusal = _unauthorized("Wrong user or secret")
+            case Unnamed():
+                refusal = _unauthorized("You have to authenticate first.")
             case LockedOut(ban):
                 refusal = problem(
                     HTTPStatus.TOO_MANY_REQUESTS,
@@ -161,12 +164,8 @@ def guarded(gate: Gate, clock: Callable[[], Instant]) -> Middleware:
                     HTTPStatus.SERVICE_UNAVAILABLE, "too many ask at once: try again later"
                 )
                 refusal.headers["Retry-After"] = str(_BUSY_SECONDS)
-            case ShutOut() if asker.is_behind_proxy:
-                refusal = problem(HTTPStatus.FORBIDDEN, "this address is banned")
             case ShutOut():
-                refusal = web.Response()
-                if request.transport is not None:
-                    request.transport.abort()
+                refusal = _shut_out(request, asker)
         refusal.force_close()
         return refusal
 
@@ -181,6 +180,25 @@ async def only_json(request: web.Request, handler: Handler) -> web.StreamRespons
     if (request.content_length or 0) > max_octets(request):
         raise web.HTTPRequestEntityTooLarge(max_octets(request), request.content_length or 0)
     return await handler(request)
+
+
+def lock_of(request: web.Request) -> Callable[[], bool]:
+    """What says whether the operator of *request* has been banned by hand since it was let in."""
+    return request.protocol.is_locked if isinstance(request.protocol, Conversation) else bool
+
+
+def _unauthorized(why: str) -> web.Response:
+    refusal = problem(HTTPStatus.UNAUTHORIZED, why)
+    refusal.headers["WWW-Authenticate"] = CHALLENGE
+    return refusal
+
+
+def _shut_out(request: web.Request, asker: Asker) -> web.Response:
+    if asker.is_behind_proxy:
+        return problem(HTTPStatus.FORBIDDEN, "this address is banned")
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def _foreign(request: web.Request) -> str | None:

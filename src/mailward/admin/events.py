@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import NoReturn
 
 from aiohttp import web
 
+from mailward.admin.afar import lock_of
 from mailward.admin.forms import query_fields
 from mailward.admin.views import event_view
 from mailward.guard.feed import Follower
@@ -54,11 +54,14 @@ class Streams:
                 if not goes_on:
                     await response.write_eof()
                     return response
-                await self._send(follower, response)
+                await self._send(follower, response, lock_of(request))
+                response.force_close()
+                await response.write_eof()
             except ConnectionError:
-                return response  # the follower is gone
+                pass  # the follower is gone
             finally:
                 self._following.discard(task)
+            return response
 
     async def end(self, _: web.Application) -> None:
         """End every stream, so that none holds up the end of the server."""
@@ -76,12 +79,18 @@ class Streams:
             return list(kept)
         return [entry for entry in kept if entry.number > int(number[:20])]
 
-    async def _send(self, follower: Follower[Entry], response: web.StreamResponse) -> NoReturn:
-        while True:
+    async def _send(
+        self,
+        follower: Follower[Entry],
+        response: web.StreamResponse,
+        is_locked: Callable[[], bool],
+    ) -> None:
+        """Send what comes, until the follower is banned by hand: that is an event, too."""
+        while not is_locked():
             # Cut off in its wait the iterator is spent; a new one goes on where it stopped.
             entries = aiter(follower)
             try:
-                while True:
+                while not is_locked():
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         entry = await anext(entries)
                     await response.write(self._event(entry))

@@ -200,6 +200,11 @@ class Gate:
     def close(self) -> None:
         self._hashes.close()
 
+    def is_locked(self, offered: Offered | None) -> bool:
+        """Whether the operator of *offered* is banned by hand: streams that he follows end then."""
+        name = None if offered is None else operator_name(offered.user)
+        return self.guard.is_locked(name, self._clock(), SubjectKind.OPERATOR)
+
     async def ask(
         self, offered: Offered | None, address: Address, listener: str, *, is_direct: bool = False
     ) -> Answer:

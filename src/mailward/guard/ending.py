@@ -36,7 +36,7 @@ class Ending:
 
     async def end(self, now: Instant) -> int:
         """End them; how many they were."""
-        self._guard.sessions.forget(self._logins, now)
+        await self._guard.sessions.forget(self._logins, now)
         await self.look()
         banned = {
             one: None

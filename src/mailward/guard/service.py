@@ -100,13 +100,13 @@ class Guard:
         ban = self._ban_on(attempt, now)
         return None if ban is None else self._refused(attempt, ban, now)
 
-    def is_locked(self, login: Login | None, now: Instant) -> bool:
-        """Whether *login* is banned by hand, which ends its sessions, too."""
-        if login is None:
+    def is_locked(
+        self, name: Login | None, now: Instant, kind: SubjectKind = SubjectKind.LOGIN
+    ) -> bool:
+        """Whether the login (or an operator) *name* is banned by hand, which ends sessions, too."""
+        if name is None:
             return False
-        return (
-            self.mirror.covering(Subject(SubjectKind.LOGIN, login), now, by_hand=True) is not None
-        )
+        return self.mirror.covering(Subject(kind, name), now, by_hand=True) is not None
 
     async def screen(self, attempt: Attempt, now: Instant) -> Screening:
         """Reserve a guess for *attempt*, waiting for a place as long as the caller lets it.

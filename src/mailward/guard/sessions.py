@@ -17,7 +17,7 @@ from mailward.guard.journal import Event, Journal
 from mailward.rules.addresses import NetworkTable, subject_network
 from mailward.rules.model import Address, Instant, Login, Network, Subject, SubjectKind
 
-_BITE = 100
+_BITE = 50
 """So many sessions are ended between two looks at the connections: each ends two connections."""
 KEPT_SECONDS = 300.0  # longer than any proof of credentials is good
 MAX_CLOSED = 100_000
@@ -148,7 +148,7 @@ class Sessions:
 
     async def close(self, subjects: Sequence[Subject], now: Instant) -> int:
         """End all sessions of *subjects*, and forget what was proven for their logins."""
-        self.forget(subjects, now)
+        await self.forget(subjects, now)
         count = await self.end(await self.of(subjects))
         self.tell(subjects, count, now)
         return count
@@ -172,14 +172,19 @@ class Sessions:
         whose = {} if only is None else {only.kind.value: only.name}
         self._journal.write(Event.SESSIONS_CLOSED, now, **whose, count=count)
 
-    def forget(self, subjects: Sequence[Subject], now: Instant) -> None:
+    async def forget(self, subjects: Sequence[Subject], now: Instant) -> None:
         """Let no credentials of these logins pass as proven that were so before *now*."""
-        for subject in subjects:
-            if subject.kind is SubjectKind.LOGIN:
-                login = Login(subject.name)
-                self._closed[login] = now
-                self._closed.move_to_end(login)
-        while self._closed:
+        async for bite in in_bites(subjects):
+            for subject in bite:
+                if subject.kind is SubjectKind.LOGIN:
+                    login = Login(subject.name)
+                    self._closed[login] = now
+                    self._closed.move_to_end(login)
+            self._drop_old(2 * len(bite), now)
+
+    def _drop_old(self, at_most: int, now: Instant) -> None:
+        """Drop what is not needed any more, or too much: so that it goes down at last."""
+        for _ in range(min(at_most, len(self._closed))):
             oldest = next(iter(self._closed))
             if len(self._closed) <= MAX_CLOSED and now - self._closed[oldest] < KEPT_SECONDS:
                 break

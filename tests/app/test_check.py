@@ -280,3 +280,13 @@ def test_without_a_configuration_the_file_that_was_looked_for_is_named(
         return  # the machine of somebody who uses mailward
     assert main(["serve", "--data", str(tmp_path), "--check"]) == 0
     assert f"(there is no {usual}) is right" in capsys.readouterr().out
+
+
+def test_a_token_key_that_others_can_read_or_that_is_cut(tmp_path: Path) -> None:
+    key = tmp_path / "token.key"
+    key.write_bytes(bytes(32))
+    key.chmod(0o644)
+    assert "its mode is 0644; run: chmod 600 token.key" in both(tmp_path, "")
+    key.chmod(0o600)
+    key.write_bytes(bytes(31))
+    assert "it has 31 octets and should have 32" in both(tmp_path, "")

@@ -25,6 +25,8 @@ from mailward.stores.port import (
     SettingDeleted,
     SettingPut,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 from mailward.stores.sqlite import SqliteStore
 
@@ -67,6 +69,8 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.builds(FactPut, KEYS, TEXTS),
     st.builds(ReportTaken, DIGESTS, INSTANTS),
     st.builds(ReportForgotten, DIGESTS),
+    st.builds(TokenAccepted, DIGESTS, INSTANTS),
+    st.builds(TokenForgotten, DIGESTS),
 )
 # Of one commit's failures any may be the first to be forgotten: none or all are asked for.
 FORGETTING = st.tuples(INSTANTS, st.sampled_from([0, 100]))
@@ -79,6 +83,7 @@ def comparable(contents: Contents) -> tuple[object, ...]:
         dict(contents.settings),
         dict(contents.facts),
         list(contents.reports.items()),
+        list(contents.tokens.items()),
     )
 
 

@@ -26,6 +26,8 @@ from mailward.stores.port import (
     Store,
     StoreError,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 from mailward.stores.sqlite import SqliteStore
 
@@ -212,6 +214,17 @@ async def test_reports_that_were_taken_come_back_oldest_first_until_they_are_for
     ]
     await commit(store, ReportForgotten(b"a"), ReportForgotten(b"c"), ReportTaken(b"c", NOON))
     assert list((await store.load()).reports) == [b"c", b"b\0"]
+
+
+async def test_tokens_that_were_right_come_back_oldest_first_until_they_are_forgotten(
+    store: Store,
+) -> None:
+    later = Instant(NOON + 1)
+    await commit(store, TokenAccepted(b"b\0", later), TokenAccepted(b"a", NOON))
+    assert list((await store.load()).tokens.items()) == [(b"a", NOON), (b"b\0", later)]
+    await commit(store, TokenForgotten(b"b\0"), TokenForgotten(b"unknown"))
+    await commit(store, TokenAccepted(b"a", later))
+    assert list((await store.load()).tokens.items()) == [(b"a", later)]
 
 
 @pytest.mark.parametrize("name", WEIRD_NAMES)

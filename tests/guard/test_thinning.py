@@ -27,6 +27,8 @@ from mailward.stores.port import (
     SettingPut,
     StoreError,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 from tests.guard.conftest import Scene
 
@@ -50,6 +52,8 @@ changes = st.lists(
         st.builds(FactPut, st.sampled_from(NAMES), st.sampled_from(NAMES)),
         st.builds(ReportTaken, digests, instants),
         st.builds(ReportForgotten, digests),
+        st.builds(TokenAccepted, digests, instants),
+        st.builds(TokenForgotten, digests),
     ),
     max_size=30,
 )
@@ -77,6 +81,7 @@ def test_what_is_left_out_as_void_changes_nothing(
         dict(thin.facts),
     )
     assert dict(told.reports) == dict(thin.reports)
+    assert dict(told.tokens) == dict(thin.tokens)
 
 
 @given(waiting=changes, most=st.integers(0, 5))

@@ -21,7 +21,7 @@ from scramp import ScramClient  # type: ignore[import-untyped]
 from tests.real.attack import Door, ImapFrom, Line, Service, Told, sieve_answer
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
-from tests.real.processes import private_folder
+from tests.real.processes import eventually, let_pass, private_folder
 from tests.real.servers import Dovecot, Postfix, running
 
 SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-1"]
@@ -120,12 +120,12 @@ class Bearer:
         return f"{name}\1auth=Bearer {self.token}\1\1".encode()
 
 
-def token(login: str, key: bytes = KEY) -> str:
-    """A JSON web token that is good for an hour."""
+def token(login: str, key: bytes = KEY, seconds: int = 3_600) -> str:
+    """A JSON web token that is good for so long."""
     now = int(time.time())  # noqa: TID251 -- Dovecot reads the real clock
     parts: Sequence[dict[str, object]] = (
         {"alg": "HS256", "typ": "JWT"},
-        {"email": login, "sub": login, "iat": now - 60, "exp": now + 3600},
+        {"email": login, "sub": login, "iat": now - 60, "exp": now + seconds},
     )
     signed = b".".join(_part(json.dumps(part).encode()) for part in parts)
     return (signed + b"." + _part(hmac.digest(key, signed, "sha256"))).decode()
@@ -251,3 +251,35 @@ def test_tokens_are_carried_and_wrong_ones_are_counted(
     assert log_in(door, mechanism, Bearer(mechanism, "alice", good), "127.0.0.7") is Told.LATER
     for shown in (good, forged):
         assert shown.rpartition(".")[2] not in ward.mailward.log()
+
+
+def test_a_token_that_expires_while_the_daemon_is_killed_is_no_guess(ward: Ward) -> None:
+    short, forged = token("alice", seconds=8), token("alice", b"another key")
+    door = ward.door(Service.IMAP)
+    good, wrong = Bearer("XOAUTH2", "alice", short), Bearer("XOAUTH2", "alice", forged)
+    assert log_in(door, "XOAUTH2", good, "127.0.0.7") is Told.OK
+    let_pass(1.1)  # as failures, it is on disk within a second
+    ward.mailward.crash()
+    ward.mailward.start()
+    key = ward.mailward.data / "token.key"
+    assert (key.stat().st_mode & 0o777, key.stat().st_size) == (0o600, 32)
+
+    def has_expired() -> bool:
+        return log_in(door, "XOAUTH2", good, "127.0.0.7") is Told.WRONG
+
+    eventually(has_expired, "the token has expired")
+    assert log_in(door, "XOAUTH2", good, "127.0.0.7") is Told.WRONG
+    assert ward.failures("alice") == 0
+    assert log_in(door, "XOAUTH2", wrong, "127.0.0.7") is Told.WRONG
+    assert ward.failures("alice") == 1
+    # The same token as somebody else is a guess, and what is stored tells nothing of it.
+    other = Bearer("XOAUTH2", "bob", short)
+    assert log_in(door, "XOAUTH2", other, "127.0.0.7") is Told.WRONG
+    assert ward.failures("bob") == 1
+    ward.mailward.stop()
+    for file in ward.mailward.data.iterdir():
+        assert not file.is_file() or short.encode() not in file.read_bytes()
+    key.chmod(0o640)
+    refused = ward.mailward.serve_in_vain()
+    assert refused.returncode == 78
+    assert f"chmod 600 {key}" in refused.stderr

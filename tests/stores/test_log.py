@@ -162,7 +162,7 @@ async def test_a_store_from_before_there_was_a_mark_is_taken(path: Path) -> None
     store = SqliteStore(path)
     await store.commit(many(0), durable=True)
     await store.close()
-    sql(path, "DROP TABLE log; PRAGMA user_version = 2")
+    sql(path, "DROP TABLE log; DROP TABLE token; PRAGMA user_version = 2")
     assert len(await kept(path)) == 50
 
 

@@ -22,6 +22,7 @@ from mailward.app.cli.failures import FailedError
 from mailward.app.cli.places import SocketPath
 from mailward.app.neighbours import is_here
 from mailward.app.premises import check_premises, is_answered
+from mailward.app.tokenkey import check_token_key
 from mailward.app.wiring import embedded_class, placed_upstreams
 from mailward.backends.port import AccountError
 from mailward.backends.tls import check_trust
@@ -86,6 +87,7 @@ def check(source: Source, now: Instant, *, is_told: bool) -> Checked:
         except StoreError as error:
             kind = lasting if isinstance(error, UnusableStoreError) else passing
             kind.append(Fault(None, None, STORE_PATH.pattern, str(error)))
+        lasting += (Fault(None, None, None, why) for why in check_token_key(source.data))
         process = holder(path)
         if process is not None and not is_answered(source.data / draft.socket):
             why = why_held(path, process)

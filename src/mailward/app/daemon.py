@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import resource
+import secrets
 import signal
 import sys
 from collections.abc import Iterable
@@ -38,11 +39,13 @@ from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
+from mailward.app.tokenkey import TokenKeyError, token_key
 from mailward.app.wiring import Program, choose_store, placed_upstreams
 from mailward.guard.bites import keeping_all, look_as_usual
+from mailward.guard.tokens import KEY_OCTETS
 from mailward.guard.writer import SWITCH_SECONDS
 from mailward.settings.advice import advice
-from mailward.settings.configuration import Configuration
+from mailward.settings.configuration import Configuration, StoreType
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
 from mailward.stores.port import Store, StoreError, UnusableStoreError
@@ -104,6 +107,15 @@ def _nothing_there() -> str:
     return f"the built-in configuration (there is no {usual_config_path()})"
 
 
+def _key(kept: StoreType, data: Path) -> bytes:
+    """The key of the digests of good tokens; where nothing is kept, one for this run."""
+    match kept:
+        case StoreType.SQLITE:
+            return token_key(data)
+        case StoreType.MEMORY:
+            return secrets.token_bytes(KEY_OCTETS)
+
+
 class _StopError(Exception):
     """Everything has been put away: what still runs beside it may be cancelled."""
 
@@ -114,9 +126,13 @@ async def _run(checked: Checked, source: Source, listening: socket, clock: Stead
     store = choose_store(checked.file.store, data)
     try:
         contents = await mended(store, await store.load(), clock)
+        key = _key(checked.file.store.type, data)
     except StoreError as error:
         await store.close()
         return _failed(str(error), lasting=isinstance(error, UnusableStoreError))
+    except TokenKeyError as error:
+        await store.close()
+        return _failed(str(error), lasting=True)
     if contents.settings != checked.stored:  # another daemon changed them a moment ago
         built, missing = settle(source, contents.settings, clock(), is_told=False)
         if missing or built.file_faults:
@@ -127,7 +143,7 @@ async def _run(checked: Checked, source: Source, listening: socket, clock: Stead
     configuration = built.draft
     try:
         async with asyncio.TaskGroup() as tasks:
-            program = Program(configuration, store, contents, clock, tasks, data)
+            program = Program(configuration, store, contents, clock, tasks, data, key)
             keys = Keys(
                 program.guard,
                 clock,

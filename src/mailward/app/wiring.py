@@ -7,7 +7,6 @@ import contextlib
 import logging
 import platform
 import resource
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
 SETTLING_STEPS = 20
+TOKENS_FORGOTTEN = 500  # at most, in one sweep
 LOOK_AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger("mailward.daemon")
@@ -124,7 +124,10 @@ def placed_upstreams(configuration: Configuration, data: Path) -> Mapping[str, U
 
 
 class Program:
-    """The running daemon. *tasks* is where everything that runs beside something else lives."""
+    """The running daemon. *tasks* is where everything that runs beside something else lives.
+
+    *key* is the one of the digests of good tokens.
+    """
 
     def __init__(
         self,
@@ -134,6 +137,7 @@ class Program:
         clock: SteadyClock,
         tasks: asyncio.TaskGroup,
         data: Path,
+        key: bytes,
     ) -> None:
         self._clock = clock
         self._data = data
@@ -154,8 +158,9 @@ class Program:
         self.lobby = Lobby(
             configuration.doors.max_waiting, configuration.doors.max_waiting_per_address
         )
-        tokens = Tokens(secrets.token_bytes(32))
-        self.doors = Doors(House(self.guard, self.lobby, clock, tasks, tokens), platform.node())
+        self.tokens = Tokens(key, writer=self.guard.writer, known=contents.tokens)
+        house = House(self.guard, self.lobby, clock, tasks, self.tokens)
+        self.doors = Doors(house, platform.node())
 
     def start(self, prepared: Prepared) -> None:
         """Begin the housekeeping and open the doors.
@@ -397,6 +402,7 @@ class Program:
             try:
                 await sweep.once(self._clock())
                 self._look_at_clock()
+                self.tokens.forget_old(self.guard.policy, self._clock(), TOKENS_FORGOTTEN)
                 if one_source := self.journal.funnel.news(self.guard.policy, self._clock()):
                     _log.warning("%s", one_source)
             except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon

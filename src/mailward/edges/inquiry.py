@@ -208,7 +208,7 @@ class Inquiry:
         match answer:
             case Granted():
                 if token is not None:
-                    self._tokens.accepted(attempt.login, token.reveal())
+                    self._tokens.accepted(attempt.login, token.reveal(), self._clock())
                 return Outcome.SUCCEEDED
             case Rejected():
                 if token and self._tokens.was_accepted(attempt.login, token.reveal()):

@@ -18,12 +18,16 @@ from mailward.stores.port import (
     SettingDeleted,
     SettingPut,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 
-# The least that is lost comes first. A failure that is let go makes a limit reached later; an id, a
-# report counted twice; a tally that is not cleared, failures that come back with a restart.
+# The least that is lost comes first. A failure that is let go makes a limit reached later; a token,
+# one failure more when it has expired; an id, a report counted twice; a tally that is not cleared,
+# failures that come back with a restart.
 _LET_GO: tuple[tuple[type[Change], ...], ...] = (
     (FailureAdded,),
+    (TokenAccepted, TokenForgotten),
     (ReportTaken, ReportForgotten),
     (TallyCleared,),
 )
@@ -58,7 +62,7 @@ def _without_void(changes: Sequence[Change]) -> list[Change]:
     return kept
 
 
-def _about(change: Change) -> Hashable:
+def _about(change: Change) -> Hashable:  # noqa: PLR0911 -- flat: a line for each change
     """What *change* says the last word of, until another one about the same; ``None``: nothing."""
     match change:
         case FailureAdded(subject) | TallyCleared(subject):
@@ -71,6 +75,8 @@ def _about(change: Change) -> Hashable:
             return "fact", name
         case ReportTaken(digest) | ReportForgotten(digest):
             return "report", digest
+        case TokenAccepted(digest) | TokenForgotten(digest):
+            return "token", digest
         case ClockSetBack() | ClockMoved():
             return None
 

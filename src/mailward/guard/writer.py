@@ -26,7 +26,7 @@ is durable before its client is answered, and that should not take longer in a f
 
 MAX_WAITING_CHANGES = 200_000
 """While the store is away so much is remembered, and every ban; beyond it the oldest failures are
-let go, then ids of reports, then what was forgotten."""
+let go, then tokens, then ids of reports, then what was forgotten."""
 
 
 class Writer:

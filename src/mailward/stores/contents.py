@@ -26,6 +26,7 @@ def read_contents(database: sqlite3.Connection) -> Contents:
         settings=dict(database.execute("SELECT key, value FROM setting")),
         facts=dict(database.execute("SELECT name, value FROM fact")),
         reports=dict(database.execute("SELECT digest, at FROM report ORDER BY at, digest")),
+        tokens=dict(database.execute("SELECT digest, at FROM token ORDER BY at, digest")),
     )
 
 

@@ -23,6 +23,8 @@ from mailward.stores.port import (
     SettingPut,
     StoreError,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 
 
@@ -37,6 +39,7 @@ class MemoryStore:
         self._settings: dict[str, str] = {}
         self._facts: dict[str, str] = {}
         self._reports: dict[bytes, Instant] = {}
+        self._tokens: dict[bytes, Instant] = {}
 
     async def load(self) -> Contents:
         windows = {
@@ -49,6 +52,7 @@ class MemoryStore:
             settings=dict(self._settings),
             facts=dict(self._facts),
             reports=dict(sorted(self._reports.items(), key=lambda kept: kept[::-1])),
+            tokens=dict(sorted(self._tokens.items(), key=lambda kept: kept[::-1])),
         )
 
     async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
@@ -72,7 +76,7 @@ class MemoryStore:
     async def close(self) -> None:
         pass
 
-    def _apply(self, change: Change) -> None:  # noqa: C901 -- flat: a step for each change
+    def _apply(self, change: Change) -> None:  # noqa: C901, PLR0912 -- flat: a step for each change
         match change:
             case FailureAdded(subject, failure):
                 seq = next(self._arrivals)
@@ -99,6 +103,10 @@ class MemoryStore:
                 self._reports[digest] = at
             case ReportForgotten(digest):
                 self._reports.pop(digest, None)
+            case TokenAccepted(digest, at):
+                self._tokens[digest] = at
+            case TokenForgotten(digest):
+                self._tokens.pop(digest, None)
 
     def _set_back(self, now: Instant) -> None:
         for failures in self._failures.values():
@@ -117,6 +125,7 @@ class MemoryStore:
             until = None if ban.until is None else moved(ban.until)
             self._bans[subject] = replace(ban, since=moved(ban.since), until=until)
         self._reports = {digest: moved(at) for digest, at in self._reports.items()}
+        self._tokens = {digest: moved(at) for digest, at in self._tokens.items()}
 
     def _forget(self, seq: int, subject: Subject) -> None:
         del self._order[seq]
@@ -133,9 +142,10 @@ def _has_its_instants(change: Change) -> bool:
             | ClockMoved(seconds=at)
             | BanPut(ban=Ban(since=at))
             | ReportTaken(at=at)
+            | TokenAccepted(at=at)
         ):
             return not isnan(at)
         case TallyCleared() | BanRemoved() | SettingPut() | SettingDeleted() | FactPut():
             return True
-        case ReportForgotten():
+        case ReportForgotten() | TokenForgotten():
             return True

@@ -49,7 +49,7 @@ class ClockSetBack:
 class ClockMoved:
     """All instants are *seconds* later (or earlier): the clock they were read from was off by that.
 
-    Those of failures, bans and reports.
+    Those of failures, bans, reports and tokens.
     """
 
     seconds: float
@@ -103,6 +103,21 @@ class ReportForgotten:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class TokenAccepted:
+    """The token with *digest* was right *at* that moment."""
+
+    digest: bytes
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class TokenForgotten:
+    """That this token was right is of no use any more."""
+
+    digest: bytes
+
+
 Change = (
     FailureAdded
     | TallyCleared
@@ -115,12 +130,14 @@ Change = (
     | FactPut
     | ReportTaken
     | ReportForgotten
+    | TokenAccepted
+    | TokenForgotten
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a store holds, for the start. Instants and reports are oldest first.
+    """All that a store holds, for the start. Instants, reports and tokens are oldest first.
 
     Of the subjects of one kind those come first whose last failure is the oldest.
     """
@@ -130,6 +147,7 @@ class Contents:
     settings: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     reports: Mapping[bytes, Instant] = field(default_factory=dict)
+    tokens: Mapping[bytes, Instant] = field(default_factory=dict)
 
 
 class Store(Protocol):

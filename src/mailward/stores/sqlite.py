@@ -46,6 +46,8 @@ from mailward.stores.port import (
     SettingPut,
     StoreError,
     TallyCleared,
+    TokenAccepted,
+    TokenForgotten,
 )
 
 BUSY_TIMEOUT = timedelta(seconds=2)
@@ -101,6 +103,7 @@ _BANS_MOVED = _Form(
     " until = until + (SELECT sum(seconds) FROM said)",
 )
 _REPORTS_MOVED = _Form(*_SAID, ") UPDATE report SET at = at + (SELECT sum(seconds) FROM said)")
+_TOKENS_MOVED = _Form(*_SAID, ") UPDATE token SET at = at + (SELECT sum(seconds) FROM said)")
 _BAN_PUT = _Form("REPLACE INTO ban VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?)")
 _BAN_REMOVED = _Form("DELETE FROM ban WHERE subject IN (", "?", ")")
 _SETTING_PUT = _Form("REPLACE INTO setting VALUES ", "(?, ?)")
@@ -108,6 +111,8 @@ _SETTING_DELETED = _Form("DELETE FROM setting WHERE key IN (", "?", ")")
 _FACT_PUT = _Form("REPLACE INTO fact VALUES ", "(?, ?)")
 _REPORT_TAKEN = _Form("REPLACE INTO report VALUES ", "(?, ?)")
 _REPORT_FORGOTTEN = _Form("DELETE FROM report WHERE digest IN (", "?", ")")
+_TOKEN_ACCEPTED = _Form("REPLACE INTO token VALUES ", "(?, ?)")
+_TOKEN_FORGOTTEN = _Form("DELETE FROM token WHERE digest IN (", "?", ")")
 
 
 class SqliteStore:
@@ -311,7 +316,8 @@ def _rows(change: Change) -> Sequence[tuple[_Form, _Row]]:  # noqa: C901 -- flat
         case FailureAdded() | TallyCleared():
             return ()
         case ClockMoved(seconds):
-            return [(_BANS_MOVED, (seconds,)), (_REPORTS_MOVED, (seconds,))]
+            forms = (_BANS_MOVED, _REPORTS_MOVED, _TOKENS_MOVED)
+            return [(form, (seconds,)) for form in forms]
         case ClockSetBack(now):
             form, row = _BANS_SET_BACK, (now,)
         case BanPut(ban):
@@ -328,6 +334,10 @@ def _rows(change: Change) -> Sequence[tuple[_Form, _Row]]:  # noqa: C901 -- flat
             form, row = _REPORT_TAKEN, (digest, at)
         case ReportForgotten(digest):
             form, row = _REPORT_FORGOTTEN, (digest,)
+        case TokenAccepted(digest, at):
+            form, row = _TOKEN_ACCEPTED, (digest, at)
+        case TokenForgotten(digest):
+            form, row = _TOKEN_FORGOTTEN, (digest,)
     return ((form, row),)
 
 

@@ -184,7 +184,8 @@ class Screening:
         match answer:
             case Proven():
                 if isinstance(credentials, BearerCredentials):
-                    self._tokens.accepted(attempt.login, credentials.token.reveal())
+                    token = credentials.token.reveal()
+                    self._tokens.accepted(attempt.login, token, self._clock())
                 return Outcome.SUCCEEDED
             case Rejected():
                 if isinstance(credentials, BearerCredentials) and self._tokens.was_accepted(

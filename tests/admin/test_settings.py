@@ -409,3 +409,38 @@ async def _recover(house: House) -> None:
         async for entry in follower:
             if entry.event is Event.STORE_RECOVERED:
                 return
+
+
+# -- what a reload would refuse --------------------------------------------------------------------
+
+
+def test_a_key_that_refers_to_what_is_missing_says_so_at_once(house: House) -> None:
+    door = "server.listener.imap."
+    assert "is not whole" in add(house, f"{door}protocol", "imap").body["message"]
+    add(house, f"{door}bind.127.0.0.1:0")
+    told = add(house, f"{door}backend", "dovecot")
+    assert told.status == 200
+    assert (
+        "It is in force at reload-config. As things stand reload-config would be refused:"
+        in (told.body["message"])
+    )
+    assert "dovecot" in told.body["message"].partition("refused:")[2]
+    assert keys(house, door)[f"{door}backend"] == "dovecot", "it is stored all the same"
+    refused = house.ask("POST", "/api/reload")
+    assert refused.status == 422
+    assert refused.body["faults"][0]["message"] in told.body["message"]
+    told = add(house, "backend.dovecot.address", "127.0.0.1:1")
+    assert "would be refused" not in told.body["message"]
+    told = delete(house, "backend.dovecot.address")
+    assert "As things stand reload-config would be refused:" in told.body["message"]
+
+
+def test_what_is_in_force_at_once_asks_for_no_reload(house: House) -> None:
+    add(house, "server.listener.imap.backend", "dovecot")
+    for key in (f"{NETWORKS}203.0.113.9", f"{ALLOWED}203.0.113.10"):
+        assert "would be refused" not in add(house, key).body["message"]
+
+
+def test_a_file_that_cannot_be_read_any_more_is_told(house: House) -> None:
+    house.file.write_text("[server")
+    assert "config.toml:1: " in add(house, f"{SECURITY}ban-period", "4w").body["message"]

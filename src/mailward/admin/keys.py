@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NoReturn
 
+from mailward.admin.foresight import Lacking, refusals, warning
 from mailward.admin.loaded import Anew, Loaded, read_anew
 from mailward.admin.names import (
     ALLOWED_NETWORKS,
@@ -61,6 +62,8 @@ class Source:
     read: Callable[[], dict[str, Entry]]
     apply: Callable[[Configuration], Awaitable[None]]
     reload_certificates: Callable[[], Awaitable[int]]
+    lacking: Lacking = lambda _: ()
+    """What a configuration refers to and is not there; asked in a thread, as for the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ class Keys:
                 case Effect.RELOAD | Effect.NOW:
                     self._put(checked.key, value)
                     self.loaded.pending[checked.key] = None
-            return await self._added(key, checked.key, checked.effect)
+            foreseen = await self._foreseen(checked.key)
+            return await self._added(key, checked.key, checked.effect, foreseen)
 
     async def _ban(self, typed: str, kind: SubjectKind, name: str, note: str, *, yes: bool) -> Done:
         check_note(note)
@@ -148,9 +152,16 @@ class Keys:
         self.loaded.stored[key] = value
         self._guard.writer.note(SettingPut(key, value), self._clock())
 
-    async def _added(self, typed: str, key: str, effect: Effect) -> Done:
+    async def _added(self, typed: str, key: str, effect: Effect, foreseen: str = "") -> Done:
         spelling = "" if typed == key else f" (as {key})"
-        return await self._done(f"Successfully added key {typed}.{spelling} It is {effect.value}.")
+        told = f"Successfully added key {typed}.{spelling} It is {effect.value}.{foreseen}"
+        return await self._done(told)
+
+    async def _foreseen(self, key: str) -> str:
+        """A warning if a reload would be refused as things stand, *key* having been changed."""
+        now, source = self._clock(), self._source
+        faults = await asyncio.to_thread(refusals, self.loaded, source.read, source.lacking, now)
+        return warning(faults, key)
 
     # -- deleting --------------------------------------------------------------------------------
 
@@ -177,7 +188,9 @@ class Keys:
                 raise RefusedError(Refusal.CONFLICT, _in_file(f"{key} stands in {place}"))
             raise _absent(key)
         self._forget([known])
-        answer = await self._deleted(key, now=known.startswith(ALLOWED_NETWORKS))
+        is_now = known.startswith(ALLOWED_NETWORKS)
+        foreseen = "" if is_now else await self._foreseen(known)
+        answer = await self._deleted(key, now=is_now, more=foreseen)
         if in_file:
             raise RefusedError(
                 Refusal.CONFLICT,

@@ -125,7 +125,7 @@ def settle(
             built = build(source.entries, usable, now, name=source.name)
         else:
             built = alone
-        missing = tuple(_missing(built.draft, source.data, now, is_told=is_told))
+        missing = tuple(what_is_missing(built.draft, source.data, now, is_told=is_told))
         guilty = {fault: _below(fault.key, usable) for fault in missing}
         if not any(guilty.values()):
             break
@@ -183,7 +183,7 @@ def _placed(fault: Fault, source: Source) -> Fault:
     return fault if key is None else replace(fault, file=source.name, line=entries[key].line)
 
 
-def _missing(
+def what_is_missing(
     configuration: Configuration, data: Path, now: Instant, *, is_told: bool
 ) -> Iterator[Fault]:
     """What *configuration* needs besides ports: certificates, authorities, packages, no loops."""

@@ -30,7 +30,7 @@ from mailward.admin.keys import Keys
 from mailward.admin.keys import Source as Reread
 from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
-from mailward.app.check import Checked, Source, as_owner, running_binds, settle
+from mailward.app.check import Checked, Source, as_owner, running_binds, settle, what_is_missing
 from mailward.app.check import check as look_at
 from mailward.app.clock import SteadyClock, mended
 from mailward.app.logs import set_up_logs
@@ -152,6 +152,9 @@ async def _run(checked: Checked, source: Source, listening: socket, clock: Stead
                     lambda: read_file(None if path is None else Path(path)),
                     program.adopt,
                     program.reload_certificates,
+                    lambda draft: tuple(
+                        what_is_missing(draft, source.data, clock(), is_told=False)
+                    ),
                 ),
                 read_anew(source.entries, built),
                 contents.settings,

@@ -214,8 +214,9 @@ def test_its_outage_is_counted_for_nobody_and_its_distrust_is_told(
             ward.cli("server", "add-config", *_address(lost.port))
             ward.cli("server", "add-config", "backend.dovecot.client-address", "imap-id")
             ward.cli("server", "reload-config")
-            distrust = "the backend does not believe what ID says of clients"
-            eventually(lambda: distrust in str(ward.told("status")["doors"]), "status tells")
+            distrust = "backend dovecot does not believe what ID says of clients"
+            eventually(lambda: distrust in str(ward.told("status")["warnings"]), "status tells")
+            assert ward.is_well()
     assert told == [Told.LATER] * 12
     assert ward.bans() == {}
     assert ward.told("why", "127.0.0.1")["count"] == 0

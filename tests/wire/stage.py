@@ -217,9 +217,10 @@ class DialogueStage(Stage):
                     shown.append("E: Rejected")
                 case Unavailable(why):
                     shown.append(f"E: Unavailable {why}")
-                case Probed(capabilities, fault):
+                case Probed(capabilities, fault, doubt):
                     shown.append(f"E: Probed {'; '.join(capabilities)}")
                     shown += [f"E: Fault {fault}"] if fault else []
+                    shown += [f"E: Doubt {doubt}"] if doubt else []
         return shown
 
     def tell(self, word: str, arguments: list[str]) -> list[str]:

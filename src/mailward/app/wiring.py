@@ -228,6 +228,11 @@ class Program:
         configuration = replace(self._configuration, policy=self.guard.policy)
         found = list(advice(configuration, _descriptor_limit()))
         found += neighbours(configuration)
+        found += (
+            f"backend {server.settings.name} {server.doubt}"
+            for server in self.upstreams()
+            if server.doubt
+        )
         for opinion in self._opinions.values():
             found.extend(shortcomings(opinion.first, opinion.second))
         policy, now = self.guard.policy, self._clock()

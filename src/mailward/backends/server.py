@@ -40,6 +40,8 @@ class MailServer(ABC):
         self._remember = remember
         self._state = "not asked yet"
         self._fault = ""
+        self.doubt = ""
+        """What an operator should look at though it works, as the last probe has found."""
         self._is_mute = False
         """It is there, but says of no login whether it is right: a probe cannot see that."""
         self._reach = Reach(settings)
@@ -80,9 +82,9 @@ class MailServer(ABC):
             except TimeoutError:
                 self._is_mute = False  # for a while no login has shown it, or it was gone since
 
-    def _is_well(self, capabilities: Sequence[str], fault: str = "") -> None:
-        """It has answered a probe with what it can do; *fault* is still to be mended there."""
-        self._fault = fault
+    def _is_well(self, capabilities: Sequence[str], fault: str = "", doubt: str = "") -> None:
+        """It has answered a probe with what it can do; *fault* keeps everybody out there."""
+        self._fault, self.doubt = fault, doubt
         if not self._is_mute:
             self._turn(fault or "ok")
         if tuple(capabilities) != self._offer:

@@ -165,8 +165,8 @@ class Upstream(MailServer):
         answer = await self._reach.converse(conversation)
         conversation.close()
         match answer:
-            case Probed(capabilities, fault):
-                self._is_well(capabilities, fault)
+            case Probed(capabilities, fault, doubt):
+                self._is_well(capabilities, fault, doubt)
                 return not fault
             case Unavailable(why):
                 self._turn(why)

@@ -84,11 +84,13 @@ class Unavailable:
 class Probed:
     """The end of a dialogue without credentials: what the backend says it can do.
 
-    *fault* is what an operator has to mend there though it answers; empty where nothing is.
+    *fault* is why nobody can log in there though it answers, *doubt* what else is seldom meant;
+    both are for operators, and empty where all is well.
     """
 
     capabilities: Sequence[str]
     fault: str = ""
+    doubt: str = ""
 
 
 Answer = Accepted | Rejected | Unavailable | Probed

@@ -198,9 +198,11 @@ class LoginDialogue(ABC):
         signature = self._questions.signature
         self._finish(Accepted(tuple(capabilities), self._lines.rest(), signature))
 
-    def _end_probe(self, farewell: bytes, capabilities: Sequence[str], trouble: str | None) -> None:
+    def _end_probe(
+        self, farewell: bytes, capabilities: Sequence[str], fault: str | None, doubt: str = ""
+    ) -> None:
         self._send(farewell)
-        self._finish(Probed(tuple(capabilities), trouble or ""))
+        self._finish(Probed(tuple(capabilities), fault or "", doubt))
 
     def _cannot_log_in(self, fault: str | None, names: Collection[str]) -> None:
         """No mechanism of the backend, which offers *names*, carries these credentials."""

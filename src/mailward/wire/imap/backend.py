@@ -26,7 +26,7 @@ _WANTS_TLS = (
     " 2.4)"
 )
 _NOT_BELIEVED = (
-    "the backend does not believe what ID says of clients, so to it all of them are mailward: let"
+    "does not believe what ID says of clients, so to it all of them are mailward: let its"
     " login_trusted_networks (Dovecot) name mailward's address, or set another client-address"
 )
 _NO_ID = 'the backend offers no ID: it needs another client-address than "imap-id"'
@@ -179,8 +179,9 @@ class ImapLogin(LoginDialogue):
     def _log_in(self) -> None:
         offer = {token.upper() for token in self._capabilities}
         if self._credentials is None:
-            fault = _why_no_login(offer) or (None if self._is_believed else _NOT_BELIEVED)
-            self._end_probe(_LOGOUT_TAG + b" LOGOUT", self._capabilities, fault)
+            doubt = "" if self._is_believed else _NOT_BELIEVED
+            fault = _why_no_login(offer)
+            self._end_probe(_LOGOUT_TAG + b" LOGOUT", self._capabilities, fault, doubt)
             return
         steps = _steps(self._credentials, offer)
         if steps:

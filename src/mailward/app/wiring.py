@@ -36,6 +36,7 @@ from mailward.backends.port import (
 from mailward.backends.second_opinion import Doubt, SecondOpinion
 from mailward.backends.tls import check_trust
 from mailward.backends.upstream import Upstream, offer_from_text, offer_to_text
+from mailward.edges.complaints import Complaints
 from mailward.edges.doors import Doors, Prepared
 from mailward.edges.house import House
 from mailward.edges.lobby import Lobby
@@ -159,7 +160,8 @@ class Program:
             configuration.doors.max_waiting, configuration.doors.max_waiting_per_address
         )
         self.tokens = Tokens(key, writer=self.guard.writer, known=contents.tokens)
-        house = House(self.guard, self.lobby, clock, tasks, self.tokens)
+        self._complaints = Complaints()
+        house = House(self.guard, self.lobby, clock, tasks, self.tokens, self._complaints)
         self.doors = Doors(house, platform.node())
 
     def start(self, prepared: Prepared) -> None:
@@ -264,6 +266,7 @@ class Program:
         await self.guard.writer.close()
         self.guard.drops.flush(self._clock())
         self.journal.flush(self._clock())
+        self._complaints.flush(self._clock())
 
     def _load(
         self, certificates: Mapping[str, Certificate], *, at_start: bool
@@ -405,6 +408,7 @@ class Program:
     async def _sweep(self, sweep: Sweep) -> None:
         while True:
             try:
+                self._complaints.report(self._clock())
                 await sweep.once(self._clock())
                 self._look_at_clock()
                 self.tokens.forget_old(self.guard.policy, self._clock(), TOKENS_FORGOTTEN)

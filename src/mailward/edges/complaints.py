@@ -19,6 +19,7 @@ _log = logging.getLogger("mailward.listener")
 @dataclass(slots=True)
 class _Said:
     at: Instant
+    sentence: str
     unsaid: int = 0
 
 
@@ -88,11 +89,27 @@ class Complaints:
             now,
         )
 
+    def report(self, now: Instant) -> None:
+        """Say how often there was more of the same, where the last line is a minute old."""
+        self._say_more(now, now - REPORT_SECONDS)
+
+    def flush(self, now: Instant) -> None:
+        """Say it before its time: the daemon stops."""
+        self._say_more(now, now)
+
+    def _say_more(self, now: Instant, said_by: float) -> None:
+        for (listener, _), said in self._said.items():
+            if said.unsaid and said.at <= said_by:
+                _log.warning(
+                    "listener %s: %s (%d more like it)", listener, said.sentence, said.unsaid
+                )
+                said.at, said.unsaid = now, 0
+
     def _say(self, listener: str, cause: str, sentence: str, now: Instant) -> None:
         said = self._said.get((listener, cause))
         if said is not None and now - said.at < REPORT_SECONDS:
             said.unsaid += 1
             return
         before = f" ({said.unsaid} more before this one)" if said and said.unsaid else ""
-        self._said[listener, cause] = _Said(now)
+        self._said[listener, cause] = _Said(now, sentence)
         _log.warning("listener %s: %s%s", listener, sentence, before)

@@ -30,6 +30,8 @@ from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
 
 PROXY_HEADER = "a PROXY header"  # why a door closes on one
 MAX_MISTAKES = 10  # in a row; a mail client makes one at most, a scanner makes nothing else
+HTTP_METHODS = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
+"""A web page can make a browser say these to any port, with lines of its own behind them."""
 
 
 @unique

@@ -23,7 +23,7 @@ from mailward.wire.door import (
 )
 from mailward.wire.imap.command import Command, Head, WordError, Words
 from mailward.wire.imap.introduction import IntroductionError, read_introduction
-from mailward.wire.linedoor import LineDoor, State
+from mailward.wire.linedoor import HTTP_METHODS, LineDoor, State
 from mailward.wire.lines import LineError, Literal, literal_at_end
 from mailward.wire.sasl import Malformed, credentials, exchange_named, others_offered
 
@@ -216,6 +216,10 @@ class ImapDoor(LineDoor):
     def _run(self, command: Command) -> DoorEvent:
         head = command.head()
         self._tag = head.tag if head else b"*"
+        method, _, target = command.lines[0].partition(b" ")
+        if method in HTTP_METHODS and target.startswith((b"/", b"*")):
+            # "Accept: LOGIN joe x" would be a guess: a page's, not that of who looks at it.
+            return self._close(self._broken("this is no web server"), "HTTP")
         if head is None:
             return self._bad("A command is a tag and a name")
         words = Words(command.lines, command.literals, head.end)

@@ -20,7 +20,7 @@ from mailward.wire.door import (
     Reply,
     ScramProof,
 )
-from mailward.wire.linedoor import LineDoor, State
+from mailward.wire.linedoor import HTTP_METHODS, LineDoor, State
 from mailward.wire.managesieve.introduction import read_introduction
 from mailward.wire.managesieve.response import (
     capabilities_before_login,
@@ -34,7 +34,6 @@ _AFTER_LOGIN = frozenset(
     b"CHECKSCRIPT DELETESCRIPT GETSCRIPT HAVESPACE LISTSCRIPTS PUTSCRIPT RENAMESCRIPT SETACTIVE"
     b" UNAUTHENTICATE".split()
 )
-_HTTP = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
 
 
 class ManageSieveDoor(LineDoor):
@@ -163,7 +162,7 @@ class ManageSieveDoor(LineDoor):
                 return self._introduce(words)
             case _ if name in _AFTER_LOGIN:
                 return self._mistake(_no("Please log in first"))
-            case _ if name in _HTTP:
+            case _ if name in HTTP_METHODS:
                 return self._close(self._broken("this is no web server"), "HTTP")
             case _:
                 return self._mistake(_no("Unknown command"))

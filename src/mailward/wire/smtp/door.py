@@ -16,7 +16,7 @@ from mailward.wire.door import (
     Obstacle,
     Reply,
 )
-from mailward.wire.linedoor import LineDoor, State
+from mailward.wire.linedoor import HTTP_METHODS, LineDoor, State
 from mailward.wire.sasl import exchange_named, others_offered
 from mailward.wire.smtp.introduction import KEYWORD as XCLIENT
 from mailward.wire.smtp.introduction import IntroductionError, read_introduction
@@ -25,7 +25,6 @@ from mailward.wire.smtp.reply import closing_reply
 _NEVER_SHOWN = {"STARTTLS", "XCLIENT", "XFORWARD", "AUTH"}
 _CARRIED = {"PLAIN", "LOGIN"}
 _AFTER_LOGIN = frozenset(b"MAIL RCPT DATA BDAT VRFY EXPN ETRN BURL".split())
-HTTP_METHODS = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
 
 
 def ehlo_keywords(

@@ -14,13 +14,12 @@ from enum import Enum, auto, unique
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS
 from mailward.wire.door import MAX_COMMAND_OCTETS, MAX_HELD_OCTETS, Closing, StartTls
-from mailward.wire.linedoor import MAX_MISTAKES, PROXY_HEADER
+from mailward.wire.linedoor import HTTP_METHODS, MAX_MISTAKES, PROXY_HEADER
 from mailward.wire.lines import CRLF, LineError, Lines
 from mailward.wire.passage import PassageEvent, Through, ToBackend, ToClient
 from mailward.wire.proxyline import Opening
 from mailward.wire.smtp.backend import MAX_REPLY_LINES
 from mailward.wire.smtp.commands import MAX_PASSED_OCTETS
-from mailward.wire.smtp.door import HTTP_METHODS
 from mailward.wire.smtp.reply import (
     ReplyLine,
     closing_reply,

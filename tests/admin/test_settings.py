@@ -411,6 +411,11 @@ async def _recover(house: House) -> None:
                 return
 
 
+def test_a_key_is_of_bounded_length(house: House) -> None:
+    told = add(house, f"{LOGINS}{'x' * 1_100}")
+    assert (told.status, "1,100 characters at most" in told.detail) == (422, True)
+
+
 # -- what a reload would refuse --------------------------------------------------------------------
 
 
@@ -431,6 +436,8 @@ def test_a_key_that_refers_to_what_is_missing_says_so_at_once(house: House) -> N
     assert refused.body["faults"][0]["message"] in told.body["message"]
     told = add(house, "backend.dovecot.address", "127.0.0.1:1")
     assert "would be refused" not in told.body["message"]
+    assert "would be refused" in delete(house, "backend.dovecot.").body["message"]
+    add(house, "backend.dovecot.address", "127.0.0.1:1")
     told = delete(house, "backend.dovecot.address")
     assert "As things stand reload-config would be refused:" in told.body["message"]
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from mailward.rules.addresses import network_name
 from mailward.rules.logins import Naming
+from mailward.rules.marks import has_many_marks
 from mailward.rules.model import Login, Network, Subject, SubjectKind
 from mailward.rules.policy import Policy
 from mailward.rules.subjects import (
     SubjectError,
-    has_many_marks,
     spelled,
     subject_from_text,
     subjects_from_text,
@@ -172,6 +172,14 @@ def test_a_range_inside_a_translator_is_the_ipv4_addresses_it_carries() -> None:
     assert subject.key == "address:203.0.113.0/24"
     (subject,) = subjects_from_text("::ffff:203.0.113.0-203.0.113.255", Policy())
     assert subject.key == "address:203.0.113.0/24"
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 1_001, "login:" + "x" * 1_000, "encoded:login:" + "%41" * 400]
+)
+def test_a_subject_is_of_bounded_length(text: str) -> None:
+    with pytest.raises(SubjectError, match="1,000 characters at most"):
+        subjects_from_text(text, POLICY)
 
 
 def test_where_one_subject_is_asked_for_a_range_of_several_names_them() -> None:

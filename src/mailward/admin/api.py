@@ -233,7 +233,7 @@ def _settings(routes: Routes) -> Table:
     path = "/api/settings"
     known = shapes.answer(settings=shapes.listing(shapes.SETTING))
     new, gone = [_WRONG, _CONFLICT], [_WRONG, _ABSENT, _CONFLICT]
-    key = {"key": TEXT}
+    key = {"key": shapes.KEY}
     return [
         (Operation("GET", path, "the keys in force", known, {"prefix": TEXT}), routes.settings),
         (

@@ -48,6 +48,8 @@ from mailward.settings.key import Effect
 from mailward.settings.places import UnknownKeyError, locate
 from mailward.stores.port import SettingDeleted, SettingPut
 
+MAX_KEY_CHARACTERS = 1_100  # the longest table, and a name that is as long as a subject may be
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -104,6 +106,9 @@ class Keys:
         Raises:
             RefusedError: it is wrong; nothing has changed.
         """
+        if len(key) > MAX_KEY_CHARACTERS:
+            most = f"a key has {MAX_KEY_CHARACTERS:,} characters at most"
+            raise RefusedError(Refusal.WRONG, f"{key[:40]}... is too long: {most}")
         try:
             checked = check_key(key, value)
         except SettingsError as error:
@@ -240,9 +245,9 @@ class Keys:
             raise _absent(table)
         self._forget(keys)
         self._guard.release(bans, now)
-        answer = await self._deleted(
-            table, now=all(key.startswith(ALLOWED_NETWORKS) for key in keys)
-        )
+        is_now = all(key.startswith(ALLOWED_NETWORKS) for key in keys)
+        foreseen = "" if is_now else await self._foreseen(table)
+        answer = await self._deleted(table, now=is_now, more=foreseen)
         if in_file:
             raise RefusedError(
                 Refusal.CONFLICT,

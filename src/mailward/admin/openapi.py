@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from mailward.admin.shapes import PROBLEM, TEXT, Schema
+from mailward.admin.shapes import PROBLEM, SUBJECT, TEXT, Schema
 from mailward.admin.views import Json
 
 JSON = "application/json"
@@ -103,7 +103,8 @@ def _described(operation: Operation) -> Json:
 
 def _parameters(operation: Operation) -> Iterable[Json]:
     for name in _PLACE.findall(operation.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {**TEXT, "minLength": 1}}
+        schema = SUBJECT if name == "subject" else {**TEXT, "minLength": 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
     for name, schema in operation.query.items():
         needed = name in operation.needs
         yield {"name": name, "in": "query", "required": needed, "schema": schema}

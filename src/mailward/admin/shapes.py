@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailward.admin.forms import MAX_SECONDS
+from mailward.admin.keys import MAX_KEY_CHARACTERS
 from mailward.admin.overview import OUTCOMES
+from mailward.admin.wishes import MAX_NOTE_CHARACTERS
 from mailward.guard.journal import Event
+from mailward.rules.logins import MAX_NAME_OCTETS
 from mailward.rules.model import Reason, SubjectKind
+from mailward.rules.subjects import MAX_SUBJECT_CHARACTERS
 
 Schema = Mapping[str, object]
 
@@ -19,6 +23,40 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
 KIND: Schema = {"enum": [kind.value for kind in SubjectKind]}
+NAME: Schema = {
+    "type": "string",
+    "maxLength": MAX_NAME_OCTETS,
+    "description": "as it is counted; one that is unfit to show is SHA256: and 64 digits",
+}
+SUBJECT: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_SUBJECT_CHARACTERS,
+    "description": "an address, a network, a range A-B or a login; address:, login: or operator: "
+    "in front says which, and encoded: before that means percent-encoded",
+}
+OPTIONAL_SUBJECT: Schema = {**SUBJECT, "type": ["string", "null"]}
+OPTIONAL_NAME: Schema = {**NAME, "type": ["string", "null"]}
+KEY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_KEY_CHARACTERS,
+    "description": "like server.security.blocked-networks.192.0.2.0/24",
+}
+NOTE: Schema = {
+    "type": "string",
+    "maxLength": MAX_NOTE_CHARACTERS,
+    "description": "one line of printable characters",
+}
+OPTIONAL_NOTE: Schema = {**NOTE, "type": ["string", "null"]}
+PERIOD: Schema = {
+    "type": ["string", "null"],
+    "description": "an integer and one of s, m, h, d and w, like 4w; or never",
+}
+ADDRESS: Schema = {"type": "string", "description": "an IPv4 or IPv6 address"}
+_SAID: Schema = {"type": "string", "minLength": 1}
+_SERVICES: Schema = {"type": "array", "items": {"type": "string", "maxLength": 32}}
+_COUNTERPARTS: Schema = {"type": "array", "items": NAME}
 REASON: Schema = {"enum": [reason.value for reason in Reason]}
 
 
@@ -52,23 +90,23 @@ def request(*required: str, **fields: Schema) -> Schema:
 
 PROBLEM = answer(type=TEXT, title=TEXT, status=COUNT, detail=TEXT)
 BAN = answer(
-    subject=TEXT,
+    subject=SUBJECT,
     kind=KIND,
-    name=TEXT,
-    key=TEXT,
+    name=NAME,
+    key=KEY,
     reason=REASON,
     since=MOMENT,
     until=maybe(MOMENT),
     failures=COUNT,
-    services=listing(TEXT),
-    counterparts=listing(TEXT),
+    services=_SERVICES,
+    counterparts=_COUNTERPARTS,
     note=TEXT,
     origin={"enum": ["store", "file"]},
     observed=FLAG,
 )
 IMPOSED: Schema = {"allOf": [BAN, answer(message=TEXT)]}
 LIFTED = answer(
-    subject=TEXT,
+    subject=SUBJECT,
     kind=KIND,
     bans=listing(BAN),
     had_failures=FLAG,
@@ -79,10 +117,10 @@ LIFTED = answer(
 )
 SESSION = answer(
     session=TEXT,
-    address=TEXT,
-    subject=OPTIONAL_TEXT,
-    login=OPTIONAL_TEXT,
-    mailbox=OPTIONAL_TEXT,
+    address=ADDRESS,
+    subject=OPTIONAL_SUBJECT,
+    login=OPTIONAL_NAME,
+    mailbox=OPTIONAL_NAME,
     listener=TEXT,
     service=TEXT,
     since=MOMENT,
@@ -92,27 +130,27 @@ SESSION = answer(
 SESSIONS = answer(sessions=listing(SESSION), total=COUNT, next=maybe(COUNT))
 CLOSED = answer(closed=COUNT, message=TEXT)
 WHY = answer(
-    subject=TEXT,
+    subject=SUBJECT,
     kind=KIND,
     ban=maybe(BAN),
     held=FLAG,
     allowed=maybe(TEXT),
     trusted=maybe(TEXT),
-    counted=TEXT,
+    counted=SUBJECT,
     limit=TEXT,
     count=COUNT,
-    failures=listing(answer(at=MOMENT, service=TEXT, counterpart=TEXT)),
+    failures=listing(answer(at=MOMENT, service=TEXT, counterpart=NAME)),
     under_way=COUNT,
     waiting=COUNT,
     inside=COUNT,
 )
 BUSY = answer(
-    subject=TEXT,
+    subject=SUBJECT,
     failures=COUNT,
     limit=TEXT,
     ban=maybe(BAN),
-    services=listing(TEXT),
-    counterparts=listing(TEXT),
+    services=_SERVICES,
+    counterparts=_COUNTERPARTS,
     last=maybe(MOMENT),
 )
 TOP = answer(addresses=listing(BUSY), logins=listing(BUSY))
@@ -169,7 +207,7 @@ NOTHING = answer(data={"type": "array", "maxItems": 0})
 _EITHER: Sequence[Mapping[str, Any]] = (
     {
         "required": ["subject"],
-        "properties": {"subject": TEXT, "subjects": {"type": "null"}},
+        "properties": {"subject": SUBJECT, "subjects": {"type": "null"}},
     },
     {
         "required": ["subjects"],
@@ -178,15 +216,15 @@ _EITHER: Sequence[Mapping[str, Any]] = (
 )
 _WHOM: Schema = {"oneOf": list(_EITHER)}
 _SUBJECTS: Mapping[str, Schema] = {
-    "subject": OPTIONAL_TEXT,
-    "subjects": {"type": ["array", "null"], "items": TEXT, "minItems": 1},
+    "subject": OPTIONAL_SUBJECT,
+    "subjects": {"type": ["array", "null"], "items": SUBJECT, "minItems": 1},
 }
 _ASKED = request(
     "subject",
-    subject=TEXT,
+    subject=SUBJECT,
     until=maybe(MOMENT),
     reason={"enum": [*(reason.value for reason in Reason), None]},
-    note=OPTIONAL_TEXT,
+    note=OPTIONAL_NOTE,
 )
 _WHOM_OR_BANS: Schema = {
     "oneOf": [
@@ -208,8 +246,8 @@ WISH: Schema = {
     **request(
         **_SUBJECTS,
         bans={"type": ["array", "null"], "items": _ASKED, "minItems": 1},
-        **{"for": OPTIONAL_TEXT},
-        note=OPTIONAL_TEXT,
+        **{"for": PERIOD},
+        note=OPTIONAL_NOTE,
         yes=FLAG,
         check=FLAG,
         brief=FLAG,
@@ -225,7 +263,7 @@ _SECONDS: Schema = {
     "exclusiveMaximum": MAX_SECONDS,
 }
 _REPORT: Mapping[str, Schema] = {
-    "address": TEXT,
+    "address": ADDRESS,
     "login": OPTIONAL_TEXT,
     "service": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
     "time": {"anyOf": [MOMENT, {"type": "null"}, _SECONDS]},
@@ -247,12 +285,12 @@ REPORT: Schema = {
 }
 ACCOUNT = answer(name=TEXT, enabled=FLAG, scheme=TEXT, scram=FLAG)
 ACCOUNT_DONE: Schema = {"allOf": [ACCOUNT, answer(message=TEXT)]}
-NEW_ACCOUNT = request("name", "password", name=TEXT, password=TEXT)
+NEW_ACCOUNT = request("name", "password", name=_SAID, password=_SAID)
 ACCOUNT_CHANGE: Schema = {
     "oneOf": [
-        request("password", password=TEXT, enabled={"type": "null"}),
+        request("password", password=_SAID, enabled={"type": "null"}),
         request("enabled", password={"type": "null"}, enabled=FLAG),
     ]
 }
 ACCOUNT_LINES = request("lines", lines={**listing(TEXT), "minItems": 1}, check=FLAG)
-NEW_SETTING = request("key", key=TEXT, value=OPTIONAL_TEXT, yes=FLAG)
+NEW_SETTING = request("key", key=KEY, value=OPTIONAL_TEXT, yes=FLAG)

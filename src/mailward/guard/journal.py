@@ -22,6 +22,7 @@ from mailward.guard.feed import Feed
 from mailward.guard.funnel import Funnel
 from mailward.guard.repeats import LeftOut, Repeats
 from mailward.rules.addresses import address_name
+from mailward.rules.marks import has_many_marks
 from mailward.rules.model import Attempt, Ban, Instant, Outcome, Reason
 
 OTHERS = "others"
@@ -352,6 +353,7 @@ def _printable(value: Value) -> str:
             text = f"{value:.6f}".rstrip("0").rstrip(".")
         case int() | None:
             text = str(value)
-    if text and text.isprintable() and not set(text) & set(' "=\\'):
+    is_plain = text.isprintable() and not has_many_marks(text)
+    if text and is_plain and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from mailward.rules.addresses import AddressError, network_subject
 from mailward.rules.logins import fold_text, operator_name_from_text
+from mailward.rules.marks import has_many_marks
 from mailward.rules.model import Subject, SubjectKind
 from mailward.rules.policy import Policy
 from mailward.rules.ranges import RangeError, parse_networks
@@ -22,13 +23,12 @@ _PREFIXES = {f"{kind.value}:": kind for kind in SubjectKind}
 _ENCODED = "encoded:"
 _UNENCODED = "@:"  # beside letters, digits and -._~
 
-MAX_MARKS = 4
-"""Combining marks in a row that are printed as they are; no written language stacks more."""
-
 _ONLY_NUMBERS = re.compile(r"[0-9.: -]*[.:][0-9.: -]*")
 _BEGINS_AS_IPV4 = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.")
 _SYSTEM = re.compile(r"ASN? ?[0-9]+")
 _COUNTRIES = re.compile(r"[A-Z]{2}(?:[ ,;]+[A-Z]{2})*")
+MAX_SUBJECT_CHARACTERS = 1_000
+"""A name of 255 octets, encoded, takes 800; a longer one is counted under its digest."""
 # What begins an option, a comment in a list, or a list in JSON.
 _BEGINS_SOMETHING = ("-", "#", ";", "[", "{")
 
@@ -115,8 +115,12 @@ def split_kind(text: str) -> tuple[SubjectKind | None, str]:
     ((<SubjectKind.LOGIN: 'login'>, 'a #b'), (None, 'jdoe'))
 
     Raises:
-        SubjectError: it begins with ``encoded:``, and the rest is not.
+        SubjectError: it begins with ``encoded:``, and the rest is not; or it is longer than
+            :data:`MAX_SUBJECT_CHARACTERS`.
     """
+    if len(text) > MAX_SUBJECT_CHARACTERS:
+        most = f"a subject has {MAX_SUBJECT_CHARACTERS:,} characters at most"
+        raise SubjectError(f'"{text[:40]}..." is too long: {most}')
     if text.startswith(_ENCODED):
         kind, name = _split(_decoded(text))
         if kind is None:
@@ -235,18 +239,4 @@ def _is_plain(name: str) -> bool:
         return False
     if any(word.startswith(("#", ";")) for word in name.split()[1:]):
         return False
-    return name.isascii() or not has_many_marks(name)
-
-
-def has_many_marks(text: str) -> bool:
-    """Whether more than :data:`MAX_MARKS` combining marks follow one another in *text*.
-
-    >>> has_many_marks("e" + "\\u0301" * 4), has_many_marks("e" + "\\u0301" * 5)
-    (False, True)
-    """
-    marks = 0
-    for char in text:
-        marks = marks + 1 if unicodedata.category(char) in {"Mn", "Me"} else 0
-        if marks > MAX_MARKS:
-            return True
-    return False
+    return not has_many_marks(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mailward.rules.marks import with_few_marks
+
 STORED = "(stored)"
 """Stands where a file's name would, for a key that an operator added while running."""
 
@@ -69,6 +71,8 @@ def shown_key(key: str) -> str:
 def _printable(text: str) -> str:
     if len(text) > _MAX_SHOWN:
         text = f"{text[:_MAX_SHOWN]}..."
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    return with_few_marks(
+        "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
     )

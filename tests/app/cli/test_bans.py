@@ -84,6 +84,24 @@ def test_names_of_strangers_never_reach_the_terminal_raw(house: House, shell: Sh
         assert out.replace("\n", "").isprintable()
 
 
+def test_names_with_piles_of_marks_are_cut_or_encoded(house: House, shell: Shell) -> None:
+    pile = "e" + "\u0301" * 100
+    while house.fail("203.0.113.9", pile, "imap"):
+        pass
+    house.ask("POST", "/api/bans", {"subject": "203.0.113.8", "note": pile})
+    for words in (
+        ("bans",),
+        ("why", "203.0.113.9"),
+        ("top",),
+        ("server", "list-config"),
+        ("events",),
+    ):
+        out = shell(*words).out
+        assert "\u0301" * 5 not in out, words
+    (entry,) = [entry for entry in house.guard.journal.kept if entry.number == 1]
+    assert "\u0301" not in str(entry)
+
+
 def test_json_is_what_the_api_says(house: House, shell: Shell) -> None:
     (ban,) = shell.told("ban", "203.0.113.9")
     assert (ban["subject"], ban["key"]) == (

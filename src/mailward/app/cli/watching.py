@@ -13,7 +13,16 @@ from typing import TypeVar
 
 from mailward.app.cli.client import Daemon, Json, Told, find_daemon
 from mailward.app.cli.failures import UnreachableError
-from mailward.app.cli.output import counted, moment, print_json, print_lines, quoted, shown, table
+from mailward.app.cli.output import (
+    counted,
+    has_many_marks,
+    moment,
+    print_json,
+    print_lines,
+    quoted,
+    shown,
+    table,
+)
 
 TOP_SECONDS = 2.0
 AGAIN_SECONDS = 1.0
@@ -240,6 +249,7 @@ def _event_line(event: Mapping[str, object]) -> str:
 def _printable(value: object) -> str:
     """A value that cannot break out of its place in the line."""
     text = json.dumps(value) if isinstance(value, bool) else str(value)
-    if text and text.isprintable() and not set(text) & set(' "=\\'):
+    is_plain = text.isprintable() and not has_many_marks(text)
+    if text and is_plain and not set(text) & set(' "=\\'):
         return text
     return json.dumps(text)

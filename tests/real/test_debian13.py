@@ -106,10 +106,12 @@ def ward(folder: Path, trixie: Trixie) -> Iterator[Mailward]:
         postfix=trixie.postfix.haproxy_port,
         pigeonhole=trixie.dovecot.sieve_haproxy_port,
     )
-    ward.start()
-    trixie.dovecot.forget_guesses()
-    yield ward
-    ward.finish()
+    try:
+        ward.start()
+        trixie.dovecot.forget_guesses()
+        yield ward
+    finally:
+        ward.finish()
 
 
 def log_in_from(door: Door, source: str, tls: TlsFacts | None, login: str, password: str) -> Told:

@@ -97,8 +97,40 @@ def stock(request: pytest.FixtureRequest, folder: Path) -> Iterator[Stock]:
         yield Stock(request.param, (program("chroot"), root), shared)
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A mailward, not started yet, in a network of its own; *within* runs a command there."""
+
+    ward: Mailward
+    within: Sequence[str]
+
+
+@pytest.fixture
+def apart(folder: Path) -> Iterator[Apart]:
+    with network_of_ones_own() as within:
+        ward = Mailward(folder / "ward", security="", dovecot=143, postfix=25, within=within)
+        try:
+            yield Apart(ward, within)
+        finally:
+            ward.finish()
+
+
+def test_ports_of_stock_dovecot_that_lead_past_mailward_are_warned_about(
+    stock: Stock, apart: Apart
+) -> None:
+    ward = apart.ward
+    ward.configuration.write_text(_PAST_THE_DOOR)
+    with running(InForeground(stock, "", apart.within)):
+        ward.start(knows_backends=False)
+        eventually(ward.is_well, "the doors before stock Dovecot are well")
+        warnings = " ".join(ward.told("status")["warnings"])
+        open_ports = {143, 4190} if stock.generation == "2.3" else {143, 587, 993, 2000, 4190}
+        assert all(f" 0.0.0.0:{port}," in warnings for port in open_ports), warnings
+        assert "past mailward" in checked(apart)
+
+
 def test_dovecot_understands_its_page_and_leaves_no_way_past_mailward(
-    stock: Stock, folder: Path
+    stock: Stock, apart: Apart, folder: Path
 ) -> None:
     page = documented("dovecot.md", f"{_DOVECOT_FILE} (Dovecot {stock.generation})")
     told = looked_at(*stock.command, "doveconf", "-n", "-c", stock.write(page))
@@ -106,36 +138,22 @@ def test_dovecot_understands_its_page_and_leaves_no_way_past_mailward(
     assert told.count("haproxy = yes") == 2
     assert "Warning" not in told
     make_certificate(folder, datetime.fromtimestamp(SteadyClock()(), UTC))
-    with network_of_ones_own() as within:
-        ward = Mailward(folder / "ward", security="", dovecot=143, postfix=25, within=within)
-        ward.configuration.write_text(_PAST_THE_DOOR)
-        with running(InForeground(stock, "", within)):
-            ward.start(knows_backends=False)
-            eventually(ward.is_well, "the door before stock Dovecot is well")
-            warnings = " ".join(ward.told("status")["warnings"])
-            open_ports = {143, 4190} if stock.generation == "2.3" else {143, 587, 993, 2000, 4190}
-            assert all(f" 0.0.0.0:{port}," in warnings for port in open_ports), warnings
-            assert "past mailward" in checked(ward, within)
-            ward.stop()
-        text = "\n".join(
-            b.text for b in blocks((DOCS / "dovecot.md").read_text()) if b.language == "toml"
-        )
-        text = text.replace("/etc/mailward/fullchain.pem", str(folder / CERTIFICATE_NAME))
-        ward.configuration.write_text(
-            text.replace("/etc/mailward/privkey.pem", str(folder / KEY_NAME))
-        )
-        with running(InForeground(stock, page, within)):
-            ward.start(knows_backends=False)
-            eventually(ward.is_well, "the doors of the page are well")
-            assert "past mailward" not in " ".join(ward.told("status")["warnings"])
-            assert "past mailward" not in checked(ward, within)
-        ward.finish()
+    ours = [b.text for b in blocks((DOCS / "dovecot.md").read_text()) if b.language == "toml"]
+    text = "\n".join(ours).replace("/etc/mailward/fullchain.pem", str(folder / CERTIFICATE_NAME))
+    text = text.replace("/etc/mailward/privkey.pem", str(folder / KEY_NAME))
+    ward = apart.ward
+    ward.configuration.write_text(text)
+    with running(InForeground(stock, page, apart.within)):
+        ward.start(knows_backends=False)
+        eventually(ward.is_well, "the doors of the page are well")
+        assert "past mailward" not in " ".join(ward.told("status")["warnings"])
+        assert "past mailward" not in checked(apart)
 
 
-def checked(ward: Mailward, within: Sequence[str]) -> str:
+def checked(apart: Apart) -> str:
     """What ``serve --check`` says where the ports are that it looks at."""
-    places = ("--config", ward.configuration, "--data", ward.data)
-    return looked_at(*within, PROGRAM, "serve", "--check", *places)
+    places = ("--config", apart.ward.configuration, "--data", apart.ward.data)
+    return looked_at(*apart.within, PROGRAM, "serve", "--check", *places)
 
 
 class InForeground:

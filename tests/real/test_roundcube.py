@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -84,18 +85,19 @@ def webmail(folder: Path, trixie: Trixie) -> Iterator[Webmail]:
     settings = documented("webmail.md", "/etc/roundcube/config.inc.php")
     for door, port in zip(ward.doors, (993, 465, 4190), strict=True):
         settings = settings.replace(f"mail.example.org:{port}", f"127.0.0.1:{door.port}")
-    with shared_folder(trixie.root) as elsewhere:
+    with ExitStack() as stack:
+        stack.callback(ward.finish)
+        elsewhere = stack.enter_context(shared_folder(trixie.root))
         trixie.authority.cert_pem.write_to_path(elsewhere / "ca.pem")
         roundcube = Roundcube(trixie.root, elsewhere, authority=elsewhere / "ca.pem")
-        with running(roundcube):
-            plugin = "/var/lib/roundcube/plugins/mailward/mailward.php"
-            roundcube.add_plugin("mailward", documented("webmail.md", plugin))
-            roundcube.configure(settings)
-            ward.start(knows_backends=False)
-            eventually(ward.is_well, "the doors know their servers")
-            trixie.dovecot.forget_guesses()
-            yield Webmail(roundcube, ward, settings, starttls)
-    ward.finish()
+        stack.enter_context(running(roundcube))
+        plugin = "/var/lib/roundcube/plugins/mailward/mailward.php"
+        roundcube.add_plugin("mailward", documented("webmail.md", plugin))
+        roundcube.configure(settings)
+        ward.start(knows_backends=False)
+        eventually(ward.is_well, "the doors know their servers")
+        trixie.dovecot.forget_guesses()
+        yield Webmail(roundcube, ward, settings, starttls)
 
 
 def test_one_browser_is_banned_and_another_one_is_served(webmail: Webmail, trixie: Trixie) -> None:

@@ -268,6 +268,10 @@ def test_root_looks_at_files_as_the_user_that_owns_the_data(
     assert status == 78
     assert "key.pem cannot be read: Permission denied" in said
     assert "were looked at as the user nobody, who owns" in said
+    (tmp_path / "key.pem").chmod(0o644)
+    # To listen below 1024 is a right that the service gets from systemd, and not by its user.
+    low = LOOP.format(bind="127.0.0.9:143", address="127.0.0.1:2").replace("dovecot", "b")
+    assert run(tmp_path, low + CERTIFICATE, "--check") == (0, f"{tmp_path}/c.toml is right\n")
 
 
 def test_without_a_configuration_the_file_that_was_looked_for_is_named(

@@ -42,6 +42,34 @@ def test_half_a_request_on_the_socket_does_not_hold_up_the_end(tmp_path: Path) -
     assert not (tmp_path / "mailward.sock").exists()
 
 
+def test_few_descriptors_lower_the_usual_number_of_connections_and_warn_of_nothing(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    (tmp_path / "config.toml").write_text("")
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (2064, 2064));"
+        "from mailward.app.cli.main import main; sys.exit(main())"
+    )
+    options = ["--config", str(tmp_path / "config.toml"), "--data", str(tmp_path)]
+    with (
+        said.open("w") as log,
+        subprocess.Popen([sys.executable, "-c", program, "serve", *options], stderr=log) as running,
+    ):
+        while "next:" not in said.read_text():
+            assert running.poll() is None
+        status = subprocess.run(
+            [*SERVE[:-1], "status", "--data", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        running.send_signal(signal.SIGTERM)
+    assert "max-waiting" not in said.read_text()
+    assert "waiting   0 of at most 1000 connections before login" in status.stdout
+    assert "(10000 by default, for which the system gives too few" in status.stdout
+
+
 def test_a_broken_file_is_not_reloaded_and_the_log_says_every_fault(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
         (tmp_path / "config.toml").write_text('[server.security]\nfail2ban = "x"\nnone = 1\n')

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailward.settings.advice import advice
+from mailward.settings.advice import advice, fitted
 from mailward.settings.configuration import DoorTls
 from tests.settings.sample import configured
 
@@ -82,6 +82,17 @@ def test_more_connections_than_descriptors() -> None:
     assert warning.endswith("set server.security.max-waiting to 999 or less")
     assert warnings(text.replace("1000", "999"), descriptors=2_063) == []
     assert warnings(text, descriptors=3)[0].endswith("to 1 or less")
+
+
+def test_the_usual_number_of_connections_is_lowered_to_what_the_descriptors_are_for() -> None:
+    usual = configured(HERE + TOLD)
+    assert fitted(usual, None) is usual
+    assert fitted(usual, 20_064) is usual
+    lowered = fitted(usual, 1_064)
+    assert (lowered.doors.max_waiting, lowered.doors.lowered_from) == (500, 10_000)
+    assert list(advice(lowered, 1_064)) == []
+    chosen = configured(HERE + TOLD + "[server.security]\nmax-waiting = 10000\n")
+    assert fitted(chosen, 1_064) is chosen
 
 
 def test_shared_addresses_that_are_held_need_a_limit_for_logins() -> None:

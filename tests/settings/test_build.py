@@ -49,7 +49,7 @@ def test_an_empty_file_is_a_configuration_with_the_defaults() -> None:
         policy=nothing.policy,
         listeners=(),
         upstreams={},
-        doors=DoorLimits(timedelta(seconds=60), 3, 10_000, 50),
+        doors=DoorLimits(timedelta(seconds=60), 3, 10_000, 50, has_usual_max_waiting=True),
         store=StoreSettings(StoreType.SQLITE, "mailward.db"),
         socket="mailward.sock",
         log=LogSettings(LogLevel.INFO, LogFormat.TEXT),

@@ -45,12 +45,15 @@ from mailward.rules.subjects import SubjectError, spelled
 class Crowd:
     """Who is at the doors: *waiting* of those *present* are not in.
 
-    *accepted* counts who came since the start, by listener and service.
+    *accepted* counts who came since the start, by listener and service. At most *max_waiting* wait
+    at once, a number that may have been *lowered_from* the usual one for want of descriptors.
     """
 
     waiting: int = 0
     present: int = 0
     accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    max_waiting: int = 0
+    lowered_from: int | None = None
 
 
 Clock = Callable[[], Instant]

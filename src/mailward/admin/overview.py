@@ -29,12 +29,18 @@ def status_view(control: Control) -> Json:
     """What an operator wants to know first."""
     guard, now = control.guard, control.clock()
     policy, writer, loaded = guard.policy, guard.writer, control.keys.loaded
-    attempts = guard.observed.attempts
+    attempts, crowd = guard.observed.attempts, control.crowd()
     return {
         "version": control.version,
         "started": moment(control.started),
         "uptime_seconds": int(now - control.started),
         "doors": [dict(row) for row in control.doors()],
+        "connections": {
+            "waiting": crowd.waiting,
+            "in": crowd.present - crowd.waiting,
+            "max-waiting": crowd.max_waiting,
+            "lowered-from": crowd.lowered_from,
+        },
         "store": {
             "state": "degraded" if writer.degraded else "ok",
             "reason": writer.degraded,

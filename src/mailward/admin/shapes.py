@@ -159,6 +159,9 @@ STATUS = answer(
     started=MOMENT,
     uptime_seconds=COUNT,
     doors=listing({"type": "object"}),
+    connections=answer(
+        **{"waiting": COUNT, "in": COUNT, "max-waiting": COUNT, "lowered-from": maybe(COUNT)}
+    ),
     store=answer(state={"enum": ["ok", "degraded"]}, reason=TEXT, behind=COUNT),
     policy={"type": "object"},
     observe=FLAG,

@@ -67,8 +67,8 @@ class Checked:
     passing: tuple[Fault, ...]
 
 
-def check(source: Source, now: Instant, *, is_told: bool) -> Checked:
-    """Everything that is wrong with *source*, on this machine and at this moment.
+def check_files(source: Source, now: Instant, *, is_told: bool) -> Checked:
+    """Everything but ports that is wrong with *source*, on this machine and at this moment.
 
     *is_told* says that the log is to tell of certificates which are used though they have expired.
     """
@@ -94,8 +94,6 @@ def check(source: Source, now: Instant, *, is_told: bool) -> Checked:
             passing.append(Fault(None, None, STORE_PATH.pattern, why))
     built, missing = settle(source, stored, now, alone, is_told=is_told)
     lasting += missing
-    for fault, may_pass in _bind_faults(built.draft, source.data):
-        (passing if may_pass else lasting).append(fault)
     return Checked(
         draft,
         built,
@@ -103,6 +101,14 @@ def check(source: Source, now: Instant, *, is_told: bool) -> Checked:
         tuple(dict.fromkeys((*built.file_faults, *(_placed(fault, source) for fault in lasting)))),
         tuple(_placed(fault, source) for fault in passing),
     )
+
+
+def check_ports(checked: Checked, source: Source) -> Checked:
+    """*checked*, with what cannot be listened on; the rights for that are not those of a file."""
+    lasting, passing = list(checked.lasting), list(checked.passing)
+    for fault, may_pass in _bind_faults(checked.built.draft, source.data):
+        (passing if may_pass else lasting).append(_placed(fault, source))
+    return replace(checked, lasting=tuple(lasting), passing=tuple(passing))
 
 
 def settle(

@@ -30,8 +30,16 @@ from mailward.admin.keys import Keys
 from mailward.admin.keys import Source as Reread
 from mailward.admin.loaded import read_anew
 from mailward.admin.wishes import RefusedError
-from mailward.app.check import Checked, Source, as_owner, running_binds, settle, what_is_missing
-from mailward.app.check import check as look_at
+from mailward.app.check import (
+    Checked,
+    Source,
+    as_owner,
+    check_files,
+    check_ports,
+    running_binds,
+    settle,
+    what_is_missing,
+)
 from mailward.app.clock import SteadyClock, mended
 from mailward.app.logs import set_up_logs
 from mailward.app.neighbours import neighbours
@@ -40,11 +48,11 @@ from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.tokenkey import TokenKeyError, token_key
-from mailward.app.wiring import Program, choose_store, placed_upstreams
+from mailward.app.wiring import Program, choose_store, descriptor_limit, placed_upstreams
 from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.guard.tokens import KEY_OCTETS
 from mailward.guard.writer import SWITCH_SECONDS
-from mailward.settings.advice import advice
+from mailward.settings.advice import advice, fitted
 from mailward.settings.configuration import Configuration, StoreType
 from mailward.settings.dialect import Entry, read_keys
 from mailward.settings.errors import Fault, SettingsError
@@ -66,7 +74,8 @@ def serve(config: str | None, data: str | None, check: bool) -> int:
     try:
         with as_owner(premises_path) if check else nullcontext() as user, keeping_all():
             source = Source(read_file(path), None if path is None else str(path), premises_path)
-            checked = look_at(source, clock(), is_told=check)
+            checked = check_files(source, clock(), is_told=check)
+        checked = check_ports(checked, source)
     except SettingsError as error:
         return _wrong(error.faults)
     if checked.lasting or checked.passing:
@@ -140,7 +149,7 @@ async def _run(checked: Checked, source: Source, listening: socket, clock: Stead
             return _wrong((*built.file_faults, *missing))
     for fault in built.stored_faults:
         _log.error("left out of the configuration: %s", fault)
-    configuration = built.draft
+    configuration = fitted(built.draft, descriptor_limit())
     try:
         async with asyncio.TaskGroup() as tasks:
             program = Program(configuration, store, contents, clock, tasks, data, key)

@@ -45,7 +45,7 @@ from mailward.guard.journal import Journal
 from mailward.guard.service import Guard
 from mailward.guard.sweep import SWEEP_SECONDS, Sweep
 from mailward.guard.tokens import Tokens
-from mailward.settings.advice import advice
+from mailward.settings.advice import advice, fitted
 from mailward.settings.configuration import (
     EMBEDDED,
     Certificate,
@@ -90,7 +90,8 @@ def choose_store(settings: StoreSettings, data: Path) -> Store:
             return MemoryStore()
 
 
-def _descriptor_limit() -> int | None:
+def descriptor_limit() -> int | None:
+    """How many descriptors this process may have; ``None`` says that there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
 
@@ -188,6 +189,7 @@ class Program:
             SettingsError: a certificate or the embedded mail server cannot be used, or a new
                 socket cannot be opened; nothing has changed.
         """
+        configuration = fitted(configuration, descriptor_limit())
         # Nothing else changes the bans of the file meanwhile: reloads come one after the other.
         fixing = await asyncio.to_thread(self.guard.mirror.compare, configuration.policy.blocked)
         certificates = self._load(configuration.certificates, at_start=False)
@@ -228,7 +230,7 @@ class Program:
         """What an operator should look at, though it is allowed."""
         # The allowed networks change without a reload.
         configuration = replace(self._configuration, policy=self.guard.policy)
-        found = list(advice(configuration, _descriptor_limit()))
+        found = list(advice(configuration, descriptor_limit()))
         found += neighbours(configuration)
         found += (
             f"backend {server.settings.name} {server.doubt}"
@@ -246,7 +248,13 @@ class Program:
 
     def crowd(self) -> Crowd:
         """Who is at the doors."""
-        return Crowd(self.lobby.waiting, self.lobby.present, self.lobby.accepted)
+        return Crowd(
+            self.lobby.waiting,
+            self.lobby.present,
+            self.lobby.accepted,
+            self.lobby.max_waiting,
+            self._configuration.doors.lowered_from,
+        )
 
     async def shut(self) -> None:
         """Shut the doors, and give the guesses under way a moment to be settled."""

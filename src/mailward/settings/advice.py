@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 from mailward.settings.configuration import (
@@ -158,10 +159,29 @@ def _of_no_starttls(listener: PassageListener) -> Iterator[str]:
         )
 
 
+def fitted(configuration: Configuration, descriptors: int | None) -> Configuration:
+    """*configuration* with as many connections waiting as *descriptors* are enough for.
+
+    That is for the default; a number that was chosen stays, and is warned about.
+    """
+    limits = configuration.doors
+    if descriptors is None or not limits.has_usual_max_waiting:
+        return configuration
+    fitting = _fitting(descriptors)
+    if fitting >= limits.max_waiting:
+        return configuration
+    lowered = replace(limits, max_waiting=fitting, lowered_from=limits.max_waiting)
+    return replace(configuration, doors=lowered)
+
+
+def _fitting(descriptors: int) -> int:
+    return max((descriptors - DESCRIPTORS_OF_OUR_OWN) // DESCRIPTORS_A_LOGIN, 1)
+
+
 def _of_descriptors(max_waiting: int, descriptors: int) -> Iterator[str]:
     needed = max_waiting * DESCRIPTORS_A_LOGIN + DESCRIPTORS_OF_OUR_OWN
     if needed > descriptors:
-        fitting = max((descriptors - DESCRIPTORS_OF_OUR_OWN) // DESCRIPTORS_A_LOGIN, 1)
+        fitting = _fitting(descriptors)
         yield (
             f"max-waiting = {max_waiting} may take {needed} descriptors, but the system gives"
             f" {descriptors}: raise that (LimitNOFILE in systemd, ulimit -n in a shell), or set"

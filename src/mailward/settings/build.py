@@ -169,6 +169,7 @@ def _configuration(reading: Reading, now: Instant, before: Policy | None) -> Con
             max_attempts=reading.one(MAX_ATTEMPTS),
             max_waiting=reading.one(MAX_WAITING),
             max_waiting_per_address=reading.one(MAX_WAITING_PER_ADDRESS),
+            has_usual_max_waiting=not reading.all(MAX_WAITING),
         ),
         store=StoreSettings(reading.one(STORE_TYPE), reading.one(STORE_PATH)),
         socket=reading.one(MANAGEMENT_SOCKET),

@@ -260,6 +260,10 @@ class DoorLimits:
     max_attempts: int
     max_waiting: int
     max_waiting_per_address: int
+    has_usual_max_waiting: bool = False
+    """No key says how many may wait."""
+    lowered_from: int | None = None
+    """What *max_waiting* would be if the system gave enough descriptors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,12 @@ def _status_lines(answer: Json) -> Iterator[str]:
     yield f"bans      {bans['all']}, {bans['file']} of them in the configuration file"
     known = answer["counted"]
     yield f"counting  {known['address']} addresses and {known['login']} logins with failures"
+    crowd = answer["connections"]
+    if crowd["lowered-from"]:
+        waiting, most = crowd["waiting"], crowd["max-waiting"]
+        yield f"waiting   {waiting} of at most {most} connections before login"
+        yield f"          ({crowd['lowered-from']} by default, for which the system gives too few"
+        yield "          descriptors: LimitNOFILE in systemd, ulimit -n in a shell)"
     yield f"dropped   {counted(answer['dropped'], 'connection')} of banned addresses"
     yield ""
     if answer["doors"]:

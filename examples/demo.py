@@ -71,7 +71,8 @@ def walk(configuration: Configuration, data: Path, passwords: Mapping[str, str])
     if port := doors.get((Web.JMAP, True)):
         yield f"curl -s {ca} {alice} -L https://localhost:{port}/.well-known/jmap    # or over JMAP"
     if port := doors.get((Protocol.MANAGESIEVE, False)):
-        yield f"sieve-connect -s localhost -p {port} -u alice    # its password is asked for"
+        trusted = f"--tlscafile {data / 'self-signed.pem'}"
+        yield f"sieve-connect -s localhost -p {port} -u alice {trusted}    # asks for her password"
     if port := doors.get((Protocol.IMAP, False)):
         program = Path(sys.executable).with_name("mailward")
         yield "\nAttack yourself, look, and undo it:\n"

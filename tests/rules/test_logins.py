@@ -266,3 +266,26 @@ def test_the_steps_come_in_their_order() -> None:
     assert SPELLED.login(b"a#b") == "a=b@example.org"
     local = replace(SPELLED, login_format=LoginFormat.LOCAL_PART)
     assert one_login(local, "jdoe+x%a", "jdoe%b+y", "jdoe") == "jdoe"
+
+
+@pytest.mark.parametrize(
+    ("raw", "authorization", "login", "mailbox"),
+    [
+        (b"Ada", b"", "ada@example.org", "ada@example.org"),
+        (b"boss", b" VICTIM ", "boss@example.org", "victim@example.org"),
+        (b"Victim+x%Example.ORG*boss", b"", "boss@example.org", "victim@example.org"),
+        (b"victim*", b"", "victim*@example.org", "victim*@example.org"),
+        (b"*boss", b"", "boss@example.org", None),
+        (b"a*b*c", b"", "b*c@example.org", "a@example.org"),
+        (b"victim*boss", b"third", "boss@example.org", "third@example.org"),
+        (b"", b"", None, None),
+    ],
+)
+def test_a_mailbox_is_normalised_as_a_login_is(
+    raw: bytes, authorization: bytes, login: str | None, mailbox: str | None
+) -> None:
+    naming = Naming(
+        default_domain="example.org", master_separator="*", translation="%@", detail_separator="+"
+    )
+    assert (naming.login(raw), naming.mailbox(raw, authorization)) == (login, mailbox)
+    assert naming.names(raw, authorization) == {name for name in (login, mailbox) if name}

@@ -55,7 +55,7 @@ def test_every_answer_is_as_the_description_says(folder: Path) -> None:
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,  # some 60 s where nothing else runs
             check=False,
         )
         assert told.returncode == 0, told.stdout

@@ -222,10 +222,15 @@ _SUBJECTS: Mapping[str, Schema] = {
     "subject": OPTIONAL_SUBJECT,
     "subjects": {"type": ["array", "null"], "items": SUBJECT, "minItems": 1},
 }
+_SECONDS: Schema = {
+    "type": "number",
+    "exclusiveMinimum": -MAX_SECONDS,
+    "exclusiveMaximum": MAX_SECONDS,
+}
 _ASKED = request(
     "subject",
     subject=SUBJECT,
-    until=maybe(MOMENT),
+    until={"anyOf": [MOMENT, {"type": "null"}, _SECONDS]},
     reason={"enum": [*(reason.value for reason in Reason), None]},
     note=OPTIONAL_NOTE,
 )
@@ -260,11 +265,6 @@ WISH: Schema = {
 }
 CLOSINGS: Schema = {**request(**_SUBJECTS, yes=FLAG), **_WHOM}
 LIFTS: Schema = {**request(**_SUBJECTS, inside=FLAG, check=FLAG, brief=FLAG), **_WHOM}
-_SECONDS: Schema = {
-    "type": "number",
-    "exclusiveMinimum": -MAX_SECONDS,
-    "exclusiveMaximum": MAX_SECONDS,
-}
 _REPORT: Mapping[str, Schema] = {
     "address": ADDRESS,
     "login": OPTIONAL_TEXT,

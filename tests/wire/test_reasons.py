@@ -21,6 +21,7 @@ from mailward.wire.reasons import other_reason
         (b"Temporary system problem. [mx:2026-01-01 10:00:00]", Trouble.SERVER),
         (b"Internal login failure. Refer to server log for more information.", Trouble.SERVER),
         (b"account disabled", Trouble.ACCOUNT),
+        (b"5.7.8 Error: authentication failed: Authorization failed", Trouble.ACCOUNT),
         (b"Maximum number of connections from user+IP exceeded (...=10)", Trouble.RIGHT),
     ],
 )
@@ -38,6 +39,8 @@ def test_known_words_are_no_wrong_password(text: bytes, trouble: Trouble) -> Non
         b"5.7.8 no such user: temporary failure of joe",
         b"Login failed: authentication failure",
         b"Authentication failed.",
+        b"Authorization failed",
+        b"5.7.8 Authorization failed.",
         b"user not found",
         b"2.4.1.0 no",
         b"",

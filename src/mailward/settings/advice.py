@@ -112,12 +112,19 @@ def _of_second_opinions(configuration: Configuration) -> Iterator[str]:
         if door.protocol is protocol
     ]
     refusing = dict.fromkeys(door.backend for door in doors if door.protocol is Protocol.SUBMISSION)
-    for name in refusing if judges else ():
+    for name in refusing:
         if configuration.upstreams[name].second_opinion is None:
+            key = f"backend.{name}.second-opinion"
+            judge = (
+                f'set {key} = "{judges[0]}" if they share their accounts'
+                if judges
+                else f"let {key} name an IMAP server that shares its accounts (a [backend.<id>],"
+                " which needs no listener)"
+            )
             yield (
                 f"backend {name} may say an outage of its accounts as it says a wrong password"
-                f" (Postfix does), and that would count: set backend.{name}.second-opinion ="
-                f' "{judges[0]}" if they share their accounts, or to "none" if it tells them apart'
+                f' (Postfix does), and that would count: {judge}, or set it to "none" if it tells'
+                " them apart"
             )
 
 

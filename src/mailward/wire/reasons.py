@@ -36,7 +36,10 @@ _ENDINGS: Mapping[Trouble, bytes] = MappingProxyType(
 _BEGINNINGS: Mapping[Trouble, bytes] = MappingProxyType(
     {
         Trouble.SERVER: (rb"internal (?:error occurred|login failure)\. refer to server log"),
-        Trouble.ACCOUNT: rb"login disabled for this user\b|authorization failed\.?\Z",
+        # "Authorization failed" alone is how other servers say a wrong password.
+        Trouble.ACCOUNT: (
+            rb"login disabled for this user\b|(?<=authentication failed: )authorization failed\.?\Z"
+        ),
         Trouble.RIGHT: rb"maximum number of connections from user",
     }
 )

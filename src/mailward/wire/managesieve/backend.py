@@ -164,7 +164,7 @@ class ManageSieveLogin(LoginDialogue):
 
     def _is_wrong(self, status: Status) -> bool:
         # Dovecot gives no code for most of what forbids a login.
-        return status.code not in _SAYS_NOTHING_OF_IT and other_reason(status.text) is None
+        return status.code not in _SAYS_NOTHING_OF_IT and _other_reason(status.text) is None
 
     def _succeeded(self, status: Status) -> None:
         if not self._is_decided:
@@ -188,11 +188,18 @@ class ManageSieveLogin(LoginDialogue):
             code = printable(status.code)
             trouble = _SAYS_NOTHING_OF_IT.get(status.code, Trouble.SERVER)
             self._finish(Unavailable(f"the backend answers {kind} ({code}){what}", trouble))
-        elif reason := other_reason(status.text):
+        elif reason := _other_reason(status.text):
             words, trouble = reason
             self._finish(Unavailable(f"the backend answers {kind}: {words}{what}", trouble))
         else:
             self._finish(Unavailable(f"the backend answers {kind}{what}"))
+
+
+def _other_reason(text: bytes) -> tuple[str, Trouble] | None:
+    """What a NO is about if not a wrong password. Dovecot has words here where IMAP has codes."""
+    if text.removesuffix(b".").lower() == b"authorization failed":
+        return "authorization failed", Trouble.ACCOUNT
+    return other_reason(text)
 
 
 def _why_no_login(capabilities: Collection[str]) -> str | None:

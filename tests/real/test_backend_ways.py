@@ -296,18 +296,21 @@ def test_nobody_can_use_the_xclient_that_the_door_may_use(servers: Servers, ward
         assert client.sendmail("alice@client.test", ["bob@client.test"], text * 100) == {}
         client.quit()
     eventually(lambda: "sasl_username=alice" in servers.postfix.log(), "Postfix has logged it")
-    for becoming in (b"XCLIENT ADDR=198.51.100.66 LOGIN=bob", b"NOOP\nXCLIENT ADDR=198.51.100.66"):
+    refused, cut = [b"503", b"503", b"221"], [b"521"]  # it goes on, but not behind a bare LF
+    for becoming, expected in (
+        (b"XCLIENT ADDR=198.51.100.66 LOGIN=bob", refused),
+        (b"NOOP\nXCLIENT ADDR=198.51.100.66", cut),
+    ):
         servers.dovecot.forget_guesses()
         servers.postfix.forget_log()
         with Line(ward.submission) as line:
             line.say(b"EHLO c.test\r\nAUTH PLAIN " + plain("alice", ACCOUNTS["alice"]) + b"\r\n")
             assert b"235 " in line.hear(b"235 ")
-            line.say(
-                becoming + b"\r\nEHLO c.test\r\n"
-                b"AUTH PLAIN " + plain("bob", WRONG) + b"\r\n"
-                b"MAIL FROM:<bob@c.test>\r\nRCPT TO:<eve@c.test>\r\nDATA\r\n"
-            )
-            assert line.hear_all().count(b"\r\n") <= 1  # cut, with no answer to any of it
+            line.hear()
+            attempt = b"AUTH PLAIN " + plain("bob", WRONG) + b"\r\nQUIT\r\n"
+            line.say(becoming + b"\r\n" + attempt)
+            codes = [answer[:3] for answer in line.hear_all().splitlines()]
+        assert codes == expected
         assert servers.dovecot.guesses() == [Guess("alice", ip_address("127.0.0.1"))]
         assert "198.51.100.66" not in servers.postfix.log()
         assert "sasl_username=bob" not in servers.postfix.log()

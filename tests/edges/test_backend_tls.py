@@ -119,7 +119,7 @@ async def test_a_login_and_its_session_go_through_tls(
         while not (await reader.readline()).startswith(OK):
             pass
         assert await reader.readline() == b"b NOOP\r\n"  # the server is an echo now
-        big = bytes(range(256)) * 8_192
+        big = b"c APPEND x {2097152+}\r\n" + bytes(range(256)) * 8_192 + b"\r\n"
         writer.write(big)
         assert await reader.readexactly(len(big)) == big
         writer.close()

@@ -125,13 +125,13 @@ async def test_200_connections_at_once_make_exactly_as_many_guesses_as_the_limit
 async def test_after_login_the_bytes_flow_both_ways_from_the_first_one() -> None:
     async with open_house() as house:
         reader, writer = await house.connect()
-        writer.write(b"a LOGIN ada right\r\nb APPEND x {3}\r\nabc\r\n")
+        writer.write(b"a LOGIN ada right\r\nb APPEND x {3+}\r\nabc\r\n")
         greeting, answer = await reader.readline(), await reader.readline()
         assert greeting.startswith(b"* OK [CAPABILITY IMAP4rev1")
         assert answer == b"a OK [CAPABILITY IMAP4rev1 IDLE] Logged in\r\n"
-        assert await reader.readline() == b"b APPEND x {3}\r\n"
+        assert await reader.readline() == b"b APPEND x {3+}\r\n"
         assert await reader.readline() == b"abc\r\n"
-        big = os.urandom(3_000_000)
+        big = b"c APPEND x {3000000+}\r\n" + os.urandom(3_000_000) + b"\r\n"
         sending = asyncio.gather(_send(writer, big))
         assert await reader.readexactly(len(big)) == big
         await sending
@@ -444,3 +444,35 @@ async def test_clients_that_vanish_in_every_state_leave_nothing_behind() -> None
         await until(lambda: house.lobby.present == 0)
         await until(lambda: house.guard.reservations.under_way == 0)
         await until(lambda: open_descriptors() <= before)
+
+
+async def test_nobody_logs_in_again_where_unauthenticate_is_listed_only_after_the_login() -> None:
+    guesses = []
+
+    async def lists_it_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
+        listed = b""
+        while line := await reader.readline():
+            tag, command, *_ = line.split()
+            if command == b"CAPABILITY":
+                writer.write(b"* OK [ALERT] Hi\r\n* CAPABILITY IMAP4rev1" + listed + b"\r\n")
+            if command == b"LOGIN":
+                listed = b" UNAUTHENTICATE COMPRESS=DEFLATE"
+                guesses.append(line)
+            known = command in {b"CAPABILITY", b"UNAUTHENTICATE", b"LOGIN"}
+            writer.write(tag + (b" OK done\r\n" if known else b" BAD what?\r\n"))
+
+    async with open_house(policy("5/1h")) as house:
+        house.server.behaviour = lists_it_late
+        reader, writer = await house.connect()
+        await reader.readline()
+        writer.write(b"a LOGIN ada right\r\n")
+        async with asyncio.timeout(10):
+            assert await reader.readline() == b"a OK [CAPABILITY IMAP4rev1] Logged in\r\n"
+            assert await reader.readline() == b"* OK [ALERT] Hi\r\n"
+            for number in range(60):
+                writer.write(b"b UNAUTHENTICATE\r\nc LOGIN ada %d\r\n" % number)
+                assert await reader.readline() == b"b BAD what?\r\n"
+                assert await reader.readline() == b"c BAD what?\r\n"
+        writer.close()
+        assert len(guesses) == 1

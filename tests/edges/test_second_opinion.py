@@ -143,7 +143,7 @@ async def test_while_in_doubt_only_what_the_other_accepts_reaches_the_first(
         assert house.server.guesses == [b"ada"]
         assert count(house) == 1
         assert state(house, protocol) == "ok"
-        judge.says = b"OK in"
+        judge.says = b"OK [CAPABILITY IMAP4rev1] in"
         assert is_in(await log_in(house, protocol, "ada", "right"))
         assert house.server.guesses == [b"ada", b"ada"]
         await until(lambda: judge.farewells == 1)
@@ -169,7 +169,9 @@ async def test_one_doubt_is_for_every_login_and_ends_ten_minutes_after_the_last_
 
 
 @ASKED
-@pytest.mark.parametrize("says", [b"OK in", b"NO [LIMIT] too many connections"])
+@pytest.mark.parametrize(
+    "says", [b"OK [CAPABILITY IMAP4rev1] in", b"NO [LIMIT] too many connections"]
+)
 async def test_what_the_other_accepts_counts_for_nobody_and_is_said_once_an_hour(
     protocol: Protocol, says: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -210,7 +212,7 @@ async def test_the_lines_of_many_logins_are_bounded() -> None:
 
 
 async def test_it_is_asked_as_the_same_user_from_the_same_address_and_logged_out() -> None:
-    judge = Judge(b"OK in")
+    judge = Judge(b"OK [CAPABILITY IMAP4rev1] in")
     async with open_judged(judge.serve) as house:
         caller = await call(house, Protocol.SUBMISSION, "127.0.0.7")
         assert is_later(await caller.begin("PLAIN", "whom\0ada\0other"))

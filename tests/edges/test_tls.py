@@ -74,7 +74,7 @@ async def test_imap_after_starttls_logs_in_and_pumps(authority: trustme.CA) -> N
         writer.write(b"a LOGIN ada right\r\nb APPEND\r\n")
         assert (await reader.readline()).startswith(b"a OK")
         assert await reader.readline() == b"b APPEND\r\n"
-        big = b"x" * 1_000_000
+        big = b"c APPEND x {1000000+}\r\n" + b"x" * 1_000_000 + b"\r\n"
         writer.write(big)
         assert await reader.readexactly(len(big)) == big
         writer.close()

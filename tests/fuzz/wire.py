@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -229,16 +230,24 @@ def pump(watch: Watch, octets: bytes, *, from_client: bool) -> None:
 
 
 def imap_client(octets: bytes) -> None:
-    watch = imap_watch(["UNAUTHENTICATE"])
-    assert watch is not None
-    pump(watch, octets, from_client=True)
+    """No line that passes, if it is none of a literal, begins what would log in anew."""
+    for listed in (["UNAUTHENTICATE"], ["IMAP4rev1"]):
+        watch, passed = imap_watch(listed), b""
+        with suppress(SecondLoginError):
+            for piece in in_pieces(octets):
+                passed += watch.from_client(piece)
+                watch.from_backend(b"+ go on\r\n" * watch.is_waiting)
+                passed += watch.released()
+        assert len(passed) <= len(octets) + passed.count(b"X-REFUSED") * 9 + 9
+        if b"{" not in octets:
+            assert not re.search(rb"(?mi)^\S+ +(?:UNAUTHENTICATE|LOGIN|AUTHENTICATE)\b", passed)
 
 
 def imap_backend(octets: bytes) -> None:
-    watch = imap_watch(["UNAUTHENTICATE"])
-    assert watch is not None
-    watch.from_client(b"a IDLE\r\n")
-    pump(watch, octets, from_client=False)
+    for listed in (["UNAUTHENTICATE"], ["IMAP4rev1"]):
+        watch = imap_watch(listed)
+        watch.from_client(b"a IDLE\r\n")
+        pump(watch, octets, from_client=False)
 
 
 def submission_client(octets: bytes) -> None:

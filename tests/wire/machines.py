@@ -103,9 +103,7 @@ def _managesieve_login(options: Options) -> Stage:
 
 
 def _imap_watch(options: Options) -> Stage:
-    watch = imap_watch(" ".join(_offer(options)).split())
-    assert watch is not None
-    return WatchStage(watch)
+    return WatchStage(imap_watch(" ".join(_offer(options)).split()))
 
 
 def _submission_watch(options: Options) -> Stage:

@@ -61,9 +61,11 @@ def smtp_login() -> Dialogue:
 
 
 def imap_session() -> Watch:
-    watch = imap_watch(["UNAUTHENTICATE"])
-    assert watch is not None
-    return watch
+    return imap_watch(["UNAUTHENTICATE"])
+
+
+def light_imap_session() -> Watch:
+    return imap_watch(["IMAP4rev1"])
 
 
 def submission_session() -> Watch:
@@ -101,6 +103,7 @@ DIALOGUES = {
 }
 WATCHES = {
     "imap": imap_session,
+    "light-imap": light_imap_session,
     "submission": submission_session,
     "managesieve": managesieve_session,
 }
@@ -113,6 +116,7 @@ WORDS = st.sampled_from(
         b"{4294967295+}\r\n", b"joe", b"AUTHENTICATE PLAIN ", b"AUTHENTICATE LOGIN", PLAIN, b"=",
         b"*", b"NOOP", b"ID NIL", b"EHLO c.example", b"AUTH PLAIN ", b"AUTH LOGIN ", b"AUTH LOGIN",
         b"am9l", b"UNAUTHENTICATE", b"IDLE", b"DONE", b"OK [CAPABILITY AUTH=LOGIN] ",
+        b"x COMPRESS DEFLATE\r\n", b"y LOGIN ",
         b"OK [CAPABILITY ID AUTH=LOGIN] ", b"m5 OK ", b"250 XCLIENT ADDR", b"220 ready",
         b"250-AUTH LOGIN", b"250 AUTH LOGIN", b"250-STARTTLS", b"334 ", b"235 ", b"535 ", b"554 no",
         b"m2 OK ", b"m2 NO ", b"m2 NO [ALERT] ", b"* BYE ", b"* 1 FETCH {3}\r\n", b"\xff\x80",
@@ -278,6 +282,7 @@ def test_many_tiny_literals_cannot_pile_up() -> None:
     ("watch", "head"),
     [
         (imap_session(), b"a APPEND INBOX {4294967295+}\r\n"),
+        (light_imap_session(), b"a APPEND INBOX ~{4294967295+}\r\n"),
         (managesieve_session(), b'PUTSCRIPT "mine" {4294967295+}\r\n'),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mailward.wire.dialogue import SecondLoginError
 from mailward.wire.door import Closing, Door
 from mailward.wire.imap.door import ImapDoor, capabilities_after_login
 from mailward.wire.imap.watch import imap_watch
@@ -48,16 +49,25 @@ def test_plaintext_behind_starttls_closes_managesieve() -> None:
     assert closing.why == "plaintext behind STARTTLS"
 
 
-def test_compression_stays_where_nothing_has_to_be_watched() -> None:
-    capabilities = ["IMAP4rev1", "COMPRESS=DEFLATE"]
-    assert capabilities_after_login(capabilities) == tuple(capabilities)
-    assert imap_watch(capabilities) is None
-
-
-def test_where_a_second_login_is_possible_the_session_is_watched_in_plain() -> None:
+def test_no_session_is_told_of_what_would_hide_its_commands_or_end_its_login() -> None:
     capabilities = ["IMAP4rev1", "compress=deflate", "Unauthenticate"]
     assert capabilities_after_login(capabilities) == ("IMAP4rev1",)
-    assert imap_watch(capabilities) is not None
+
+
+@pytest.mark.parametrize(
+    ("listed", "reads_lines"),
+    [(["IMAP4rev1"], False), (["IMAP4rev1", "unauthenticate"], True), ([], True)],
+)
+def test_lines_of_the_backend_are_read_only_where_a_login_could_end(
+    listed: list[str], reads_lines: bool
+) -> None:
+    watch = imap_watch(listed)
+    watch.from_client(b"a IDLE\r\n")
+    if reads_lines:
+        with pytest.raises(SecondLoginError, match="a go-ahead nobody waits for"):
+            watch.from_backend(b"+ idling\r\n+ again\r\n")
+    else:
+        assert watch.from_backend(b"+ idling\r\n+ again\r\n") == b"+ idling\r\n+ again\r\n"
 
 
 def test_both_forms_of_the_auth_keyword_are_understood() -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailward.wire.dialogue import Origin, Rejected, Trouble, Unavailable
+from mailward.wire.dialogue import Accepted, Origin, Rejected, Trouble, Unavailable
 from mailward.wire.door import BearerToken, Credentials, Mechanism, Opening, ScramOpening
 from mailward.wire.imap.command import quoted
 from mailward.wire.imap.door import mechanism_names
@@ -83,6 +83,10 @@ class ImapLogin(LoginDialogue):
         self._capabilities: tuple[str, ...] = ()
         self._is_believed = True
         """As far as it says: what ID has told of the client."""
+        self._is_in = False
+        """The login has succeeded, and it is asked what it can do from here on."""
+        self._untold = bytearray()
+        """What it has said meanwhile, which is for the client."""
 
     def _read(self, line: bytes) -> None:
         match line.split(b" ", 1):
@@ -123,8 +127,11 @@ class ImapLogin(LoginDialogue):
 
     def _untagged(self, text: bytes) -> None:
         name, _, arguments = text.partition(b" ")
-        if name.upper() == b"CAPABILITY" and (self._state is not State.LOGIN or self._is_decided):
+        is_list = name.upper() == b"CAPABILITY"
+        if is_list and (self._state is not State.LOGIN or self._is_decided):
             self._capabilities = tokens(arguments.split())
+        elif self._is_in:
+            self._untold += b"* " + text + CRLF
         status = _status(text)
         if status is not None and status.kind in (b"BYE", b"BAD"):
             if self._questions.error_told and not status.code:
@@ -133,11 +140,14 @@ class ImapLogin(LoginDialogue):
             self._unavailable(status)
 
     def _told(self, status: _Status | None) -> None:
-        if status is None or status.kind != b"OK":
+        if status is None or (status.kind != b"OK" and not self._is_in):
             self._nonsense()
             return
         self._capabilities = status.capabilities or self._capabilities
-        self._go_on()
+        if self._is_in:
+            self._accept(self._capabilities)
+        else:
+            self._go_on()
 
     def _ask(self) -> None:
         self._capabilities = ()  # what was said without TLS is not known any more
@@ -196,7 +206,7 @@ class ImapLogin(LoginDialogue):
     def _answered(self, status: _Status | None) -> None:
         match status.kind if status else b"":
             case b"OK" if status and self._is_decided:
-                self._accept(status.capabilities or self._capabilities)
+                self._enter(status.capabilities or self._capabilities)
             case b"NO" if status and self._is_wrong(status):
                 self._finish(Rejected())
             case b"BAD" if status and self._questions.error_told:
@@ -205,6 +215,28 @@ class ImapLogin(LoginDialogue):
                 self._unavailable(status)
             case _:
                 self._nonsense()
+
+    def _enter(self, capabilities: tuple[str, ...]) -> None:
+        """The login has succeeded: the session's capabilities are needed to watch it.
+
+        Some servers list UNAUTHENTICATE only then (RFC 8437). Asking with the login would spare a
+        round trip, but some lose what stands behind it; a server that says them is not asked.
+        """
+        if capabilities:
+            self._accept(capabilities)
+            return
+        self._is_in = True
+        self._state = State.CAPABILITIES
+        self._ask()
+
+    def _accept(self, capabilities: Sequence[str]) -> None:
+        leftover = bytes(self._untold) + self._lines.rest()
+        self._finish(Accepted(tuple(capabilities), leftover, self._questions.signature))
+
+    def closed(self) -> Rejected | Unavailable:
+        if self._is_in:
+            return Unavailable("the backend closed the connection after the login", Trouble.RIGHT)
+        return super().closed()
 
     def _is_wrong(self, status: _Status) -> bool:
         if status.code == b"AUTHENTICATIONFAILED":
@@ -229,7 +261,7 @@ class ImapLogin(LoginDialogue):
 
     def _trouble(self, code: bytes) -> Trouble:
         # Dovecot says LIMIT behind a right password, where there are too many connections.
-        if code == b"LIMIT" and self._is_decided:
+        if self._is_in or (code == b"LIMIT" and self._is_decided):
             return Trouble.RIGHT
         return Trouble.ACCOUNT if code in _ABOUT_THE_ACCOUNT else Trouble.SERVER
 

@@ -71,10 +71,8 @@ def mechanism_names(offer: Iterable[str]) -> set[str]:
 def capabilities_after_login(capabilities: Sequence[str]) -> tuple[str, ...]:
     """What the client is told of the backend's capabilities once it is logged in.
 
-    Where UNAUTHENTICATE exists (RFC 8437) the commands are read on, which compression would hide.
+    Commands are read on (UNAUTHENTICATE, RFC 8437), which compression would hide.
     """
-    if not can_unauthenticate(capabilities):
-        return tuple(capabilities)
     hidden = ("UNAUTHENTICATE", "COMPRESS=")
     return tuple(token for token in capabilities if not token.upper().startswith(hidden))
 

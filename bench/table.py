@@ -24,6 +24,7 @@ ROWS = {
     "rows.idle": ("9", "idle sessions"),
     "rows.jmap": ("10", "JMAP requests"),
     "rows.commands": ("11", "commands"),
+    "rows.lines": ("12", "short lines after login"),
     "floods": ("floods", "good users in floods"),
     "lists": ("lists", "a million bans"),
 }

@@ -2,7 +2,7 @@
 
 For rows that measure doors and not mail servers: it holds thousands of sessions in one process,
 and sends and takes as many octets as it is asked to. ``FETCH n`` answers with a message of n
-octets; a literal of any length is read and forgotten.
+octets, ``LINES n`` with short lines of so many; a literal of any length is read and forgotten.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import uvloop
 _OFFER = b"CAPABILITY IMAP4rev1 SASL-IR LITERAL+ IDLE AUTH=PLAIN"
 _LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
 _PIECE = bytes(65_536)
+_SHORT_LINE = b"* 1234 FETCH (UID 123456 FLAGS (\\Seen))\r\n"
+_SHORT_LINES = _SHORT_LINE * (len(_PIECE) // len(_SHORT_LINE))
 _BACKLOG = 4_096
 
 
@@ -29,6 +31,7 @@ class Session(asyncio.Protocol):
         self._command = b""
         self._skip = 0
         self._to_send = 0
+        self._piece = _PIECE
         self._after = b""
         self._is_full = False
         self._transport: asyncio.Transport | None = None
@@ -66,9 +69,15 @@ class Session(asyncio.Protocol):
         verb, _, words = rest.partition(b" ")
         name = verb.upper()
         if name == b"FETCH":
-            self._to_send = int(words)
+            self._to_send, self._piece = int(words), _PIECE
             self._say(b"* 1 FETCH (BODY[] {%d}\r\n" % self._to_send)
             self._after = b")\r\n%b OK done\r\n" % tag
+            self._send_on()
+            return
+        if name == b"LINES":
+            self._piece = _SHORT_LINES
+            self._to_send = max(1, int(words) // len(_SHORT_LINES)) * len(_SHORT_LINES)
+            self._after = b"%b OK done\r\n" % tag
             self._send_on()
             return
         if name == b"CAPABILITY":
@@ -81,7 +90,7 @@ class Session(asyncio.Protocol):
 
     def _send_on(self) -> None:
         while self._to_send and not self._is_full:
-            piece = _PIECE[: self._to_send]
+            piece = self._piece[: self._to_send]
             self._to_send -= len(piece)
             self._say(piece)
         if self._after and not self._to_send:

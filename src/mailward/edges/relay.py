@@ -233,12 +233,14 @@ class _WatchedBackend(_Side):
             passed = self._watch.from_backend(data)
             if not self._other.is_closing():
                 self._other.write(passed)
+            if not self._client.is_held:
+                return
             released = self._watch.released()
         except SecondLoginError as error:
             self._relay.has_second_login(error)
             return
         self._client.hand_on(released)
-        if self._client.is_held and not self._watch.is_waiting:
+        if not self._watch.is_waiting:
             self._client.let_go(backend_is_full=self._is_full)
 
     def _pass_on_the_end(self) -> None:

@@ -24,11 +24,12 @@ from mailward.wire.door import (
     ScramProof,
     StartTls,
 )
-from mailward.wire.lines import LineError, Lines
+from mailward.wire.lines import MAX_SKIPPED_OCTETS, LineError, Lines, TooLongError
 from mailward.wire.proxyline import Opening
 from mailward.wire.sasl import Cancelled, Challenge, Exchange, Malformed, Step
 
 PROXY_HEADER = "a PROXY header"  # why a door closes on one
+_START_OCTETS = 256  # tag and name of a command
 MAX_MISTAKES = 10  # in a row; a mail client makes one at most, a scanner makes nothing else
 HTTP_METHODS = frozenset(b"GET POST HEAD PUT DELETE OPTIONS CONNECT PATCH TRACE".split())
 """A web page can make a browser say these to any port, with lines of its own behind them."""
@@ -42,6 +43,8 @@ class State(Enum):
     EXCHANGE = auto()
     OFFERED = auto()
     SECURING = auto()
+    SKIPPING = auto()
+    """A SASL line is too long: the rest of it is awaited, or it would meet a closed connection."""
     OVER = auto()
 
 
@@ -54,6 +57,9 @@ class LineDoor(ABC):
         self._exchange: Exchange | None = None
         self._mistakes = 0
         self._opening = Opening()
+        self._skipped = 0
+        self._refusal = b""
+        """What the line is answered that is skipped."""
 
     def receive_data(self, data: bytes) -> None:
         self._opening.add(data)
@@ -63,6 +69,14 @@ class LineDoor(ABC):
     def next_event(self) -> DoorEvent | None:
         try:
             return self._event()
+        except TooLongError as error:
+            self._refusal = self._too_long(
+                b"" if self._state is State.EXCHANGE else self._lines.start(_START_OCTETS)
+            )
+            if not self._refusal:
+                return self._close(self._broken(error.told), str(error))
+            self._become(State.SKIPPING)
+            return self._skip()
         except LineError as error:
             why = PROXY_HEADER if self._opening.is_binary else str(error)
             return self._close(self._broken(error.told), why)
@@ -87,6 +101,8 @@ class LineDoor(ABC):
                 return None if step is None else self._take(step)
             case State.OFFERED | State.SECURING:
                 return None
+            case State.SKIPPING:
+                return self._skip()
             case State.OVER:
                 self._lines.check()
                 return None
@@ -95,6 +111,14 @@ class LineDoor(ABC):
         """What follows from the client's answer to a challenge; ``None``: it is not all here."""
         line = self._lines.line(MAX_SASL_OCTETS)
         return None if line is None else exchange.receive(line)
+
+    def _skip(self) -> Closing | None:
+        octets, is_over = self._lines.skip()
+        self._skipped += octets
+        if not is_over and self._skipped < MAX_SKIPPED_OCTETS:
+            return None
+        why = "line too long"
+        return self._close(self._refusal + self._broken(why.capitalize()), why)
 
     def _start_tls(self, go_ahead: bytes) -> StartTls | Closing:
         """Let TLS begin, unless something was sent behind the command.
@@ -180,6 +204,13 @@ class LineDoor(ABC):
 
     @abstractmethod
     def _challenge(self, text: bytes) -> bytes: ...
+
+    @abstractmethod
+    def _too_long(self, start: bytes) -> bytes:
+        """The lasting refusal of a SASL line that is too long; empty where it is none.
+
+        Outside of an exchange the line begins with *start*.
+        """
 
     @abstractmethod
     def _malformed(self, why: str) -> bytes: ...

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 CRLF = b"\r\n"
+MAX_SKIPPED_OCTETS = 262_144  # of what is too long, so that its refusal is read
 
 _LITERAL = re.compile(rb"\{([0-9]+)(\+?)\}\Z")
 _MAX_DIGITS = 10  # 4 GB: what is longer is beyond every cap, do not even make the integer
@@ -36,6 +37,10 @@ class LineError(Exception):
     def told(self) -> str:
         """The sentence for the client."""
         return self._told[:1].upper() + self._told[1:]
+
+
+class TooLongError(LineError):
+    """A line or literal is larger than what is asked for; its rest can be skipped."""
 
 
 class Lines:
@@ -89,7 +94,7 @@ class Lines:
         end = self._held.find(b"\n", 0, max_octets + len(CRLF))
         if end < 0:
             if len(self._held) >= max_octets + len(CRLF):
-                raise LineError("line too long")
+                raise TooLongError("line too long")
             return None
         line = bytes(self._held[: end + 1])
         if not line.endswith(CRLF):
@@ -98,6 +103,17 @@ class Lines:
             raise LineError("bare carriage return", _REMEDY.format("CR"))
         del self._held[: end + 1]
         return line[: -len(CRLF)]
+
+    def start(self, max_octets: int) -> bytes:
+        """The first octets of what is held; they stay."""
+        return bytes(self._held[:max_octets])
+
+    def skip(self) -> tuple[int, bool]:
+        """Forget what is here of a line: how much it was, and whether its end was among it."""
+        end = self._held.find(b"\n") + 1
+        skipped = end or len(self._held)
+        del self._held[:skipped]
+        return skipped, bool(end)
 
     def octets(self, count: int) -> bytes | None:
         """The next *count* octets, or ``None`` when more bytes are needed.

@@ -22,12 +22,14 @@ from mailward.wire.door import (
     Reply,
 )
 from mailward.wire.imap.command import Command, Head, WordError, Words
+from mailward.wire.imap.identification import START, Identification, Step
 from mailward.wire.imap.introduction import IntroductionError, read_introduction
 from mailward.wire.linedoor import HTTP_METHODS, LineDoor, State
 from mailward.wire.lines import LineError, Literal, literal_at_end
 from mailward.wire.sasl import Malformed, credentials, exchange_named, others_offered
 
 MAX_ID_VALUE_OCTETS = 1_024  # RFC 2971 section 3.3
+_START_OCTETS = 256  # tag and name of a command
 MAX_LITERALS = 60  # RFC 2971 section 3.3: 30 pairs
 
 _UNKNOWN_OFFER = ("IMAP4rev1",)
@@ -118,6 +120,7 @@ class ImapDoor(LineDoor):
         self._allow(passwords=passwords, starttls=starttls)
         self._others = _others(self._behind)
         self._partial = Command()
+        self._id: Identification | None = None
         self._tag = b"*"
 
     def _allow(self, *, passwords: bool, starttls: bool) -> None:
@@ -168,6 +171,13 @@ class ImapDoor(LineDoor):
         return b""
 
     def _command(self) -> DoorEvent | None:
+        if self._id is None and not self._partial.lines:
+            found = START.match(self._lines.start(_START_OCTETS))
+            if found is not None:
+                self._lines.octets(found.end())
+                self._tag, self._id = found[1], Identification()
+        if self._id is not None:
+            return self._skim(self._id)
         partial = self._partial
         while True:
             if partial.wants is not None:
@@ -186,6 +196,27 @@ class ImapDoor(LineDoor):
             partial.wants = literal.size
             if literal.waits:
                 return Reply(b"+ OK\r\n")
+
+    def _skim(self, identification: Identification) -> DoorEvent | None:
+        """Read on in an ID command."""
+        try:
+            match identification.read(self._lines):
+                case Step.MORE:
+                    return None
+                case Step.GO_AHEAD:
+                    return Reply(b"+ OK\r\n")
+                case Step.DONE:
+                    self._id = None
+                    return self._identify(identification.kept)
+        except WordError as error:
+            line = self._lines.line(MAX_COMMAND_OCTETS)
+            if line is None:
+                return None
+            literal = literal_at_end(line)
+            if literal is not None and not literal.waits:
+                raise LineError("literal too large") from None
+            self._id = None
+            return self._bad(str(error))
 
     def _has_room(self, partial: Command, literal: Literal) -> bool:
         """Whether *literal* is to be read. One that waits can be refused in its command's answer.
@@ -310,6 +341,14 @@ class ImapDoor(LineDoor):
 
     def _challenge(self, text: bytes) -> bytes:
         return b"+ %b\r\n" % text
+
+    def _too_long(self, start: bytes) -> bytes:
+        if start:
+            head = Command([*self._partial.lines, start]).head()
+            if head is None or head.name != b"AUTHENTICATE":
+                return b""
+            self._tag = head.tag
+        return self._tagged(b"NO [CANNOT] The SASL line is too long")
 
     def _malformed(self, why: str) -> bytes:
         return self._tagged(b"BAD " + why.encode("ascii"))

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _ADDRESS_FIELD = b"x-originating-ip"
 _PORT_FIELD = b"x-originating-port"
+ADDRESS_FIELDS = frozenset({_ADDRESS_FIELD, _PORT_FIELD})
 _ADDRESS = re.compile(rb"[0-9A-Fa-f:.]{2,45}\Z")
 _PORT = re.compile(rb"[0-9]{1,5}\Z")
 _MAX_PORT = 65_535

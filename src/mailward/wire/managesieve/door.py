@@ -224,6 +224,11 @@ class ManageSieveDoor(LineDoor):
     def _challenge(self, text: bytes) -> bytes:
         return string_for_client(text) + b"\r\n"
 
+    def _too_long(self, start: bytes) -> bytes:
+        start = self._texts.begun or start
+        is_sasl = self._exchange is not None or start.upper().startswith(b"AUTHENTICATE ")
+        return _no("The SASL string is too long") if is_sasl else b""
+
     def _malformed(self, why: str) -> bytes:
         return _no(why)
 

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import re
 
-from mailward.wire.lines import CRLF, LineError, Lines, literal_at_end
+from mailward.wire.lines import (
+    CRLF,
+    MAX_SKIPPED_OCTETS,
+    LineError,
+    Lines,
+    TooLongError,
+    literal_at_end,
+)
 
 MAX_QUOTED_OCTETS = 1_024  # RFC 5804 section 4; what is longer is said as a literal
+_BEGUN_OCTETS = 32  # the name of a command
 
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,31}(?=[ ]|\Z)")
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff"(){\\]+')
@@ -40,6 +48,8 @@ class Texts:
         self._max_octets = max_octets
         self._text = bytearray()
         self._wants: int | None = None
+        self.begun = b""
+        """How the text began that was too long."""
 
     def next(self, max_line: int) -> bytes | None:
         """The next text, of lines up to *max_line*; ``None`` when more bytes are needed.
@@ -65,8 +75,10 @@ class Texts:
                 return text
             self._text += CRLF
             if literal.size > min(self._max_literal, self._max_octets - len(self._text)):
+                self.begun = bytes(self._text[:_BEGUN_OCTETS])
                 self._text.clear()
-                raise LineError("literal too large")
+                why = "literal too large"
+                raise (TooLongError if literal.size <= MAX_SKIPPED_OCTETS else LineError)(why)
             self._wants = literal.size
 
 

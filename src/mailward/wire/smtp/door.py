@@ -234,6 +234,10 @@ class SubmissionDoor(LineDoor):
     def _challenge(self, text: bytes) -> bytes:
         return b"334 %b\r\n" % text
 
+    def _too_long(self, start: bytes) -> bytes:
+        is_other = start and not start.upper().startswith(b"AUTH ")
+        return b"" if is_other else b"500 5.5.6 The SASL line is too long\r\n"  # RFC 4954 section 4
+
     def _malformed(self, why: str) -> bytes:
         return b"501 5.5.2 %b\r\n" % why.encode("ascii")
 

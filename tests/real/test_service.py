@@ -198,13 +198,26 @@ def test_a_wrong_configuration_is_not_tried_again(service: Machine) -> None:
     assert shown(service, "ActiveState") == "failed"
 
 
+def test_a_missing_certificate_is_not_tried_again(service: Machine) -> None:
+    service.run("systemctl", "stop", "mailward")
+    service.run("mv", "/etc/mailward/privkey.pem", "/etc/mailward/away.pem")
+    service.run("systemctl", "start", "mailward", status=1)
+    assert shown(service, "ExecMainStatus") == "78"
+    assert shown(service, "ActiveState") == "failed"
+    assert "/etc/mailward/privkey.pem" in journal(service)
+
+
 def test_what_cannot_start_yet_is_tried_again(service: Machine) -> None:
     service.run("systemctl", "stop", "mailward")
-    # A certificate on a disk that comes late.
-    service.run("mv", "/etc/mailward/privkey.pem", "/etc/mailward/late.pem")
+    # Another program has the port, and ends later.
+    holds = (
+        "import socket, signal; taken = socket.create_server(('127.0.0.1', 143)); signal.pause()"
+    )
+    service.run("systemd-run", "--unit=holder", "python3", "-c", holds)
+    eventually(lambda: "LISTEN" in service.run("ss", "-Htln", "sport = :143"), "the port is taken")
     service.run("systemctl", "start", "mailward", status=1)
     assert shown(service, "ActiveState") == "activating"
-    service.run("mv", "/etc/mailward/late.pem", "/etc/mailward/privkey.pem")
+    service.run("systemctl", "stop", "holder")
     eventually(lambda: shown(service, "ActiveState") == "active", "it has come up")
 
 

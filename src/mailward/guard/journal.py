@@ -10,7 +10,7 @@ import logging
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, unique
@@ -151,8 +151,7 @@ class Journal:
 
     *reported* are those among them that other programs have seen: these name themselves.
     *funnel* looks at the logins among them. *lines* get what the log's level lets through, once
-    *repeats* has aggregated it; counts and followers get every event. *kept* are the last ones:
-    what is aggregated is among them as often as it has a line, so no flood drives out the rest.
+    *repeats* has aggregated it; counts and followers get every event.
     """
 
     lines: Lines = field(default_factory=LoggedLines)
@@ -161,7 +160,9 @@ class Journal:
     reported: Counter[tuple[Event, str]] = field(default_factory=Counter)
     funnel: Funnel = field(default_factory=Funnel)
     repeats: Repeats = field(default_factory=Repeats)
-    kept: deque[Entry] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
+    _kept: deque[Entry | Callable[[], Entry]] = field(
+        default_factory=lambda: deque(maxlen=MAX_KEPT)
+    )
     _told: int = 0
     _reporters: set[str] = field(default_factory=set)
 
@@ -181,6 +182,15 @@ class Journal:
         )
         if is_logged or about is None or self.entries.followed:
             self._tell(event, now, fields, is_logged=is_logged, is_kept=is_logged or about is None)
+
+    @property
+    def kept(self) -> list[Entry]:
+        """The last events, the oldest first.
+
+        An aggregated event is among them as often as it has a line, so no flood drives out the
+        rest.
+        """
+        return [kept if isinstance(kept, Entry) else kept() for kept in self._kept]
 
     def report(self, now: Instant) -> None:
         """Write the lines with counts that are due at *now*. Call it every second or so."""
@@ -245,19 +255,16 @@ class Journal:
         if event is Event.AUTH_SUCCEEDED and attempt.login:
             self.funnel.note(address_name(attempt.address), attempt.login, now)
         is_logged = self._is_logged(event, about, service, now)
-        is_kept = is_logged or about is None
-        if not (is_kept or self.entries.followed):
-            return
-        fields: dict[str, Value] = {
-            "service": attempt.service,
-            "listener": attempt.listener,
-            "address": address_name(attempt.address),
-            attempt.kind.value: attempt.login,
-            "reason": reason,
-            "session": attempt.session,
-            "observed": observed or None,
-        }
-        self._tell(event, now, fields, is_logged=is_logged, is_kept=is_kept)
+        if is_logged or self.entries.followed:
+            fields = _fields(attempt, reason, observed=observed)
+            self._tell(event, now, fields, is_logged=is_logged, is_kept=is_logged or about is None)
+        elif about is None:
+            # Most logins are neither logged nor followed: an entry of them is made when it is read.
+            self._told += 1
+            number = self._told
+            self._kept.append(
+                lambda: _entry(event, now, _fields(attempt, reason, observed=observed), number)
+            )
 
     def _is_logged(
         self, event: Event, about: _About | None, service: str, now: Instant, count: int = 1
@@ -283,11 +290,10 @@ class Journal:
         is_logged: bool,
         is_kept: bool,
     ) -> None:
-        known = {name: value for name, value in fields.items() if value not in (None, "")}
         self._told += 1
-        entry = Entry(event, now, known, self._told)
+        entry = _entry(event, now, fields, self._told)
         if is_kept:
-            self.kept.append(entry)
+            self._kept.append(entry)
         if is_logged:
             self.lines.tell(_LEVELS.get(event, logging.INFO), entry)
         self.entries.publish(entry)
@@ -298,7 +304,7 @@ class Journal:
         known["count"] = count
         self._told += 1
         entry = Entry(about.event, now, known, self._told)
-        self.kept.append(entry)
+        self._kept.append(entry)
         self.lines.tell(_LEVELS.get(about.event, logging.INFO), entry)
 
     def _say_left_out(self, left_out: LeftOut | None, now: Instant) -> None:
@@ -316,6 +322,23 @@ class Journal:
             return OTHERS
         self._reporters.add(attempt.service)
         return attempt.service
+
+
+def _entry(event: Event, now: Instant, fields: Mapping[str, Value], number: int) -> Entry:
+    known = {name: value for name, value in fields.items() if value not in (None, "")}
+    return Entry(event, now, known, number)
+
+
+def _fields(attempt: Attempt, reason: str, *, observed: bool) -> dict[str, Value]:
+    return {
+        "service": attempt.service,
+        "listener": attempt.listener,
+        "address": address_name(attempt.address),
+        attempt.kind.value: attempt.login,
+        "reason": reason,
+        "session": attempt.session,
+        "observed": observed or None,
+    }
 
 
 def utc(instant: Instant) -> str:

@@ -110,6 +110,18 @@ def test_without_that_what_is_later_than_now_is_taken_as_now(
     assert str(ban["until"]) < "2100"
 
 
+def test_where_boots_are_not_told_apart_a_restart_of_the_machine_moves_nothing(
+    tmp_path: Path,
+) -> None:
+    """The sandbox of the service shows no boot id; the time since boot begins anew with each."""
+    clock = SteadyClock(tmp_path / "boot_id")
+    boot, ahead = str(clock).split(" ")[0], clock.ahead
+    month = 30 * 86_400.0  # the machine was up for so long
+    assert clock.moved_since(f"{boot} {ahead - month} {ahead - month}") == 0.0
+    assert clock.moved_since(f"{boot} {ahead - YEAR} {ahead}") == pytest.approx(YEAR)
+    assert clock.is_told_by(str(clock))
+
+
 def test_the_next_start_is_told_within_seconds(tmp_path: Path) -> None:
     with daemon(tmp_path) as running:
         clock = SteadyClock()

@@ -22,15 +22,17 @@ FACT = "clock"
 STEP_SECONDS = 1.0  # what is less is no clock that was set, and hurts no period
 WORTH_TELLING_SECONDS = 60.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_UNKNOWN = "unknown"  # the sandbox of the service (ProcSubset=pid) does not show that file
 
 _log = logging.getLogger("mailward.daemon")
 
 
 class SteadyClock:
-    """Call it for the instant that is now."""
+    """Call it for the instant that is now. The file *boot_id* tells one boot from another."""
 
-    def __init__(self) -> None:
+    def __init__(self, boot_id: Path = _BOOT_ID) -> None:
         self._wall_ahead_ns = _wall_ahead_ns()
+        self._boot = _text_of(boot_id)
 
     def __call__(self) -> Instant:
         # Whole microseconds, by division: to round takes three times as long, in every drop.
@@ -49,18 +51,19 @@ class SteadyClock:
 
     def __str__(self) -> str:
         """What the next start has to know: the boot, and by how much each clock is ahead of it."""
-        return f"{_boot_id()} {self.ahead:.6f} {self.ahead + self.behind:.6f}"
+        return f"{self._boot} {self.ahead:.6f} {self.ahead + self.behind:.6f}"
 
     def moved_since(self, fact: str) -> float:
         """The seconds by which stored instants are to be moved; *fact* is of the last start.
 
-        In one boot the time since boot tells it exactly. Across boots only a clock that was set
-        while the daemon ran is known.
+        In one boot the time since boot tells it exactly. Across boots, or where boots are not told
+        apart, only a clock that was set while the daemon ran is known.
         """
         told = _told(fact)
         if told is None:
             return 0.0
-        moved = (self.ahead if told.boot == _boot_id() else told.seen) - told.ahead
+        is_same_boot = told.boot == self._boot != _UNKNOWN
+        moved = (self.ahead if is_same_boot else told.seen) - told.ahead
         return moved if abs(moved) >= STEP_SECONDS else 0.0
 
     def is_told_by(self, fact: str) -> bool:
@@ -68,7 +71,7 @@ class SteadyClock:
         told = _told(fact)
         return (
             told is not None
-            and told.boot == _boot_id()
+            and told.boot == self._boot
             and abs(told.ahead - self.ahead) < STEP_SECONDS
             and abs(told.seen - self.ahead - self.behind) < STEP_SECONDS
         )
@@ -129,8 +132,8 @@ def _wall_ahead_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def _boot_id() -> str:
+def _text_of(boot_id: Path) -> str:
     try:
-        return _BOOT_ID.read_text().strip()
+        return boot_id.read_text().strip()
     except OSError:
-        return "unknown"
+        return _UNKNOWN

@@ -215,3 +215,15 @@ def test_what_one_read_brings_is_read_in_bounded_time(said: bytes) -> None:
     begun = time.process_time()
     watch.from_client(said)
     assert time.process_time() - begun < 0.1  # 256 KiB; ten times what it takes
+
+
+@pytest.mark.parametrize("octets", [b"\n.a", b"\r.a", b"\r\n.."])
+def test_many_lines_that_begin_with_a_dot_are_read_in_bounded_time(octets: bytes) -> None:
+    watch = session()
+    watch.from_client(b"DATA\r\n")
+    for _ in range(5):
+        watch.from_client(octets * (250_000 // len(octets)))
+    watch.from_backend(b"354 go on\r\n")
+    begun = time.process_time()
+    assert len(watch.released()) > 1_000_000
+    assert time.process_time() - begun < 0.1  # five times what it takes

@@ -38,6 +38,9 @@ _KNOWN = frozenset(b"MAIL RCPT RSET NOOP VRFY EXPN ETRN HELP BURL QUIT".split())
 _GREETINGS = frozenset({b"EHLO", b"HELO"})
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")  # 8 bits may stand in a line: RFC 6531
 _CHUNK = re.compile(rb"BDAT (0|[1-9][0-9]{0,9})( LAST)?\Z", re.IGNORECASE)
+# Searched for in C: lines that begin with a dot can be a third of a message's octets.
+_DOT_LINE = re.compile(rb"\n\.(?:\n|\r[\x00-\xff])")
+_DOT_BEHIND_CR = re.compile(rb"\r\.[\r\n]")
 _TAIL_OCTETS = 4  # of a message: the most of CRLF.CRLF that can be here without its end
 
 _UNKNOWN = b"500 5.5.2 Unknown command\r\n"
@@ -251,12 +254,6 @@ class Commands:
         text = self._tail + (held[at:] if at else held)
         before = len(self._tail)
         end = _lone_dot(text)
-        bare = text.find(b"\r.", 0, end or len(text))
-        while bare >= 0:
-            if text[bare + 2 : bare + 3] in {b"\r", b"\n"}:
-                end = -1
-                break
-            bare = text.find(b"\r.", bare + 1, end or len(text))
         if end < 0:
             self._stop("a line of one dot without CRLF", _BARE_DOT)
         if not end:
@@ -275,12 +272,11 @@ def _lone_dot(text: bytes) -> int:
     >>> _lone_dot(b"a\\r\\n..b\\r\\n.\\r\\nQUIT"), _lone_dot(b"a\\r\\n."), _lone_dot(b"a\\n.\\r\\n")
     (11, 0, -1)
     """
-    at = text.find(b"\n.")
-    while at >= 0:
-        ending = text[at + 2 : at + 4]
-        if ending == CRLF:
-            return at + 4 if text[at - 1 : at] == b"\r" else -1
-        if ending.startswith(b"\n") or (ending.startswith(b"\r") and ending != b"\r"):
-            return -1
-        at = text.find(b"\n.", at + 1)
-    return 0
+    found = _DOT_LINE.search(text)
+    end = len(text) if found is None else found.end()
+    if _DOT_BEHIND_CR.search(text, 0, end):
+        return -1
+    if found is None:
+        return 0
+    is_end = found[0].endswith(CRLF) and text[found.start() - 1 : found.start()] == b"\r"
+    return end if is_end else -1

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from time import process_time
 
 from mailward.edges.relay import Relay
+from mailward.wire.dialogue import SecondLoginError
+from mailward.wire.imap.watch import imap_watch
+from mailward.wire.managesieve.watch import ManageSieveWatch
 
 
 class Wire(asyncio.Transport):
@@ -28,6 +32,12 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.done.append("eof")
 
     def pause_reading(self) -> None:
         self.done.append("pause")
@@ -58,3 +68,57 @@ async def test_a_session_that_has_ended_is_kept_by_nobody() -> None:
         wire.protocol.connection_lost(None)
         wire.protocol = None
     assert kept() is None
+
+
+async def test_many_lines_of_one_session_leave_the_others_their_turn() -> None:
+    client, backend = Wire(), Wire()
+    relay = Relay(client, backend, imap_watch(("IMAP4rev1",)), lambda _: None, lambda: None)
+    relay.start(b"", b"", client_is_full=False)
+    assert isinstance(client.protocol, asyncio.Protocol)
+    client.done.clear()
+    said = b"\n" * 250_000
+    begun = process_time()
+    client.protocol.data_received(said)
+    longest = process_time() - begun
+    client.protocol.eof_received()
+    while len(backend.written) < len(said):
+        assert client.done == ["pause"]
+        begun = process_time()
+        await asyncio.sleep(0)
+        longest = max(longest, process_time() - begun)
+    assert longest < 0.1  # of 0.6 s and more; 20 ms
+    assert backend.written == said
+    assert backend.done == ["resume", "eof"]
+
+
+async def test_what_is_pending_when_the_client_is_gone_is_forgotten() -> None:
+    client, backend = Wire(), Wire()
+    ended: list[SecondLoginError | None] = []
+    relay = Relay(
+        client, backend, imap_watch(("IMAP4rev1",)), ended.append, lambda: ended.append(None)
+    )
+    relay.start(b"", b"", client_is_full=False)
+    assert isinstance(client.protocol, asyncio.Protocol)
+    client.protocol.data_received(b"\n" * 250_000)
+    before = len(backend.written)
+    client.protocol.connection_lost(None)
+    assert isinstance(backend.protocol, asyncio.Protocol)
+    backend.protocol.connection_lost(None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(backend.written) == before
+    assert ended == [None]
+
+
+async def test_an_answer_that_waits_for_the_backend_comes_with_its_reply() -> None:
+    client, backend = Wire(), Wire()
+    relay = Relay(client, backend, ManageSieveWatch(), lambda _: None, lambda: None)
+    relay.start(b"", b"", client_is_full=False)
+    assert isinstance(client.protocol, asyncio.Protocol)
+    assert isinstance(backend.protocol, asyncio.Protocol)
+    client.protocol.data_received(b"NOOP\r\nUNAUTHENTICATE\r\n")
+    assert (client.written, backend.written) == (b"", b"NOOP\r\n")
+    backend.protocol.data_received(b"OK\r\n")
+    first, _, second = client.written.partition(b"\r\n")
+    assert first == b"OK"
+    assert second.startswith(b"NO ")

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 from mailward.wire.dialogue import SecondLoginError, Watch
 
 FLUSH_SECONDS = 30.0  # whoever reads nothing any more loses what was still to be sent
+BITE_OCTETS = 2_048  # even of empty lines a watch reads so many in 10 ms
+LARGE_BITE_OCTETS = 1 << 16  # where it holds no more than so many lines, as mail does
+LARGE_BITE_LINES = 1_000
+TURN_SECONDS = 0.01
+MAX_PENDING_OCTETS = 1 << 20  # what one read brings is a quarter of it; reading stops then
 
 
 class Relay:
@@ -156,10 +162,20 @@ class _Side(asyncio.Protocol):
         self._relay.one_is_gone()
 
 
-class _WatchedClient(_Side):
-    """Gives the backend what *watch* lets through, and is read no further while that waits."""
+def _bite(data: bytes, at: int) -> bytes:
+    """What a watch is shown next: it works by the line."""
+    is_long = data.count(b"\n", at, at + LARGE_BITE_OCTETS) > LARGE_BITE_LINES
+    return data[at : at + (BITE_OCTETS if is_long else LARGE_BITE_OCTETS)]
 
-    __slots__ = ("_is_answered", "_watch", "is_held")
+
+class _WatchedClient(_Side):
+    """Gives the backend what *watch* lets through, and is read no further while that waits.
+
+    What one read brings is shown to the watch in bites, for :data:`TURN_SECONDS` at a time: a read
+    can hold a quarter of a million lines, and other sessions want their turn between them.
+    """
+
+    __slots__ = ("_is_answered", "_pending", "_turn", "_watch", "is_backend_full", "is_held")
 
     def __init__(
         self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport, watch: Watch
@@ -167,20 +183,25 @@ class _WatchedClient(_Side):
         super().__init__(relay, own, other)
         self._watch = watch
         self._is_answered = True
+        self._pending = b""
+        """What the watch has not been shown yet."""
+        self._turn: asyncio.Handle | None = None
         self.is_held = False
+        self.is_backend_full = False
 
     def data_received(self, data: bytes) -> None:
         self.octets += len(data)
-        try:
-            data = self._watch.from_client(data)
-        except SecondLoginError as error:
-            self._relay.has_second_login(error)
+        if len(self._pending) > MAX_PENDING_OCTETS:
+            self._end(SecondLoginError("too much sent ahead", failed=False))
             return
-        self.hand_on(data)
-        if self._watch.is_waiting and not self.is_held:
-            self.is_held = True
-            if not self._own.is_closing():
-                self._own.pause_reading()
+        self._pending += data
+        if not self.is_held:
+            self._show()
+
+    def go_on(self) -> None:
+        """The watch may wait no more: show it the rest, and read on behind that."""
+        if self.is_held and self._turn is None and not self._watch.is_waiting:
+            self._show()
 
     def hand_on(self, data: bytes) -> None:
         """Give *data* to the backend, and the watch's own answers to the client."""
@@ -194,25 +215,70 @@ class _WatchedClient(_Side):
         """The end has been passed on to this side: nothing can be written any more."""
         self._is_answered = False
 
-    def let_go(self, *, backend_is_full: bool) -> None:
-        """The watch waits no more: go on reading, or pass on the end that came meanwhile."""
-        self.is_held = False
-        if self._has_ended:
-            self._pass_on_the_end()
-        elif not backend_is_full and not self._own.is_closing():
-            self._own.resume_reading()
-
     def eof_received(self) -> bool:
         if self.is_held:
             self._has_ended = True  # not before what was said ahead of it
             return self._own.can_write_eof()
         return super().eof_received()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        self._pending = b""
+        super().connection_lost(exc)
+
+    def _show(self) -> None:
+        """Show the watch what is pending until it waits, or its time is over."""
+        data, at = self._pending, 0
+        passed = []
+        until = monotonic() + TURN_SECONDS
+        try:
+            while at < len(data) and not self._watch.is_waiting:
+                bite = _bite(data, at)
+                passed.append(self._watch.from_client(bite))
+                at += len(bite)
+                if monotonic() >= until:
+                    break
+        except SecondLoginError as error:
+            self._end(error)
+            return
+        self._pending = data[at:]
+        self.hand_on(b"".join(passed))
+        if self._pending and not self._watch.is_waiting:
+            self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
+        if self._pending or self._watch.is_waiting:
+            self._hold()
+        elif self.is_held:
+            self._let_go()
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self._show()
+
+    def _hold(self) -> None:
+        if not self.is_held:
+            self.is_held = True
+            if not self._own.is_closing():
+                self._own.pause_reading()
+
+    def _let_go(self) -> None:
+        """Nothing is held any more: go on reading, or pass on the end that came meanwhile."""
+        self.is_held = False
+        if self._has_ended:
+            self._pass_on_the_end()
+        elif not self.is_backend_full and not self._own.is_closing():
+            self._own.resume_reading()
+
+    def _end(self, error: SecondLoginError) -> None:
+        self._pending = b""
+        self._relay.has_second_login(error)
+
 
 class _WatchedBackend(_Side):
     """Gives the *client* what *watch* lets through."""
 
-    __slots__ = ("_client", "_is_full", "_watch")
+    __slots__ = ("_client", "_watch")
 
     def __init__(
         self,
@@ -225,7 +291,6 @@ class _WatchedBackend(_Side):
         super().__init__(relay, own, other)
         self._watch = watch
         self._client = client
-        self._is_full = False
 
     def data_received(self, data: bytes) -> None:
         self.octets += len(data)
@@ -233,25 +298,22 @@ class _WatchedBackend(_Side):
             passed = self._watch.from_backend(data)
             if not self._other.is_closing():
                 self._other.write(passed)
-            if not self._client.is_held:
-                return
-            released = self._watch.released()
+            released = self._watch.released() if self._client.is_held else b""
         except SecondLoginError as error:
             self._relay.has_second_login(error)
             return
         self._client.hand_on(released)
-        if not self._watch.is_waiting:
-            self._client.let_go(backend_is_full=self._is_full)
+        self._client.go_on()
 
     def _pass_on_the_end(self) -> None:
         super()._pass_on_the_end()
         self._client.answer_no_more()
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self._client.is_backend_full = True
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        self._is_full = False
+        self._client.is_backend_full = False
         if not self._client.is_held:
             super().resume_writing()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from mailward.admin.wishes import Asked, Wish
+from mailward.guard.bites import keeping_all
 from mailward.rules.model import Reason
-from tests.admin.house import House
+from mailward.stores.port import Change
+from tests.admin.house import FillingStore, House
 
 A_WEEK = 7 * 86_400
 
@@ -245,3 +252,36 @@ def test_while_the_store_is_away_bans_hold_in_memory_and_the_answer_says_so(
     store = house.ask("GET", "/api/status").body["store"]
     assert (store["state"], store["reason"]) == ("degraded", "the disk is full; make room")
     assert store["behind"] >= 1
+
+
+class Elsewhere(FillingStore):
+    """A store that writes on another thread, as the one in a file does."""
+
+    async def commit(self, changes: Sequence[Change], *, durable: bool) -> None:
+        pass
+
+
+def test_a_long_list_of_logins_holds_nobody_up(tmp_path: Path) -> None:
+    """Measured in time of the processor, which the machine's other work does not lengthen."""
+    longest = 0.0
+
+    async def look() -> None:
+        nonlocal longest
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
+
+    async def ban(house: House) -> int:
+        wish = Wish([Asked(f"login{number}@example.org") for number in range(60_000)])
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(look())
+            banned = await house.control.ban(wish)
+            looking.cancel()
+        return len(banned.imposed)
+
+    (tmp_path / "config.toml").write_text("")
+    house = House(tmp_path, Elsewhere())
+    with house.running(), keeping_all():
+        assert house.call(ban(house)) == 60_000
+    assert longest < 0.05

@@ -141,27 +141,28 @@ class Control:
             return Banned()
         now = self.clock()
         until = None if period is None else Instant(now + period.total_seconds())
-        wanted: list[Ban] = []
+        lasting: list[Ban] = []
+        ending = Ending(self.guard)
         async for pairs in in_bites(list(subjects.items())):
-            wanted += [
-                _ban(subject, wish.asked[place], until, wish, now) for subject, place in pairs
-            ]
-        lasting = [ban for ban in wanted if ban.covers(now)]
-        # What was banned automatically and is read again ends no session, as it did not then.
-        by_hand = [ban.subject for ban in lasting if ban.reason is Reason.MANUAL]
-        ending = Ending(self.guard, by_hand, close=wish.close)
+            bans = [_ban(subject, wish.asked[place], until, wish, now) for subject, place in pairs]
+            bans = [ban for ban in bans if ban.covers(now)]
+            lasting += bans
+            # What was banned automatically and is read again ends no session, as it did not then.
+            by_hand = [ban.subject for ban in bans if ban.reason is Reason.MANUAL]
+            ending.include(by_hand, close=wish.close)
         await ending.look()
-        here = ending.names
-        unseen = {ban.subject for ban in lasting if self._is_unseen(ban, here)}
-        bans = await operations.impose_all(self.guard, lasting, now)
+        here, unseen = ending.names, set[Subject]()
+        async for bite in in_bites(lasting, BITE):
+            unseen.update(ban.subject for ban in bite if self._is_unseen(ban, here))
+        in_force = await operations.impose_all(self.guard, lasting, now)
         imposed: list[Imposed] = []
-        async for both in in_bites(list(zip(lasting, bans, strict=True))):
+        async for both in in_bites(list(zip(lasting, in_force, strict=True))):
             for ours, ban in both:
                 subject, is_new = ban.subject, ban.until == ours.until
                 exempt = tuple(self._allowed_inside(subject))
                 imposed.append(Imposed(ban, is_new, exempt, subject in unseen))
         closed = await ending.end(self.clock())
-        return Banned(imposed, closed, ended=len(wanted) - len(lasting))
+        return Banned(imposed, closed, ended=len(subjects) - len(lasting))
 
     async def lift(
         self, texts: Sequence[str], *, inside: bool = False, check: bool = False

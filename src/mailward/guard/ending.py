@@ -10,18 +10,23 @@ from mailward.rules.model import Instant, Login, Subject, SubjectKind
 
 
 class Ending:
-    """The sessions of *subjects*, looked for before the bans and after them.
+    """The sessions of the subjects that are included, looked for before the bans and after them.
 
-    Those of a login end in any case, those of an address with *close*, unless it is allowed. They
-    may be gone when it is their turn: the doors follow the bans, too. They count all the same.
+    They may be gone when it is their turn: the doors follow the bans, too. They count all the same.
     """
 
-    def __init__(self, guard: Guard, subjects: Sequence[Subject], *, close: bool) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._logins = [one for one in subjects if one.kind is SubjectKind.LOGIN]
-        self._addresses = [one for one in subjects if close and one.kind is SubjectKind.ADDRESS]
+        self._logins: list[Subject] = []
+        self._addresses: list[Subject] = []
         self._of_logins: dict[LoggedIn, None] = {}
         self._of_addresses: dict[LoggedIn, None] = {}
+
+    def include(self, subjects: Sequence[Subject], *, close: bool) -> None:
+        """Sessions of a login end in any case, those of an address with *close*, unless allowed."""
+        self._logins += (one for one in subjects if one.kind is SubjectKind.LOGIN)
+        if close:
+            self._addresses += (one for one in subjects if one.kind is SubjectKind.ADDRESS)
 
     async def look(self) -> None:
         """Find those that there are now."""

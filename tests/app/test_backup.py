@@ -191,6 +191,7 @@ def test_a_database_that_was_copied_alone_is_refused_everywhere(
     shutil.rmtree(saved.parent / "data", ignore_errors=True)
     checked = shell("serve", "--check")
     assert (checked.status, "it was copied without mailward.db-wal" in checked.err) == (78, True)
+    assert "move it elsewhere, then run `mailward restore --incomplete FILE`" in checked.err
     taken = shell("restore", str(saved), "--incomplete")
     assert taken.out.startswith("Restored 0 bans")
     assert shell("serve", "--check").status == 0

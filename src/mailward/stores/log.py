@@ -98,7 +98,8 @@ def check_log(path: Path) -> None:
             return
     raise UnusableStoreError(
         f"{path}: {why}; copy a store with `mailward backup`, or both files while no mailward runs"
-        " (to go on with what is in the file: `mailward restore --incomplete`)"
+        " (to go on with what is in the file move it elsewhere, then run `mailward restore"
+        " --incomplete FILE`)"
     )
 
 

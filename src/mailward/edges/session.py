@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 
 from mailward.backends.port import Backend, Client, Granted
 from mailward.edges.caller import Caller, Standing
@@ -16,6 +17,7 @@ from mailward.edges.house import Entrance, House
 from mailward.edges.inquiry import Challenged, Finding, Inquiry, Welcome
 from mailward.edges.introduction import Banned, Crowded, meet
 from mailward.edges.presence import Presence, State
+from mailward.edges.relay import TURN_SECONDS
 from mailward.edges.tls import agreed
 from mailward.wire.door import (
     Acknowledged,
@@ -51,6 +53,8 @@ class DoorSession(Presence[Backend]):
         self._asking: asyncio.Task[None] | None = None
         self._is_shut_out = False
         self._claimed = b"", b""
+        self._turn: asyncio.Handle | None = None
+        """The client's next turn, where its last one was over before all was answered."""
 
     # -- the connection ------------------------------------------------------------------------
 
@@ -74,7 +78,8 @@ class DoorSession(Presence[Backend]):
     def eof_received(self) -> bool:
         self._client_ended = True
         # Credentials may be followed by the end of writing; the answer is still wanted.
-        return self._state is State.ASKING and self._transport.can_write_eof()
+        is_wanted = self._state is State.ASKING or self._turn is not None
+        return is_wanted and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         # A client that reads nothing is answered nothing more, and read no further.
@@ -83,8 +88,9 @@ class DoorSession(Presence[Backend]):
 
     def resume_writing(self) -> None:
         self._is_paused = False
-        self._transport.resume_reading()
-        self._advance()
+        if self._turn is None:
+            self._transport.resume_reading()
+            self._advance()
 
     def shut_out(self) -> None:
         if self._state is State.ASKING:
@@ -103,27 +109,49 @@ class DoorSession(Presence[Backend]):
     # -- before login --------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        while self._state is State.TALKING and not self._is_paused:
-            match event := self._door.next_event():
-                case None:
-                    if self._client_ended:
-                        self._close(b"")
-                    return
-                case Reply(octets) | Misnamed(octets):
-                    self._complain_of(event)
-                    self._inquiry.abandon()
-                    self._transport.write(octets)
-                case StartTls(octets):
-                    self._secure(octets)
-                case Introduced():
-                    self._meet(event)
-                case Closing(octets, _):
-                    self._complain_of(event)
-                    self._close(octets)
-                case Offered() | Opened() | Proved():
-                    self._ask(event)
-                case Acknowledged():
-                    self._enter(self._inquiry.granted())
+        """Answer what has come, for :data:`TURN_SECONDS` at a time.
+
+        One read can hold thirty thousand commands, and other clients want their turn between them.
+        """
+        until = monotonic() + TURN_SECONDS
+        while self._state is State.TALKING and not self._is_paused and self._turn is None:
+            event = self._door.next_event()
+            if event is None:
+                if self._client_ended:
+                    self._close(b"")
+                return
+            self._deal_with(event)
+            if monotonic() >= until:
+                self._rest()
+
+    def _deal_with(self, event: DoorEvent) -> None:
+        match event:
+            case Reply(octets) | Misnamed(octets):
+                self._complain_of(event)
+                self._inquiry.abandon()
+                self._transport.write(octets)
+            case StartTls(octets):
+                self._secure(octets)
+            case Introduced():
+                self._meet(event)
+            case Closing(octets, _):
+                self._complain_of(event)
+                self._close(octets)
+            case Offered() | Opened() | Proved():
+                self._ask(event)
+            case Acknowledged():
+                self._enter(self._inquiry.granted())
+
+    def _rest(self) -> None:
+        if self._state is State.TALKING:
+            self._transport.pause_reading()
+            self._turn = asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        if self._state is State.TALKING and not self._is_paused:
+            self._transport.resume_reading()
+            self._advance()
 
     def _meet(self, told: Introduced) -> None:
         """Go on as the client that a believed peer has named, if that one may come in."""

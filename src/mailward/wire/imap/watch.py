@@ -25,7 +25,8 @@ MAX_HEAD_OCTETS = 1_024  # tag and name of a command
 MAX_HELD_OCTETS = 1 << 20  # what one read brings is a quarter of it; reading stops then
 TAIL_OCTETS = 32  # the longest literal that makes sense, and its line end
 
-_NAME_KNOWN = re.compile(rb"\s*(\S+)[ \t]+([^ \t\r\n]+)[ \t\r\n]")
+# To some servers every white space parts a tag from a name.
+_NAME_KNOWN = re.compile(rb"\s*(\S+)[ \t\v\f]+([^ \t\v\f\r\n]+)[ \t\v\f\r\n]")
 _CUT_LITERAL = re.compile(rb"[0-9]{%d}\+?\}\Z" % (TAIL_OCTETS // 2))
 _QUOTE_OR_ESCAPE = re.compile(rb'["\\]')
 _STATUS = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)

@@ -256,6 +256,8 @@ class Duel:
         self.oracle.presumed.clear()
         await self.start()
         self.oracle.over.clear()
+        if back:
+            self._resolve()  # before it is asked who is at the limit: a window may be full again
         if self.oracle.rules.hold:
             self.oracle.presumed = {
                 name: self.now + SHARED_SECONDS
@@ -274,8 +276,6 @@ class Duel:
             and ban.reason is Reason.AUTHENTICATION
             and self.oracle.rules.terms[ban.subject.kind.value] == WHILE_FULL
         }
-        if back:
-            self._resolve()
         self._unjudged, self._is_stale = True, False
         await self.agree()
 

@@ -91,7 +91,7 @@ class Falling:
         books = (self._mirror, self._observed)
         for ban in bans:
             is_known = any(book.covering(ban.subject, now) for book in books)
-            is_shared = self._is_shared(ban.subject, now)
+            is_shared = self.is_shared(ban.subject, now)
             acts = policy.acts(ban) and not (is_shared and policy.hold_shared_addresses)
             fallen = ban
             if is_shared and not is_known:
@@ -108,7 +108,7 @@ class Falling:
 
         A ban that is observed holds until a failure makes it fall: nobody is stopped before.
         """
-        return self._is_shared(subject, now) or (
+        return self.is_shared(subject, now) or (
             is_at_limit
             and subject.kind is SubjectKind.ADDRESS
             and self._observed.covering(subject, now) is not None
@@ -131,7 +131,8 @@ class Falling:
                 found.append(SuspectedProxy(subject.name, is_observed))
         return found
 
-    def _is_shared(self, subject: Subject, now: Instant) -> bool:
+    def is_shared(self, subject: Subject, now: Instant) -> bool:
+        """Whether *subject* is an address that many logins succeed from."""
         return subject.kind is SubjectKind.ADDRESS and self.shared.is_shared(subject.name, now)
 
     def _suspect(self, ban: Ban, now: Instant, *, observed: bool) -> Ban:

@@ -215,8 +215,11 @@ class Guard:
         ban = self.mirror.on(subject)
         if ban is not None and not ban.covers(now):
             self.mirror.remove(subject, now)
-            if renewed := self._after(ban, now, observed=not self.policy.acts(ban)):
-                self.mirror.put(renewed, now)
+            observed = not self.policy.acts(ban)
+            is_held = self.policy.hold_shared_addresses and self.falling.is_shared(subject, now)
+            if renewed := self._after(ban, now, observed=observed, is_held=is_held):
+                # An address that is shared by now is held from here on.
+                self.observed.put(renewed) if is_held else self.mirror.put(renewed, now)
         ban = self.observed.on(subject) if self.observed else None
         if ban is not None and not ban.covers(now):
             self.observed.remove(subject)
@@ -394,13 +397,18 @@ class Guard:
         is_exempt = self.policy.exempts(address, is_direct=attempt.is_direct)
         return not is_exempt and self.mirror.covering_address(address, now) is not None
 
-    def _after(self, ban: Ban, now: Instant, *, observed: bool) -> Ban | None:
-        """What comes after *ban*, which is over: another one, or nothing."""
+    def _after(
+        self, ban: Ban, now: Instant, *, observed: bool, is_held: bool = False
+    ) -> Ban | None:
+        """What comes after *ban*, which is over: another one, or nothing.
+
+        It was only *observed*; *is_held*: the other one will be.
+        """
         if self._follows_window(ban):
             match self._judge_anew(ban.subject, now):
                 case Banish(bans):
                     renewed = replace(ban, until=bans[0].until, failures=bans[0].failures)
-                    self.journal.ban(Event.BAN_RENEWED, renewed, now, observed=observed)
+                    self.journal.ban(Event.BAN_RENEWED, renewed, now, observed=observed or is_held)
                     return renewed
                 case Tolerate():
                     pass

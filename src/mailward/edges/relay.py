@@ -13,9 +13,7 @@ from time import monotonic
 from mailward.wire.dialogue import SecondLoginError, Watch
 
 FLUSH_SECONDS = 30.0  # whoever reads nothing any more loses what was still to be sent
-BITE_OCTETS = 2_048  # even of empty lines a watch reads so many in 10 ms
-LARGE_BITE_OCTETS = 1 << 16  # where it holds no more than so many lines, as mail does
-LARGE_BITE_LINES = 1_000
+BITE_OCTETS = 4_096  # of empty lines a watch reads so many in 20 ms
 TURN_SECONDS = 0.01
 MAX_PENDING_OCTETS = 1 << 20  # what one read brings is a quarter of it; reading stops then
 
@@ -162,12 +160,6 @@ class _Side(asyncio.Protocol):
         self._relay.one_is_gone()
 
 
-def _bite(data: bytes, at: int) -> bytes:
-    """What a watch is shown next: it works by the line."""
-    is_long = data.count(b"\n", at, at + LARGE_BITE_OCTETS) > LARGE_BITE_LINES
-    return data[at : at + (BITE_OCTETS if is_long else LARGE_BITE_OCTETS)]
-
-
 class _WatchedClient(_Side):
     """Gives the backend what *watch* lets through, and is read no further while that waits.
 
@@ -235,7 +227,7 @@ class _WatchedClient(_Side):
         until = monotonic() + TURN_SECONDS
         try:
             while at < len(data) and not self._watch.is_waiting:
-                bite = _bite(data, at)
+                bite = data[at : at + max(BITE_OCTETS, self._watch.octets_at_once)]
                 passed.append(self._watch.from_client(bite))
                 at += len(bite)
                 if monotonic() >= until:

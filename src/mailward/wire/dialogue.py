@@ -179,6 +179,11 @@ class Watch(Protocol):
         ...
 
     @property
+    def octets_at_once(self) -> int:
+        """So many of the client's next octets take next to no time, whatever they are."""
+        ...
+
+    @property
     def is_waiting(self) -> bool:
         """Bytes of the client are held until the backend has replied: read no more of it."""
         ...

@@ -69,6 +69,9 @@ class _ImapWatch(ABC):
         """What must wait until the backend has replied."""
 
     def from_client(self, data: bytes) -> bytes:
+        if self._state is _State.LITERAL and len(data) < self._literal_left:
+            self._literal_left -= len(data)  # nearly all of a mail that is appended: not copied
+            return b"" if self._is_refused else data
         passed = bytearray()
         at = 0
         while at < len(data):
@@ -100,6 +103,10 @@ class _ImapWatch(ABC):
             return b""
         held, self._held = self._held, b""
         return self.from_client(held)
+
+    @property
+    def octets_at_once(self) -> int:
+        return self._literal_left if self._state is _State.LITERAL else 0
 
     @property
     def is_waiting(self) -> bool:

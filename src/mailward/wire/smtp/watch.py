@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from mailward.wire.dialogue import MAX_BACKEND_LINE_OCTETS, SecondLoginError
 from mailward.wire.lines import CRLF, LineError, Lines
-from mailward.wire.smtp.commands import Commands
+from mailward.wire.smtp.commands import MAX_HELD_OCTETS, Commands
 from mailward.wire.smtp.reply import ReplyLine, keyword, reply_line
 
 _OK = 250
@@ -84,6 +84,10 @@ class SubmissionWatch:
 
     def released(self) -> bytes:
         return self._commands.go_on()
+
+    @property
+    def octets_at_once(self) -> int:
+        return MAX_HELD_OCTETS  # no loop of ours goes through the lines
 
     @property
     def is_waiting(self) -> bool:

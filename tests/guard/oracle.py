@@ -252,7 +252,9 @@ class Oracle:
         books = (self.kept.bans, self.renewable), (self.observed, self.over)
         for bans, over in books:
             if name in over and self.is_at_limit(name):
-                bans[name] = Blocked(self.may_be_banned_until(name), by_hand=False)
+                is_held = self.rules.hold and name[0] == ADDRESS and self.is_shared(name)
+                book = self.observed if is_held else bans
+                book[name] = Blocked(self.may_be_banned_until(name), by_hand=False)
             over.discard(name)
 
     def fall(self, name: Name) -> bool:

@@ -6,13 +6,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from mailward.app.clock import SteadyClock
-from mailward.app.selfsigned import make_certificate
 from tests.real.attack import Door, Line, Service, Told, guess
 from tests.real.conftest import ACCOUNTS, StartMailward
 from tests.real.daemon import Mailward
@@ -220,7 +217,6 @@ def test_a_command_without_a_daemon_says_so(mailward: StartMailward, folder: Pat
 
 def test_the_example_configuration_is_right(mailward: StartMailward, folder: Path) -> None:
     ward = mailward('fail2ban = "7/1h"', running=False)
-    make_certificate(ward.data, datetime.fromtimestamp(SteadyClock()(), UTC))
     example = Path(__file__).parents[2] / "examples" / "loopback.toml"
     (folder / "example.toml").write_text(re.sub(r':[0-9]+"', ':0"', example.read_text()))
     wanted = "certificate.default: "  # `make run` makes it

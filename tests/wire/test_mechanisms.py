@@ -234,7 +234,7 @@ def let_in(backend: Door, got: list[object]) -> Iterator[bytes]:
                 yield octets
             case Offered(credentials):
                 got.append(credentials)
-                yield backend.accepted([])
+                yield backend.accepted(["IMAP4rev1"])
             case Opened(opening):
                 got.append(opening)
                 yield backend.challenge(CHALLENGE)
@@ -242,7 +242,7 @@ def let_in(backend: Door, got: list[object]) -> Iterator[bytes]:
                 got.append(proof)
                 yield backend.challenge(SIGNATURE)
             case Acknowledged():
-                yield backend.accepted([])
+                yield backend.accepted(["IMAP4rev1"])
             case Closing() | StartTls() | Introduced() | Misnamed():
                 raise AssertionError(event)
 

@@ -91,7 +91,7 @@ def answers(server: Server, understood: list[Credentials]) -> Iterable[bytes]:
         match event:
             case Offered(Credentials() as credentials):
                 understood.append(credentials)
-                yield server.door.accepted(())
+                yield server.door.accepted(("IMAP4rev1",))  # only IMAP says it
             case Reply(octets) if isinstance(server, SmtpServer):
                 own = b"AUTH " + server.mechanisms + b"\r\n"
                 yield octets.replace(b"AUTH PLAIN LOGIN\r\n", own)

@@ -11,9 +11,9 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from mailward.rules.marks import with_few_marks
+
 MAX_COLUMNS = 100
-MAX_MARKS = 4
-"""No written language stacks more of them on one letter."""
 _GAP = "  "
 _LEAST_CUT = 8  # columns; cut shorter, a text says nothing
 
@@ -28,29 +28,7 @@ def shown(text: str) -> str:
         text = "".join(
             char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
         )
-    return text if text.isascii() else _with_few_marks(text)
-
-
-def has_many_marks(text: str) -> bool:
-    """Whether so many combining marks follow one another that they run over the lines around."""
-    return not text.isascii() and _with_few_marks(text) != text
-
-
-def _with_few_marks(text: str) -> str:
-    """*text* with at most so many combining marks in a row: a stranger can send hundreds.
-
-    >>> _with_few_marks("e" + "\u0301" * 100 + "x") == "e" + "\u0301" * 4 + "...x"
-    True
-    """
-    kept: list[str] = []
-    marks = 0
-    for char in text:
-        marks = marks + 1 if unicodedata.category(char) in {"Mn", "Me"} else 0
-        if marks <= MAX_MARKS:
-            kept.append(char)
-        elif marks == MAX_MARKS + 1:
-            kept.append("...")
-    return "".join(kept)
+    return with_few_marks(text)
 
 
 def quoted(subject: str) -> str:

@@ -15,7 +15,6 @@ from mailward.app.cli.client import Daemon, Json, Told, find_daemon
 from mailward.app.cli.failures import UnreachableError
 from mailward.app.cli.output import (
     counted,
-    has_many_marks,
     moment,
     print_json,
     print_lines,
@@ -23,6 +22,7 @@ from mailward.app.cli.output import (
     shown,
     table,
 )
+from mailward.rules.marks import has_many_marks
 
 TOP_SECONDS = 2.0
 AGAIN_SECONDS = 1.0

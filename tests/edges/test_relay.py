@@ -91,6 +91,24 @@ async def test_many_lines_of_one_session_leave_the_others_their_turn() -> None:
     assert backend.done == ["resume", "eof"]
 
 
+async def test_a_login_behind_a_literal_that_passes_unread_is_refused() -> None:
+    client, backend = Wire(), Wire()
+    ended: list[SecondLoginError] = []
+    relay = Relay(client, backend, imap_watch(("IMAP4rev1",)), ended.append, lambda: None)
+    relay.start(b"", b"", client_is_full=False)
+    assert isinstance(client.protocol, asyncio.Protocol)
+    mail = b"x LOGIN joe right\r\n" * 1_000
+    head = b"a APPEND INBOX {%d+}\r\n" % (3 * len(mail) - 7)
+    behind = b"\r\nb LOGIN joe right\r\nc NOOP\r\n"
+    for piece in (head + mail, mail, mail[:-7] + behind):
+        client.protocol.data_received(piece)
+    assert backend.written == (head + (3 * mail)[:-7] + behind).replace(
+        b"\r\nb LOGIN joe right", b"\r\nb X-REFUSED"
+    )
+    assert relay.octets == (len(head + 3 * mail) - 7 + len(behind), 0)
+    assert not ended
+
+
 async def test_what_is_pending_when_the_client_is_gone_is_forgotten() -> None:
     client, backend = Wire(), Wire()
     ended: list[SecondLoginError | None] = []

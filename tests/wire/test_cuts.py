@@ -170,6 +170,27 @@ def watch_over(watch: Watch, parts: list[bytes], *, backend: bool) -> tuple[byte
     return passed, answered, ""
 
 
+def passing_unread(watch: Watch, parts: list[bytes]) -> tuple[bytes, bytes, str]:
+    """The same of the client's octets, but the watch is not shown what it need not see."""
+    passed = answered = b""
+    unread = 0
+    for part in parts:
+        rest = part
+        while rest:
+            passed += rest[:unread]
+            rest, unread = rest[unread:], max(0, unread - len(rest))
+            if not rest:
+                break
+            try:
+                passed += watch.from_client(rest[:1])
+            except SecondLoginError as error:
+                return passed, answered, str(error)
+            rest = rest[1:]
+            answered += watch.answers()
+            unread = watch.pass_unread()
+    return passed, answered, ""
+
+
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)
 @given(octets=JUNK, cuts=CUTS)
 def test_a_door_sees_the_same_however_the_bytes_are_cut(
@@ -201,6 +222,18 @@ def test_a_watch_ends_a_session_at_the_same_place_however_the_bytes_are_cut(
     # What stood before the end of the session may have passed already, but nothing else.
     assert cut == whole or (why and cut.startswith(whole))
     assert cut_answered == answered or (why and cut_answered.startswith(answered))
+
+
+@pytest.mark.parametrize("make", WATCHES.values(), ids=WATCHES)
+@given(octets=JUNK, cuts=CUTS)
+def test_a_watch_says_the_same_where_it_leaves_literals_unread(
+    make: Callable[[], Watch], octets: bytes, cuts: list[int]
+) -> None:
+    whole, answered, why = watch_over(make(), [octets], backend=False)
+    unread, unread_answered, unread_why = passing_unread(make(), pieces(octets, cuts))
+    assert unread_why == why
+    assert unread == whole or (why and unread.startswith(whole))
+    assert unread_answered == answered or (why and unread_answered.startswith(answered))
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS)

@@ -167,7 +167,15 @@ class _WatchedClient(_Side):
     can hold a quarter of a million lines, and other sessions want their turn between them.
     """
 
-    __slots__ = ("_is_answered", "_pending", "_turn", "_watch", "is_backend_full", "is_held")
+    __slots__ = (
+        "_is_answered",
+        "_pending",
+        "_turn",
+        "_unread",
+        "_watch",
+        "is_backend_full",
+        "is_held",
+    )
 
     def __init__(
         self, relay: Relay, own: asyncio.Transport, other: asyncio.Transport, watch: Watch
@@ -177,12 +185,19 @@ class _WatchedClient(_Side):
         self._is_answered = True
         self._pending = b""
         """What the watch has not been shown yet."""
+        self._unread = 0
+        """So many of the next octets pass without being shown to it."""
         self._turn: asyncio.Handle | None = None
         self.is_held = False
         self.is_backend_full = False
 
     def data_received(self, data: bytes) -> None:
         self.octets += len(data)
+        if len(data) <= self._unread and not self.is_held:  # nearly all of a mail that is appended
+            self._unread -= len(data)
+            if not self._other.is_closing():
+                self._other.write(data)
+            return
         if len(self._pending) > MAX_PENDING_OCTETS:
             self._end(SecondLoginError("too much sent ahead", failed=False))
             return
@@ -227,8 +242,14 @@ class _WatchedClient(_Side):
         until = monotonic() + TURN_SECONDS
         try:
             while at < len(data) and not self._watch.is_waiting:
-                bite = data[at : at + max(BITE_OCTETS, self._watch.octets_at_once)]
-                passed.append(self._watch.from_client(bite))
+                if self._unread:
+                    bite = data[at : at + self._unread]
+                    self._unread -= len(bite)
+                    passed.append(bite)
+                else:
+                    bite = data[at : at + max(BITE_OCTETS, self._watch.octets_at_once)]
+                    passed.append(self._watch.from_client(bite))
+                    self._unread = self._watch.pass_unread()
                 at += len(bite)
                 if monotonic() >= until:
                     break

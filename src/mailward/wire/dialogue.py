@@ -178,6 +178,13 @@ class Watch(Protocol):
         """
         ...
 
+    def pass_unread(self) -> int:
+        """How many of the client's next octets pass whatever they are.
+
+        They are not to be shown to the watch any more: to it they are read.
+        """
+        ...
+
     @property
     def octets_at_once(self) -> int:
         """So many of the client's next octets take next to no time, whatever they are."""

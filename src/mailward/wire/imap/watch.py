@@ -27,6 +27,8 @@ TAIL_OCTETS = 32  # the longest literal that makes sense, and its line end
 
 # To some servers every white space parts a tag from a name.
 _NAME_KNOWN = re.compile(rb"\s*(\S+)[ \t\v\f]+([^ \t\v\f\r\n]+)[ \t\v\f\r\n]")
+# To a server written in C a NUL may end the name, and to another one any control character.
+_NO_LETTER = re.compile(rb"\W")
 _CUT_LITERAL = re.compile(rb"[0-9]{%d}\+?\}\Z" % (TAIL_OCTETS // 2))
 _QUOTE_OR_ESCAPE = re.compile(rb'["\\]')
 _STATUS = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)
@@ -69,9 +71,6 @@ class _ImapWatch(ABC):
         """What must wait until the backend has replied."""
 
     def from_client(self, data: bytes) -> bytes:
-        if self._state is _State.LITERAL and len(data) < self._literal_left:
-            self._literal_left -= len(data)  # nearly all of a mail that is appended: not copied
-            return b"" if self._is_refused else data
         passed = bytearray()
         at = 0
         while at < len(data):
@@ -104,9 +103,16 @@ class _ImapWatch(ABC):
         held, self._held = self._held, b""
         return self.from_client(held)
 
+    def pass_unread(self) -> int:
+        if self._state is not _State.LITERAL or self._is_refused:
+            return 0
+        octets, self._literal_left = self._literal_left, 0
+        self._state = _State.REST
+        return octets
+
     @property
     def octets_at_once(self) -> int:
-        return self._literal_left if self._state is _State.LITERAL else 0
+        return 0
 
     @property
     def is_waiting(self) -> bool:
@@ -150,8 +156,7 @@ class _ImapWatch(ABC):
         head, self._head = self._head, b""
         self._state = _State.REST
         if self._may_begin(head) and named is not None:
-            # To a server written in C a NUL may end the name.
-            name = named[2].upper().partition(b"\0")[0]
+            name = _NO_LETTER.split(named[2].upper(), 1)[0]
             self._note(named[1], name)
             if instead := _INSTEAD.get(name):
                 self._is_refused = True

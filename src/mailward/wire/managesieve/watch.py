@@ -67,6 +67,9 @@ class ManageSieveWatch:
     def released(self) -> bytes:
         return b""  # what is held waits for the client alone
 
+    def pass_unread(self) -> int:
+        return 0
+
     @property
     def octets_at_once(self) -> int:
         return 0

@@ -85,6 +85,9 @@ class SubmissionWatch:
     def released(self) -> bytes:
         return self._commands.go_on()
 
+    def pass_unread(self) -> int:
+        return 0
+
     @property
     def octets_at_once(self) -> int:
         return MAX_HELD_OCTETS  # no loop of ours goes through the lines

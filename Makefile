@@ -18,9 +18,9 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: on Debian run 'apt-get install make python3-venv'" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt requirements/embedded.txt pyproject.toml
+$(VENV)/.run-ready: $(VENV)/.created requirements/build.txt requirements/run.txt requirements/embedded.txt pyproject.toml mailbox/pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/run.txt -r requirements/embedded.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e mailbox
 	@touch $@
 
 $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.txt
@@ -40,10 +40,10 @@ check: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q src tests --ignore=tests/real
+	$(BIN)/pytest -q --ignore=tests/real
 
 unit: setup-dev
-	$(BIN)/pytest -q src tests --ignore=tests/real
+	$(BIN)/pytest -q --ignore=tests/real
 
 test: setup-dev
 	@sh tests/real/install.sh

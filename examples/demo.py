@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mailward.backends.embedded.accounts.accounts import Accounts
-from mailward.backends.embedded.accounts.hashes import Strength
-from mailward.backends.embedded.server import ACCOUNTS
+from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.server import ACCOUNTS
+
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.build import build

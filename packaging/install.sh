@@ -39,10 +39,12 @@ pip() { "$new/bin/python" -m pip --disable-pip-version-check --no-input "$@"; }
 pip install -q --no-compile --require-hashes -r "$here/requirements/build.txt" -r "$here/requirements/run.txt" \
     -r "$here/requirements/embedded.txt"
 # From a copy: what an earlier build left in the clone must not get in, and none is left there.
-mkdir "$source/src"
+mkdir "$source/src" "$source/mailbox" "$source/mailbox/src"
 cp -R "$here/src/mailward" "$source/src"
+cp -R "$here/mailbox/src/mailward_mailbox" "$source/mailbox/src"
+cp "$here/mailbox/pyproject.toml" "$here/mailbox/README.md" "$source/mailbox"
 cp "$here/pyproject.toml" "$here/README.md" "$here/LICENSE" "$source"
-pip install -q --no-compile --no-deps --no-build-isolation "$source"
+pip install -q --no-compile --no-deps --no-build-isolation "$source" "$source/mailbox"
 pip uninstall -q -y setuptools pip # nothing but mailward runs in there
 # The service may not write byte code, and its paths are those of the place where it will be.
 "$new/bin/python" -m compileall -q -f -s "$new" -p "$lib" "$new/lib"

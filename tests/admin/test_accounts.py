@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mailbox_testing.doors import NOON, WEAK
+from mailward_mailbox.accounts.accounts import Accounts
 
 from mailward.admin.accounts import MAX_LINES
-from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.rules.logins import Naming
 from tests.admin.house import House
-from tests.backends.embedded import NOON, WEAK
 
 PASSWORD = "opensesame"
 

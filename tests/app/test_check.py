@@ -115,7 +115,7 @@ def test_a_key_that_is_cut_or_none_or_encrypted_or_swapped_or_another(
 def test_what_the_embedded_server_needs_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("mailward.backends.embedded")]:
+    for name in [name for name in sys.modules if name.startswith("mailward_mailbox")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pymap.bytes", None)
     text = LOOP.format(bind="127.0.0.1:0", address="127.0.0.1:2")

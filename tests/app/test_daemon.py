@@ -230,7 +230,7 @@ def test_accounts_that_cannot_be_read_are_a_fault_and_no_traceback(tmp_path: Pat
 def test_a_daemon_without_the_embedded_server_loads_nothing_of_it() -> None:
     program = (
         "import sys, mailward.app.daemon;"
-        " parts = ('pymap', 'passlib', 'mailward.backends.embedded');"
+        " parts = ('pymap', 'passlib', 'mailward_mailbox');"
         " sys.exit(any(name.startswith(parts) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

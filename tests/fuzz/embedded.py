@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mailward.backends.embedded.delivery.envelope import Delivered, Elsewhere
-from mailward.backends.embedded.managesieve.commands import STRINGS, Command, Commands, Malformed
-from mailward.backends.embedded.room import Room
-from mailward.backends.embedded.sieve.parser import parse
-from mailward.backends.embedded.sieve.run import Filed, Rejected, RunError, decide
-from mailward.backends.embedded.sieve.tokens import SieveError
-from mailward.backends.embedded.submission.session import SubmissionSession, Submitted
+from mailward_mailbox.delivery.envelope import Delivered, Elsewhere
+from mailward_mailbox.managesieve.commands import STRINGS, Command, Commands, Malformed
+from mailward_mailbox.room import Room
+from mailward_mailbox.sieve.parser import parse
+from mailward_mailbox.sieve.run import Filed, Rejected, RunError, decide
+from mailward_mailbox.sieve.tokens import SieveError
+from mailward_mailbox.submission.session import SubmissionSession, Submitted
+
 from mailward.wire.door import Closing, Reply
 from mailward.wire.lines import LineError
 

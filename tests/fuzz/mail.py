@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from mailward.backends.embedded.jmap.errors import MethodError, RequestError
-from mailward.backends.embedded.jmap.message.bodies import (
+from mailward_mailbox.jmap.errors import MethodError, RequestError
+from mailward_mailbox.jmap.message.bodies import (
     PART_PROPERTIES,
     preview,
     shown_part,
     sort_out,
     text_of,
 )
-from mailward.backends.embedded.jmap.message.headers import FORMS
-from mailward.backends.embedded.jmap.message.mime import (
+from mailward_mailbox.jmap.message.headers import FORMS
+from mailward_mailbox.jmap.message.mime import (
     MAX_DEPTH,
     read_header,
     read_message,
     without_fields,
 )
-from mailward.backends.embedded.jmap.requests import Answer, Budget, read_request, resolve
+from mailward_mailbox.jmap.requests import Answer, Budget, read_request, resolve
 
 
 def email(octets: bytes) -> None:

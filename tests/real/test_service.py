@@ -18,7 +18,16 @@ from tests.real.machine import Machine, machine, why_not
 from tests.real.processes import eventually, private_folder
 
 SOURCES = Path(__file__).parents[2]
-CLONED = ("Makefile", "LICENSE", "README.md", "pyproject.toml", "requirements", "packaging", "src")
+CLONED = (
+    "Makefile",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "requirements",
+    "packaging",
+    "src",
+    "mailbox",
+)
 # There is no network in the machine: all that pip asks for was brought.
 PIP = ("env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/mnt/brought/wheels")
 PYTHON = "/usr/bin/python3"  # another may be in a home directory, where no service looks

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TypedDict
 
+from mailbox_testing.stage import SubmissionStage
+
 from mailward.wire.dialogue import Origin
 from mailward.wire.door import (
     BearerMechanism,
@@ -33,7 +35,6 @@ from mailward.wire.smtp.backend import SmtpLogin
 from mailward.wire.smtp.door import SubmissionDoor, has_chunking
 from mailward.wire.smtp.passage import SmtpPassage
 from mailward.wire.smtp.watch import AFTER_LOGIN, AT_PORT_25, SubmissionWatch
-from tests.backends.embedded_stage import SubmissionStage
 from tests.wire.stage import (
     DialogueStage,
     DoorStage,

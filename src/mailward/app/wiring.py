@@ -65,7 +65,7 @@ from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from mailward.backends.embedded.server import Embedded
+    from mailward_mailbox.server import Embedded
 
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
 SETTLING_STEPS = 20
@@ -103,7 +103,7 @@ def embedded_class(configuration: Configuration) -> type[Embedded]:
         SettingsError: something is not installed; a fault for each listener that wants it.
     """
     try:
-        from mailward.backends.embedded.server import Embedded  # noqa: PLC0415 -- see above
+        from mailward_mailbox.server import Embedded  # noqa: PLC0415 -- see above
     except ModuleNotFoundError as error:
         why = _NOT_INSTALLED.format(name=error.name)
         doors = [door for door in configuration.listeners if door.backend == EMBEDDED]

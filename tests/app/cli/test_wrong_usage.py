@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mailbox_testing.doors import NOON, WEAK
+from mailward_mailbox.accounts.accounts import Accounts
 
-from mailward.backends.embedded.accounts.accounts import Accounts
 from mailward.rules.logins import Naming
 from tests.admin.house import House
 from tests.app.cli.typing_in import Shell
-from tests.backends.embedded import NOON, WEAK
 
 ADD = ("server", "add-config")
 SECURITY = "server.security"

@@ -1,0 +1,70 @@
+"""What is in messages: one, or many, read some at a time and looked at beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from mailward_mailbox.jmap.message.bodies import split_blob
+from mailward_mailbox.jmap.message.mime import MAX_HEADER_OCTETS, read_message
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.mail.model import Message
+
+MAX_TOGETHER = 64
+MAX_TOGETHER_OCTETS = 1_048_576
+
+_T = TypeVar("_T")
+
+
+async def find_blob(mail: AccountMail, blob: str) -> bytes | None:
+    """The octets of a message, an upload or one part of either; ``None``: there are none here."""
+    whole, path = split_blob(blob)
+    octets = await mail.blob(whole)
+    if octets is None or path is None:
+        return octets
+    part = (await asyncio.to_thread(read_message, octets)).find(path)
+    return None if part is None else part.body()[0]
+
+
+async def looked_at(
+    mail: AccountMail,
+    messages: Sequence[Message],
+    look: Callable[[int, bytes], _T],
+    *,
+    header_only: bool = False,
+) -> AsyncIterator[tuple[int, _T]]:
+    """What *look* makes of each message (by its place) and its octets, in a thread.
+
+    Those that are gone meanwhile are left out.
+    """
+    at_most = MAX_HEADER_OCTETS if header_only else None
+    for together in _together(messages, header_only=header_only):
+        blobs = await mail.blobs({messages[place].blob for place in together}, at_most)
+        there = [
+            (place, blobs[blob]) for place in together if (blob := messages[place].blob) in blobs
+        ]
+        for seen in await asyncio.to_thread(partial(_look_all, look, there)):
+            yield seen
+
+
+def _look_all(
+    look: Callable[[int, bytes], _T], there: Sequence[tuple[int, bytes]]
+) -> list[tuple[int, _T]]:
+    return [(place, look(place, octets)) for place, octets in there]
+
+
+def _together(messages: Sequence[Message], *, header_only: bool) -> Iterator[list[int]]:
+    """Places of messages that are read at once: together they are not too long."""
+    together: list[int] = []
+    octets = 0
+    for place, message in enumerate(messages):
+        size = min(message.size, MAX_HEADER_OCTETS) if header_only else message.size
+        if together and (len(together) == MAX_TOGETHER or octets + size > MAX_TOGETHER_OCTETS):
+            yield together
+            together, octets = [], 0
+        together.append(place)
+        octets += size
+    if together:
+        yield together

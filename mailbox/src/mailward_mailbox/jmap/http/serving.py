@@ -1,0 +1,242 @@
+"""The HTTP of JMAP: requests of one connection, each with the credentials it brings.
+
+The door has read each of them already, strictly, and has asked the guard. Here it is only said
+whose mail it is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+
+from mailward.backends.http import Body, CutOffError, Stream
+from mailward.backends.port import Client
+from mailward.rules.model import Instant
+from mailward.wire.dialogue import Rejected, Unavailable
+from mailward.wire.http.answers import DOWN, WRONG
+from mailward.wire.http.authorization import BasicCredentials, read_authorization
+from mailward.wire.http.framing import request_framing
+from mailward.wire.http.head import HttpError, RequestHead, read_request
+from mailward.wire.http.target import WELL_KNOWN
+from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.delivery.delivery import Delivery
+from mailward_mailbox.jmap.calls import make_calls
+from mailward_mailbox.jmap.desk import Desk
+from mailward_mailbox.jmap.errors import RequestError, not_json, over_limit
+from mailward_mailbox.jmap.http.blobs import download, upload
+from mailward_mailbox.jmap.http.events import EventSource
+from mailward_mailbox.jmap.http.reply import Reply, of_json, of_problem
+from mailward_mailbox.jmap.http.resource import (
+    API_PATH,
+    DOWNLOAD_PATH,
+    EVENTS_PATH,
+    SESSION_PATH,
+    UPLOAD_PATH,
+    session,
+    session_state,
+)
+from mailward_mailbox.jmap.limits import (
+    MAX_CONCURRENT_REQUESTS,
+    MAX_CONCURRENT_UPLOADS,
+    MAX_EVENT_SOURCES,
+    MAX_REQUEST_OCTETS,
+    MAX_UPLOAD_OCTETS,
+)
+from mailward_mailbox.jmap.requests import Request
+from mailward_mailbox.jmap.requests import read_request as read_jmap
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.mail.model import MailError, NoRoomError
+from mailward_mailbox.mail.store import MailStore
+
+_JSON = "application/json"
+_READING = ("GET", "HEAD")
+
+
+@dataclass(slots=True)
+class Premises:
+    """What all connections share; and how many requests of each account are under way."""
+
+    accounts: Accounts
+    mail: MailStore
+    delivery: Delivery
+    clock: Callable[[], Instant]
+    requests: Counter[str] = field(default_factory=Counter)
+    uploads: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def _one_of(counter: Counter[str], account: str, at_most: int, limit: str) -> Iterator[None]:
+    if counter[account] >= at_most:
+        raise over_limit(limit, f"{at_most} at once at most", HTTPStatus.TOO_MANY_REQUESTS)
+    counter[account] += 1
+    try:
+        yield
+    finally:
+        counter[account] -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer has no end: it tells *account* what changes."""
+
+    account: Account
+    source: EventSource
+
+
+class Serving:
+    """The requests of one connection, for *client*."""
+
+    def __init__(self, premises: Premises, client: Client) -> None:
+        self._accounts = premises.accounts
+        self._mail = premises.mail
+        self._premises = premises
+        self._client = client
+
+    async def serve(self, stream: Stream) -> None:
+        try:
+            while (octets := await stream.head()) is not None:
+                head = read_request(octets)
+                body = Body(stream, request_framing(head))
+                reply = await self._reply(head, body)
+                if isinstance(reply, Told):
+                    await self._tell(reply, stream)
+                    return
+                stays = head.keeps_alive and body.is_over
+                stream.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
+                await stream.drain()
+                if not stays:
+                    return
+        except (CutOffError, HttpError):
+            pass  # the door would not have passed that on: nobody waits for an answer
+
+    async def _reply(self, head: RequestHead, body: Body) -> Reply | Told:
+        if head.method == "OPTIONS":
+            return Reply(HTTPStatus.NO_CONTENT, fields=(("Allow", b"GET, HEAD, POST, OPTIONS"),))
+        credentials = read_authorization(head.fields)
+        if not isinstance(credentials, BasicCredentials):
+            return Reply.of_answer(WRONG)
+        match await self._accounts.verify(credentials.login, credentials.password):
+            case Rejected():
+                return Reply.of_answer(WRONG)
+            case Unavailable():
+                return Reply.of_answer(DOWN)
+            case Account() as account:
+                return await self._for(account, head, body)
+
+    async def _for(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
+        try:
+            return await self._at(account, head, body)
+        except RequestError as error:
+            return of_problem(error)
+        except MailError as error:
+            is_full = isinstance(error, NoRoomError)
+            status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
+            return of_problem(RequestError("about:blank", str(error), status))
+
+    async def _at(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
+        path = head.path
+        if path in {WELL_KNOWN, SESSION_PATH}:
+            _check_method(head, *_READING)
+            return of_json(session(account, self._origin(head)))
+        if path.rstrip("/") == API_PATH.rstrip("/"):
+            _check_method(head, "POST")
+            return await self._api(account, head, body)
+        if path.startswith(UPLOAD_PATH):
+            _check_method(head, "POST")
+            return await self._upload(account, head, body)
+        if path.rstrip("/") == EVENTS_PATH.rstrip("/"):
+            _check_method(head, "GET")
+            if self._premises.sources[account.id] >= MAX_EVENT_SOURCES:
+                raise over_limit(
+                    "maxConcurrentRequests",
+                    f"{MAX_EVENT_SOURCES} event sources at most",
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                )
+            return Told(account, EventSource.read(head))
+        if path.startswith(DOWNLOAD_PATH):
+            _check_method(head, *_READING)
+            async with self._mail.open(account.id) as mail:
+                return await download(account, mail, head.target)
+        raise RequestError("about:blank", "there is nothing here", HTTPStatus.NOT_FOUND)
+
+    async def _tell(self, told: Told, stream: Stream) -> None:
+        account, sources = told.account, self._premises.sources
+        sources[account.id] += 1
+        try:
+            is_current = partial(self._accounts.is_current, account)
+            await told.source.tell(account, self._mail, is_current, stream)
+        finally:
+            sources[account.id] -= 1
+
+    def _origin(self, head: RequestHead) -> str:
+        """How the client calls us.
+
+        Without TLS of our own somebody before us may have it, so no URL says that there is none.
+        """
+        return "" if self._client.tls is None else f"https://{head.host.decode('ascii')}"
+
+    async def _api(self, account: Account, head: RequestHead, body: Body) -> Reply:
+        with _one_of(
+            *(self._premises.requests, account.id, MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
+        ):
+            if _media_type(head) != _JSON:
+                raise not_json("the content type is not application/json")
+            too_long = over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most")
+            octets = await _whole(body, MAX_REQUEST_OCTETS, too_long)
+            request = await asyncio.to_thread(read_jmap, octets)
+            async with self._mail.open(account.id) as mail:
+                desk = self._desk(account, mail, request)
+                answers = await make_calls(request, desk)
+            created = {} if request.created is None else {"createdIds": desk.created}
+            return of_json(
+                {"methodResponses": answers, "sessionState": session_state(account), **created}
+            )
+
+    def _desk(self, account: Account, mail: AccountMail, request: Request) -> Desk:
+        return Desk(
+            account,
+            mail,
+            self._premises.delivery,
+            self._premises.clock(),
+            self._client,
+            dict(request.created or {}),
+        )
+
+    async def _upload(self, account: Account, head: RequestHead, body: Body) -> Reply:
+        with _one_of(
+            *(self._premises.uploads, account.id, MAX_CONCURRENT_UPLOADS, "maxConcurrentUpload")
+        ):
+            too_long = over_limit(
+                "maxSizeUpload",
+                f"{MAX_UPLOAD_OCTETS} octets at most",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
+            octets = await _whole(body, MAX_UPLOAD_OCTETS, too_long)
+            async with self._mail.open(account.id) as mail:
+                return await upload(account, mail, head, octets)
+
+
+def _check_method(head: RequestHead, *known: str) -> None:
+    if head.method not in known:
+        raise RequestError("about:blank", f"use {known[0]} here", HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+def _media_type(head: RequestHead) -> str:
+    value = head.fields.one("content-type") or b""
+    return value.partition(b";")[0].strip().decode("latin-1").lower()
+
+
+async def _whole(body: Body, at_most: int, too_long: RequestError) -> bytes:
+    octets = bytearray()
+    while piece := await body.read():
+        octets += piece
+        if len(octets) > at_most:
+            raise too_long
+    return bytes(octets)

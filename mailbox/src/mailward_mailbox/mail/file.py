@@ -1,0 +1,373 @@
+"""The file that one account's mail is in. Every call is for the one thread that it belongs to.
+
+A transaction is on the disk (synchronous=FULL) before anybody is told of it, and one that fails
+leaves nothing behind: the message and its place in the mailbox are one commit.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mailward.rules.model import Instant
+from mailward_mailbox.mail.database import Database
+from mailward_mailbox.mail.model import (
+    INBOX,
+    MAX_MAILBOXES,
+    BrokenError,
+    Changed,
+    Flags,
+    Fresh,
+    Mailbox,
+    MailboxExistsError,
+    Message,
+    NoSuchMailboxError,
+    Script,
+    UnfitError,
+)
+from mailward_mailbox.mail.references import references
+
+APPLICATION_ID = int.from_bytes(b"mwml", "big")
+_FIRST_MAILBOXES = (
+    (INBOX, "inbox"),
+    ("Drafts", "drafts"),
+    ("Sent", "sent"),
+    ("Junk", "junk"),
+    ("Trash", "trash"),
+)
+
+
+class MailFile(Database):
+    """The mail of account *owner* at *path*, made with mode 0600 where there is none.
+
+    Raises:
+        BrokenError: it cannot be opened, or it is somebody else's.
+    """
+
+    def __init__(self, path: Path, owner: str, now: Instant) -> None:
+        super().__init__(path)
+        with self._trouble():
+            try:
+                self._prepare(owner, now)
+            except BaseException:
+                self.close()
+                raise
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def load(self) -> tuple[int, list[Mailbox]]:
+        """The number of the last change, and everything that is not content."""
+        with self._trouble():
+            modseq = self._modseq()
+            mailboxes = {row[0]: _mailbox(row) for row in self._rows("SELECT * FROM mailbox")}
+            for row in self._rows("SELECT * FROM message ORDER BY mailbox, uid"):
+                message = _message(row)
+                mailboxes[message.mailbox].messages[message.uid] = message
+        return modseq, list(mailboxes.values())
+
+    def blob(self, blob: str) -> bytes | None:
+        with self._trouble():
+            found = self._row("SELECT octets FROM blob WHERE id = ?", blob)
+        return None if found is None else bytes(found[0])
+
+    def blobs(self, blobs: Iterable[str], at_most: int | None) -> dict[str, bytes]:
+        with self._trouble():
+            found = {
+                blob: self._row("SELECT substr(octets, 1, ?) FROM blob WHERE id = ?", at_most, blob)
+                if at_most is not None
+                else self._row("SELECT octets FROM blob WHERE id = ?", blob)
+                for blob in blobs
+            }
+        return {blob: bytes(row[0]) for blob, row in found.items() if row is not None}
+
+    def scripts(self) -> list[Script]:
+        with self._trouble():
+            rows = self._rows("SELECT name, is_active FROM script ORDER BY name")
+            return [Script(name, bool(is_active)) for name, is_active in rows]
+
+    def script(self, name: str | None) -> bytes | None:
+        """The text of a script, or (``None``) of the active one."""
+        with self._trouble():
+            found = (
+                self._row("SELECT text FROM script WHERE is_active")
+                if name is None
+                else self._row("SELECT text FROM script WHERE name = ?", name)
+            )
+        return None if found is None else bytes(found[0])
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def append(self, placed: Sequence[tuple[str, Fresh]], now: Instant) -> Changed:
+        """Store each message in the mailbox whose id stands with it; all of them or none."""
+        with self._change() as modseq:
+            put = []
+            for mailbox, fresh in placed:
+                blob = self._put_blob(fresh.octets, 0.0)
+                put.append(
+                    self._place(
+                        Message(
+                            mailbox,
+                            0,
+                            _new_id("M"),
+                            self._thread(fresh.octets),
+                            blob,
+                            len(fresh.octets),
+                            now if fresh.received is None else fresh.received,
+                            fresh.flags,
+                            modseq,
+                        )
+                    )
+                )
+            return self._changed(modseq, put=put)
+
+    def copy(self, mailbox: str, uids: Iterable[int], destination: str, *, move: bool) -> Changed:
+        """Put what is still there of *uids* into *destination*, in their order."""
+        with self._change() as modseq:
+            there = self._messages(mailbox, uids)
+            put = [
+                self._place(replace(message, mailbox=destination, modseq=modseq))
+                for message in there
+            ]
+            gone = self._take_out(mailbox, there) if move else []
+            changed = self._changed(modseq, put=put, gone=gone)
+            return replace(changed, origins=[message.uid for message in there])
+
+    def set_flags(self, mailbox: str, flags: Mapping[int, Flags]) -> Changed:
+        with self._change() as modseq:
+            put = [
+                replace(message, flags=flags[message.uid], modseq=modseq)
+                for message in self._messages(mailbox, flags)
+                if message.flags != flags[message.uid]
+            ]
+            self._database.executemany(
+                "UPDATE message SET flags = ?, modseq = ? WHERE mailbox = ? AND uid = ?",
+                [(_flags_text(one.flags), modseq, mailbox, one.uid) for one in put],
+            )
+            return self._changed(modseq, put=put)
+
+    def destroy(self, mailbox: str, uids: Iterable[int], now: Instant) -> Changed:
+        with self._change() as modseq:
+            there = self._messages(mailbox, uids)
+            gone = self._take_out(mailbox, there)
+            self._drop_blobs({message.blob for message in there}, now)
+            return self._changed(modseq, gone=gone)
+
+    def claim_recent(self, mailbox: str) -> Changed:
+        """Some session is told of everything that is in the mailbox now."""
+        with self._change() as modseq:
+            self._run("UPDATE mailbox SET recent_from = next_uid WHERE id = ?", mailbox)
+            return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
+
+    def put_blob(self, octets: bytes, kept_until: Instant) -> str:
+        with self._transaction():
+            return self._put_blob(octets, kept_until)
+
+    def drop_blobs(self, now: Instant) -> None:
+        """Forget the uploads that nobody made use of in time."""
+        with self._transaction():
+            self._run(
+                "DELETE FROM blob WHERE kept_until <= ? AND kept_until > 0"
+                " AND id NOT IN (SELECT blob FROM message)",
+                now,
+            )
+
+    # -- mailboxes -----------------------------------------------------------------------------
+
+    def create(self, names: Sequence[str]) -> Changed:
+        """Make those of *names* that are missing."""
+        with self._change() as modseq:
+            made = [self._create(name, None, modseq) for name in names if not self._id_of(name)]
+            return Changed(modseq, mailboxes=made)
+
+    def rename(self, names: Mapping[str, str]) -> Changed:
+        """Give mailboxes, by their ids, other names."""
+        with self._change() as modseq:
+            for mailbox, name in names.items():
+                if self._id_of(name):
+                    raise MailboxExistsError(f"there is a mailbox {name} already")
+                self._run(
+                    "UPDATE mailbox SET name = ?, modseq = ? WHERE id = ?", name, modseq, mailbox
+                )
+            return Changed(modseq, mailboxes=[self._mailbox(mailbox) for mailbox in names])
+
+    def remove(self, mailbox: str, now: Instant) -> Changed:
+        """Destroy a mailbox and all that is in it."""
+        with self._change() as modseq:
+            there = [
+                _message(row)
+                for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)
+            ]
+            gone = self._take_out(mailbox, there)
+            self._drop_blobs({message.blob for message in there}, now)
+            self._run("DELETE FROM mailbox WHERE id = ?", mailbox)
+            return Changed(modseq, mailboxes_gone=[mailbox], gone=gone)
+
+    def subscribe(self, mailbox: str, *, is_subscribed: bool) -> Changed:
+        with self._change() as modseq:
+            self._run(
+                "UPDATE mailbox SET is_subscribed = ?, modseq = ? WHERE id = ?",
+                *(is_subscribed, modseq, mailbox),
+            )
+            return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
+
+    # -- scripts -------------------------------------------------------------------------------
+
+    def put_script(self, name: str, text: bytes) -> None:
+        with self._transaction():
+            self._run(
+                "INSERT INTO script VALUES (?, ?, 0)"
+                " ON CONFLICT (name) DO UPDATE SET text = excluded.text",
+                *(name, text),
+            )
+
+    def activate(self, name: str | None) -> bool:
+        """Make *name* the active script, ``None``: none; whether it is there."""
+        with self._transaction():
+            if name is not None and not self._row("SELECT 1 FROM script WHERE name = ?", name):
+                return False
+            self._run("UPDATE script SET is_active = (name IS ?)", name)
+            return True
+
+    def rename_script(self, name: str, new: str) -> bool:
+        """Whether it was there. There must be none of the *new* name."""
+        with self._transaction():
+            return self._run("UPDATE script SET name = ? WHERE name = ?", new, name) > 0
+
+    def delete_script(self, name: str) -> bool:
+        """Whether it was there."""
+        with self._transaction():
+            return self._run("DELETE FROM script WHERE name = ?", name) > 0
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _prepare(self, owner: str, now: Instant) -> None:
+        # Nothing is written to a file that is there already: it can be read on a full disk.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self._database.execute(f"PRAGMA {pragma}")
+        if not self._row("SELECT 1 FROM sqlite_schema WHERE name = 'account'"):
+            schema = files("mailward_mailbox.mail").joinpath("schema.sql").read_text()
+            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._database.executescript(f"BEGIN IMMEDIATE; {schema}")
+            self._run("INSERT INTO account VALUES (?, 1, ?)", owner, int(now))
+            for name, role in _FIRST_MAILBOXES:
+                self._create(name, role, 1)
+            self._database.execute("COMMIT")
+        if self._row("SELECT id FROM account") != (owner,):
+            raise BrokenError(f"{self._path} holds the mail of another account")
+
+    def _create(self, name: str, role: str | None, modseq: int) -> Mailbox:
+        if self._number("SELECT count(*) FROM mailbox") >= MAX_MAILBOXES:
+            raise UnfitError(f"there are {MAX_MAILBOXES} mailboxes already; delete some")
+        # RFC 9051 section 2.3.1.1: a name that comes back never comes back with the same value.
+        began = self._number("SELECT began FROM account")
+        uid_validity = (began + modseq) & 0xFFFF_FFFF or 1
+        row = (_new_id("F"), name, role, uid_validity, 1, 1, True, modseq)
+        self._run("INSERT INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
+        return _mailbox(row)
+
+    def _id_of(self, name: str) -> str | None:
+        found = self._row("SELECT id FROM mailbox WHERE name = ?", name)
+        return None if found is None else str(found[0])
+
+    def _mailbox(self, mailbox: str) -> Mailbox:
+        row = self._row("SELECT * FROM mailbox WHERE id = ?", mailbox)
+        if row is None:
+            raise NoSuchMailboxError("there is no such mailbox any more")
+        return _mailbox(row)
+
+    def _messages(self, mailbox: str, uids: Iterable[int]) -> list[Message]:
+        found = []
+        for uid in sorted(uids):
+            row = self._row("SELECT * FROM message WHERE mailbox = ? AND uid = ?", mailbox, uid)
+            if row is not None:
+                found.append(_message(row))
+        return found
+
+    def _place(self, message: Message) -> Message:
+        """Put it into its mailbox, under the next UID."""
+        message = replace(message, uid=self._mailbox(message.mailbox).next_uid)
+        self._run(
+            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(message.mailbox, message.uid, message.email, message.thread, message.blob),
+            *(message.size, message.received, _flags_text(message.flags), message.modseq),
+        )
+        self._run(
+            "UPDATE mailbox SET next_uid = ?, modseq = ? WHERE id = ?",
+            *(message.uid + 1, message.modseq, message.mailbox),
+        )
+        return message
+
+    def _take_out(self, mailbox: str, messages: Iterable[Message]) -> list[tuple[str, int]]:
+        gone = [(mailbox, message.uid) for message in messages]
+        self._database.executemany("DELETE FROM message WHERE mailbox = ? AND uid = ?", gone)
+        return gone
+
+    def _put_blob(self, octets: bytes, kept_until: Instant | float) -> str:
+        blob = sha256(octets).hexdigest()
+        self._run(
+            "INSERT INTO blob VALUES (?, ?, ?) ON CONFLICT (id)"
+            " DO UPDATE SET kept_until = max(kept_until, excluded.kept_until)",
+            *(blob, octets, kept_until),
+        )
+        return blob
+
+    def _drop_blobs(self, blobs: Iterable[str], now: Instant) -> None:
+        self._database.executemany(
+            "DELETE FROM blob WHERE id = ? AND kept_until <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM message WHERE message.blob = blob.id)",
+            [(blob, now) for blob in blobs],
+        )
+
+    def _thread(self, octets: bytes) -> str:
+        """The thread of the first message that is named and known, else a new one."""
+        names = references(octets)
+        thread = None
+        for name in names:
+            if known := self._row("SELECT thread FROM reference WHERE message_id = ?", name):
+                thread = str(known[0])
+                break
+        thread = thread or _new_id("T")
+        self._database.executemany(
+            "INSERT OR IGNORE INTO reference VALUES (?, ?)", [(name, thread) for name in names]
+        )
+        return thread
+
+    def _changed(
+        self, modseq: int, put: Sequence[Message] = (), gone: Sequence[tuple[str, int]] = ()
+    ) -> Changed:
+        touched = {message.mailbox for message in put} | {mailbox for mailbox, _ in gone}
+        self._database.executemany(
+            "UPDATE mailbox SET modseq = ? WHERE id = ?", [(modseq, one) for one in touched]
+        )
+        next_uids = {one: self._mailbox(one).next_uid for one in touched}
+        return Changed(modseq, put=put, gone=gone, next_uids=next_uids)
+
+
+def _mailbox(row: tuple[Any, ...]) -> Mailbox:
+    name, role, uid_validity, next_uid, recent_from, is_subscribed, modseq = row[1:]
+    return Mailbox(
+        *(row[0], name, role, uid_validity, next_uid, recent_from, bool(is_subscribed), modseq)
+    )
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    mailbox, uid, email, thread, blob, size, received, flags, modseq = row
+    return Message(
+        *(mailbox, uid, email, thread, blob, size, Instant(received)),
+        frozenset(flags.split()),
+        modseq,
+    )
+
+
+def _flags_text(flags: Flags) -> str:
+    return " ".join(sorted(flags))
+
+
+def _new_id(kind: str) -> str:
+    """An id as RFC 8474 section 7 and RFC 8620 section 1.2 allow it."""
+    return kind + secrets.token_hex(12)

@@ -1,0 +1,85 @@
+"""The embedded server's ManageSieve."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mailward.backends.port import Client
+from mailward.wire.lines import LineError
+from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.farewell import linger
+from mailward_mailbox.inside import BUFFER_OCTETS
+from mailward_mailbox.login import EmbeddedBackend
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.managesieve.commands import Command, Commands, Malformed
+from mailward_mailbox.managesieve.session import ManageSieveSession
+from mailward_mailbox.sieve.parser import EXTENSIONS
+
+SILENCE = timedelta(minutes=30)  # RFC 5804 section 1.2
+MAX_MALFORMED = 20
+
+
+class EmbeddedManageSieve(EmbeddedBackend):
+    """As :class:`mailward.backends.port.Backend` says."""
+
+    @property
+    def offer(self) -> Sequence[str]:
+        return (*self.capabilities, f"SASL {' '.join(self.mechanisms)}")
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        # There is no redirect: a script cannot send mail.
+        return (f"SIEVE {' '.join(EXTENSIONS)}", "VERSION 1.0", "MAXREDIRECTS 0")
+
+    async def serve(
+        self,
+        account: Account,
+        mail: AccountMail,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        session = ManageSieveSession(mail, self.offer, account.name)
+        try:
+            await _speak(session, reader, writer)
+        except LineError as error:
+            writer.write(b'BYE "%b"\r\n' % error.told.encode("ascii"))
+            await linger(reader, writer)
+        except TimeoutError:
+            writer.write(b'BYE "Nothing was heard for too long"\r\n')
+        except asyncio.CancelledError:
+            writer.write(b'BYE (TRYLATER) "The server is stopping"\r\n')
+            raise
+
+
+async def _speak(
+    session: ManageSieveSession, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Raises:
+    LineError: there is no telling any more what the client says.
+    TimeoutError: it says nothing.
+    """
+    commands = Commands()
+    malformed = 0
+    while True:
+        command = commands.next()
+        if command is None:
+            async with asyncio.timeout(SILENCE.total_seconds()):
+                octets = await reader.read(BUFFER_OCTETS)
+            if not octets:
+                return
+            commands.receive_data(octets)
+            continue
+        writer.write(await session.answer(command))
+        await writer.drain()
+        match command:
+            case Malformed():
+                malformed += 1
+                if malformed >= MAX_MALFORMED:
+                    raise LineError("too many mistakes")
+            case Command(name):
+                malformed = 0
+                if name == b"LOGOUT":
+                    return

@@ -1,0 +1,118 @@
+"""The embedded server's submission."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mailward.backends.port import Client
+from mailward.wire.door import Closing, Reply
+from mailward.wire.smtp.reply import address_literal, greeting_name
+from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.delivery.delivery import Delivery
+from mailward_mailbox.delivery.trace import MAX_TRACE_OCTETS, Origin
+from mailward_mailbox.farewell import linger
+from mailward_mailbox.inside import BUFFER_OCTETS, Inside
+from mailward_mailbox.login import EmbeddedBackend
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS
+from mailward_mailbox.mail.store import MailStore
+from mailward_mailbox.room import Room
+from mailward_mailbox.submission.session import (
+    SubmissionSession,
+    Submitted,
+    extensions,
+)
+
+MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
+MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
+"""Of all sessions together, or whoever has an account could fill the memory."""
+SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
+
+
+class EmbeddedSubmission(EmbeddedBackend):
+    """As :class:`mailward.backends.port.Backend` says."""
+
+    def __init__(
+        self, accounts: Accounts, mail: MailStore, inside: Inside, delivery: Delivery
+    ) -> None:
+        super().__init__(accounts, mail, inside)
+        self._delivery = delivery
+        self._room = Room(MAX_UNDER_WAY_OCTETS)
+
+    @property
+    def offer(self) -> Sequence[str]:
+        return (*extensions(MAX_OCTETS), f"AUTH {' '.join(self.mechanisms)}")
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        return extensions(MAX_OCTETS)
+
+    async def serve(
+        self,
+        account: Account,
+        mail: AccountMail,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        name = greeting_name(client.name, address_literal(client.source[0]))
+        session = SubmissionSession(
+            self._delivery.hostname(), name, self._delivery.find, MAX_OCTETS, self._room
+        )
+        try:
+            await self._speak(session, account, client, reader, writer)
+        except TimeoutError:
+            writer.write(session.timed_out())
+        except asyncio.CancelledError:
+            is_shut_out = not self._accounts.is_current(account)
+            writer.write(session.locked_out() if is_shut_out else session.stopping())
+            raise
+        finally:
+            session.close()
+
+    async def _speak(
+        self,
+        session: SubmissionSession,
+        account: Account,
+        client: Client,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Raises:
+        TimeoutError: the client says nothing.
+        """
+        while True:
+            match session.next_event():
+                case None:
+                    async with asyncio.timeout(SILENCE.total_seconds()):
+                        octets = await reader.read(BUFFER_OCTETS)
+                    if not octets:
+                        return
+                    session.receive_data(octets)
+                case Reply(octets):
+                    writer.write(octets)
+                    await writer.drain()
+                case Submitted() as submitted:
+                    if not self._accounts.is_current(account):
+                        writer.write(session.locked_out())
+                        return
+                    identity, outcome = await self._delivery.deliver(
+                        _origin(account, client, submitted),
+                        submitted.envelope,
+                        submitted.octets,
+                    )
+                    writer.write(session.settled(outcome, identity))
+                case Closing(octets):
+                    writer.write(octets)
+                    await linger(reader, writer)
+                    return
+
+
+def _origin(account: Account, client: Client, submitted: Submitted) -> Origin:
+    kind = "UTF8SMTP" if submitted.envelope.is_utf8 else "ESMTP"
+    protocol = f"{kind}{'S' if client.tls is not None else ''}A"
+    name = submitted.client_name.decode("ascii", "replace")
+    return Origin(account.name, client.source[0], name, protocol)

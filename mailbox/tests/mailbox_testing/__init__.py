@@ -1,0 +1,1 @@
+"""What the tests of the mailbox share, and those that need one."""

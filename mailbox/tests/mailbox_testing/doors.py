@@ -1,0 +1,143 @@
+"""The embedded mail server in a test: in a folder of its own, with clients that need no network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from argon2 import PasswordHasher
+from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.server import Embedded
+
+from mailward.backends.port import Client, Granted, LoginAnswer
+from mailward.rules.logins import Naming
+from mailward.rules.model import Instant
+from mailward.settings.configuration import EmbeddedSettings
+from mailward.wire.door import Credentials, Mechanism
+from mailward.wire.secret import Secret
+
+CLIENT = Client((IPv4Address("192.0.2.7"), 40_000), (IPv4Address("192.0.2.1"), 143))
+PASSWORD = b"opensesame"
+WEAK = Strength(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), 4_096)
+"""So that tests are quick."""
+NOON = Instant(1_790_000_000.0)
+ANSWER_SECONDS = 10.0
+
+
+@dataclass
+class Premises:
+    """An embedded server, what may change around it, and its clock."""
+
+    embedded: Embedded
+    naming: Naming
+    now: Instant
+
+    def passes(self, seconds: float) -> None:
+        self.now = Instant(self.now + seconds)
+
+    async def add(self, name: str = "alice", password: bytes = PASSWORD) -> None:
+        await self.embedded.accounts.add(name, Secret(password))
+
+    async def login(self, name: bytes = b"alice", password: bytes = PASSWORD) -> LoginAnswer:
+        return await self.embedded.imap.login(said(name, password), CLIENT)
+
+    async def session(self, name: bytes = b"alice") -> Session:
+        """A session of IMAP of somebody who has an account."""
+        granted = await self.login(name)
+        assert isinstance(granted, Granted), granted
+        return Session(granted)
+
+    @asynccontextmanager
+    async def mail(self, name: bytes = b"alice") -> AsyncIterator[AccountMail]:
+        account = self.embedded.accounts.find(name)
+        assert account is not None
+        async with self.embedded.mail.open(account.id) as mail:
+            yield mail
+
+
+@asynccontextmanager
+async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Premises]:
+    """An embedded server below *folder*, without accounts where it is new."""
+    async with asyncio.TaskGroup() as tasks:
+        built: list[Premises] = []
+        embedded = Embedded(
+            folder,
+            EmbeddedSettings(),
+            lambda: built[0].naming,
+            lambda: built[0].now,
+            tasks,
+            strength,
+        )
+        built.append(Premises(embedded, Naming(), NOON))
+        try:
+            yield built[0]
+        finally:
+            await embedded.close()
+
+
+def said(name: bytes, password: bytes, authorization: bytes = b"") -> Credentials:
+    return Credentials(Mechanism.PLAIN, name, Secret(password), authorization)
+
+
+class Session(asyncio.Protocol):
+    """A client of IMAP that is logged in; what it reads are lines."""
+
+    def __init__(self, granted: Granted) -> None:
+        self.capabilities = granted.capabilities
+        self._held = bytearray()
+        self._more = asyncio.Event()
+        self._has_ended = False
+        self._transport = granted.transport
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._held += data
+        self._more.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_ended = True
+        self._more.set()
+
+    def send(self, octets: bytes) -> None:
+        self._transport.write(octets)
+
+    def leave(self) -> None:
+        """The client goes away without a word."""
+        self._transport.abort()
+
+    def end_writing(self) -> None:
+        self._transport.write_eof()
+
+    async def command(self, text: bytes) -> bytes:
+        """All that is answered to a command, up to the line that has its tag."""
+        self.send(b"t " + text + b"\r\n")
+        return await self.up_to(b"t ")
+
+    async def up_to(self, start: bytes) -> bytes:
+        """All up to the first line that begins so."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            line = 0  # where the one that is looked at begins
+            while True:
+                while (end := self._held.find(b"\n", line) + 1) > 0:
+                    if self._held.startswith(start, line):
+                        answer = bytes(self._held[:end])
+                        del self._held[:end]
+                        return answer
+                    line = end
+                assert not self._has_ended, bytes(self._held)
+                self._more.clear()
+                await self._more.wait()
+
+    async def all(self) -> bytes:
+        """All until the session has ended."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not self._has_ended:
+                self._more.clear()
+                await self._more.wait()
+        return bytes(self._held)

@@ -126,7 +126,13 @@ class Entry:
 
     def __str__(self) -> str:
         return " ".join(
-            [self.event.value, *[f"{name}={_printable(v)}" for name, v in self.fields.items()]]
+            [
+                self.event.value,
+                *[
+                    f"{name}={v if type(v) is str and _is_plain(v) else _printable(v)}"
+                    for name, v in self.fields.items()
+                ],
+            ]
         )
 
 
@@ -181,7 +187,8 @@ class Journal:
             event, about, service, now, count if isinstance(count, int) else 1
         )
         if is_logged or about is None or self.entries.followed:
-            self._tell(event, now, fields, is_logged=is_logged, is_kept=is_logged or about is None)
+            known = {name: value for name, value in fields.items() if value not in (None, "")}
+            self._tell(event, now, known, is_logged=is_logged, is_kept=is_logged or about is None)
 
     @property
     def kept(self) -> list[Entry]:
@@ -263,7 +270,7 @@ class Journal:
             self._told += 1
             number = self._told
             self._kept.append(
-                lambda: _entry(event, now, _fields(attempt, reason, observed=observed), number)
+                lambda: Entry(event, now, _fields(attempt, reason, observed=observed), number)
             )
 
     def _is_logged(
@@ -291,7 +298,7 @@ class Journal:
         is_kept: bool,
     ) -> None:
         self._told += 1
-        entry = _entry(event, now, fields, self._told)
+        entry = Entry(event, now, fields, self._told)
         if is_kept:
             self._kept.append(entry)
         if is_logged:
@@ -324,21 +331,21 @@ class Journal:
         return attempt.service
 
 
-def _entry(event: Event, now: Instant, fields: Mapping[str, Value], number: int) -> Entry:
-    known = {name: value for name, value in fields.items() if value not in (None, "")}
-    return Entry(event, now, known, number)
-
-
 def _fields(attempt: Attempt, reason: str, *, observed: bool) -> dict[str, Value]:
-    return {
-        "service": attempt.service,
-        "listener": attempt.listener,
-        "address": address_name(attempt.address),
-        attempt.kind.value: attempt.login,
-        "reason": reason,
-        "session": attempt.session,
-        "observed": observed or None,
-    }
+    """What is known of *attempt*, in the order of the log's lines."""
+    fields: dict[str, Value] = {"service": attempt.service}
+    if attempt.listener:
+        fields["listener"] = attempt.listener
+    fields["address"] = address_name(attempt.address)
+    if attempt.login:
+        fields[attempt.kind.value] = attempt.login
+    if reason:
+        fields["reason"] = reason
+    if attempt.session:
+        fields["session"] = attempt.session
+    if observed:
+        fields["observed"] = True
+    return fields
 
 
 def utc(instant: Instant) -> str:
@@ -366,8 +373,6 @@ _is_plain = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 
 def _printable(value: Value) -> str:
     match value:
-        case str() if _is_plain(value):  # nearly every value
-            return value
         case str():
             text = value
         case bool():

@@ -102,8 +102,7 @@ class Naming:
     def _login(self, text: str) -> Login | None:
         name = fold_text(text)
         if self.master_separator:
-            # Dovecot looks for the first separator: what follows it is who proves himself.
-            name = name.partition(self.master_separator)[2].strip() or name
+            name = self._master(name)
         if self.translation:
             # What was put together anew may fold once more ("=" and a stroke over it are a sign).
             name = fold_text(name.translate(_translation(self.translation)))
@@ -118,6 +117,17 @@ class Naming:
         if len(octets) > MAX_NAME_OCTETS or has_control:
             return _digest(octets)
         return Login(name)
+
+    def _master(self, name: str) -> str:
+        """The name behind the separators: that of the account whose password is checked.
+
+        A domain alone names no account, so "victim*" stays what it is with any default domain.
+        """
+        while True:
+            master = name.partition(self.master_separator)[2].strip()
+            if not master or master.startswith("@"):
+                return name
+            name = master
 
     def _without_detail(self, name: str) -> str:
         """Every spelling of jdoe+detail@domain is jdoe@domain, wherever the details stand."""

@@ -209,6 +209,16 @@ def test_a_socket_path_that_is_too_long(tmp_path: Path) -> None:
     assert said.startswith("c.toml:2: management.socket: cannot make the management socket")
 
 
+def test_a_backend_behind_a_unix_socket_that_no_mail_server_can_have(tmp_path: Path) -> None:
+    said = both(tmp_path, f'[backend.b]\naddress = "unix:{"s" * 100}"\n')
+    assert said.startswith("c.toml:2: backend.b.address: the path of a Unix socket has at most 107")
+    with socket.socket(socket.AF_UNIX) as ours:
+        ours.bind(str(tmp_path / "mailward.sock"))
+        (tmp_path / "alias").symlink_to("mailward.sock")
+        said = both(tmp_path, '[backend.b]\naddress = "unix:alias"\n')
+    assert said.startswith("c.toml:2: backend.b.address: this is the management socket of this")
+
+
 def test_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = both(tmp_path, "", data=tmp_path / "file")

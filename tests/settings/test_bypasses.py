@@ -103,3 +103,9 @@ def test_ports_of_a_machine_without_a_backend_are_not_warned_about() -> None:
 def test_many_are_not_all_named() -> None:
     many = [Bind(f"192.0.2.{number}", 993) for number in range(1, 21)]
     assert "192.0.2.8:993 and 12 more, past" in warned(many)
+
+
+def test_a_mail_server_behind_a_unix_socket_is_on_this_machine_and_has_no_port() -> None:
+    text = CONFIGURATION.replace("127.0.0.1:10143", "unix:/run/dovecot.sock")
+    said = warned([Bind("0.0.0.0", 993), Bind("0.0.0.0", 0)], text=text)
+    assert " at 0.0.0.0:993, past mailward" in said

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mailward.settings.build import check_key
-from mailward.settings.errors import SettingsError
 from mailward.settings.key import Effect, Key, Shape
 from mailward.settings.places import locate
 from mailward.settings.schema import SCHEMA
 from tests.settings.sample import faults
-
-LATER_VALUES = [
-    ("backend.dovecot.address", "unix:/run/dovecot"),
-]
 
 
 def example(key: Key[object]) -> str:
@@ -54,15 +48,6 @@ def test_every_key_of_the_file_is_read(key: Key[object]) -> None:
     assert any(fault.startswith(f"mail.toml:2: {table}.{name}: ") for fault in found) or (
         key.name in {"path", "socket", "cert", "private-key"}
     )
-
-
-@pytest.mark.parametrize(("key", "value"), LATER_VALUES)
-def test_a_value_of_a_later_version_is_refused_as_not_supported_yet(key: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=f'"{value}" is not supported yet'):
-        check_key(key, value)
-    table, _, name = key.rpartition(".")
-    found = faults(f'[{table}]\n{name} = "{value}"\n')
-    assert any(f'{key}: "{value}" is not supported yet' in fault for fault in found)
 
 
 def test_what_is_felt_when() -> None:

@@ -117,3 +117,34 @@ def test_a_stored_backend_that_cannot_be_told_in_the_protocol_is_left_out() -> N
     (fault,) = stored_faults(text, stored)
     assert fault.startswith("(stored): server.listener.l.backend: client-address = ")
     assert configured(text, stored).listeners[0].backend == "b"
+
+
+SOCKET = '[backend.b]\naddress = "unix:/run/mail.sock"\n'
+
+
+@pytest.mark.parametrize("spoken", ["imap", "submission", "managesieve", "smtp", "tcp", "jmap"])
+def test_a_unix_socket_is_an_address_in_every_protocol(spoken: str) -> None:
+    door = f'[server.listener.l]\nprotocol = "{spoken}"\nbind = ["127.0.0.1:1"]\nbackend = "b"\n'
+    backend = configured(SOCKET + door).upstreams["b"]
+    assert (backend.path, backend.where) == ("/run/mail.sock", "unix:/run/mail.sock")
+
+
+@pytest.mark.parametrize("path", ["", "/" + "s" * 107])
+def test_a_path_that_no_socket_can_have_is_a_fault_where_it_stands(path: str) -> None:
+    (fault,) = faults(f'[backend.b]\naddress = "unix:{path}"\n')
+    assert fault.startswith("mail.toml:2: backend.b.address: ")
+    assert ("107 octets, this one has 108" in fault) == bool(path)
+
+
+def test_tls_over_a_unix_socket_needs_the_name_in_the_certificate() -> None:
+    (fault,) = faults(f'{SOCKET}tls.mode = "starttls"\n')
+    assert fault.startswith('mail.toml:3: backend.b.tls.mode: tls = "starttls" over a Unix socket')
+    assert "needs tls.server-name" in fault
+    named = configured(f'{SOCKET}tls.mode = "starttls"\ntls.server-name = "mail.example.org"\n')
+    assert named.upstreams["b"].tls.server_name == "mail.example.org"
+
+
+@pytest.mark.parametrize("path", ["mailward.sock", "./mailward.sock"])
+def test_the_management_socket_is_no_mail_server(path: str) -> None:
+    (fault,) = faults(f'[backend.b]\naddress = "unix:{path}"\n')
+    assert fault.startswith("mail.toml:2: backend.b.address: this is the management socket")

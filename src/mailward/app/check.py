@@ -33,7 +33,8 @@ from mailward.settings.configuration import Bind, Configuration, StoreType
 from mailward.settings.dialect import Entry
 from mailward.settings.embeddedkeys import EMBEDDED_PATH
 from mailward.settings.errors import STORED, Fault, SettingsError
-from mailward.settings.loops import hosts_of, meets, why_loop
+from mailward.settings.loops import hosts_of, meets, why_loop, why_our_socket
+from mailward.settings.readers import why_no_socket_path
 from mailward.settings.upkeepkeys import MANAGEMENT_SOCKET, STORE_PATH
 from mailward.stores.inspection import stored_settings
 from mailward.stores.lock import holder, why_held
@@ -210,6 +211,20 @@ def what_is_missing(
         except AccountError as error:
             yield Fault(None, None, EMBEDDED_PATH.pattern, str(error))
     yield from _loops(configuration)
+    yield from _sockets(configuration, data)
+
+
+def _sockets(configuration: Configuration, data: Path) -> Iterator[Fault]:
+    """Backends whose Unix sockets no mail server can have."""
+    ours = data / configuration.socket
+    for name, upstream in placed_upstreams(configuration, data).items():
+        if upstream.path is None:
+            continue
+        why = why_no_socket_path(len(os.fsencode(upstream.path)))
+        with suppress(OSError):
+            why = why or (why_our_socket(name) if ours.samefile(upstream.path) else "")
+        if why:
+            yield Fault(None, None, f"backend.{name}.address", why)
 
 
 def _loops(configuration: Configuration) -> Iterator[Fault]:
@@ -217,7 +232,7 @@ def _loops(configuration: Configuration) -> Iterator[Fault]:
     bound = [(door.name, bind) for door in configuration.all_listeners for bind in door.binds]
     for upstream in configuration.upstreams.values():
         near = [(name, bind) for name, bind in bound if bind.port == upstream.port]
-        if not near:
+        if not near or upstream.path is not None:
             continue
         addresses = {found for host in hosts_of(upstream.host) for found in _addresses(host)}
         for name, bind in near:

@@ -13,10 +13,10 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailward.settings.configuration import MAX_SOCKET_PATH_OCTETS
 from mailward.stores.lock import own_as
 
 LOCK_NAME = "mailward.lock"
-MAX_SOCKET_PATH_OCTETS = 107  # unix(7): 108 with the zero at its end
 
 
 class PremisesError(Exception):

@@ -118,11 +118,17 @@ def embedded_class(configuration: Configuration) -> type[Embedded]:
 def placed_upstreams(configuration: Configuration, data: Path) -> Mapping[str, UpstreamSettings]:
     """The backends with their relative paths put into the *data* directory."""
     return {
-        name: replace(settings, tls=replace(settings.tls, ca=str(data / settings.tls.ca)))
-        if settings.tls.ca is not None
-        else settings
+        name: replace(
+            settings,
+            tls=replace(settings.tls, ca=_placed(settings.tls.ca, data)),
+            path=_placed(settings.path, data),
+        )
         for name, settings in configuration.upstreams.items()
     }
+
+
+def _placed(path: str | None, data: Path) -> str | None:
+    return None if path is None else str(data / path)
 
 
 class Program:
@@ -148,7 +154,7 @@ class Program:
         self._tasks = tasks
         self._facts = dict(contents.facts)
         self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
-        self._ourselves = Ourselves()
+        self._ourselves = Ourselves(str(data / configuration.socket))
         self._opinions: dict[_Asked, SecondOpinion] = {}
         self._news = asyncio.Event()
         self._embedded: Embedded | None = None

@@ -1,4 +1,4 @@
-"""The connection that a dialogue is held on: TCP, the PROXY header, TLS, then the dialogue."""
+"""The connection that a dialogue is held on: TCP or Unix, the PROXY header, TLS, the dialogue."""
 
 from __future__ import annotations
 
@@ -73,9 +73,11 @@ class Conversation(asyncio.Protocol):
         Raises:
             OSError: the server cannot be reached.
         """
-        await asyncio.get_running_loop().create_connection(
-            lambda: self, self._settings.host, self._settings.port
-        )
+        loop, path = asyncio.get_running_loop(), self._settings.path
+        if path is not None:
+            await loop.create_unix_connection(lambda: self, path)
+        else:
+            await loop.create_connection(lambda: self, self._settings.host, self._settings.port)
         try:
             self._ourselves.check(self.transport, self._settings)
         except OSError:

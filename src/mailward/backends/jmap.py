@@ -129,7 +129,7 @@ class JmapUpstream(MailServer):
 
     async def _open(self, client: Client, context: ssl.SSLContext) -> Wire:
         settings = self.settings
-        plain = await _connected(settings.host, settings.port)
+        plain = await _connected(settings)
         try:
             self._reach.ourselves.check(plain, settings)
             if preface := self._reach.preface(client):
@@ -317,18 +317,26 @@ class Page:
     path: str
 
 
-async def _connected(host: str, port: int) -> socket.socket:
-    """A connection to the first address of *host* that takes one.
+async def _connected(settings: Upstream) -> socket.socket:
+    """A connection to the first address of the mail server that takes one, or to its Unix socket.
 
     Raises:
         OSError: none does.
     """
     loop = asyncio.get_running_loop()
-    refused = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        opened = socket.socket(family, kind, protocol)
+    refused = OSError(f"{settings.host} has no address")
+    places: Iterable[tuple[int, str | tuple[object, ...]]] = (
+        [(socket.AF_UNIX, settings.path)]
+        if settings.path is not None
+        else [
+            (found[0], found[4])
+            for found in await loop.getaddrinfo(
+                settings.host, settings.port, type=socket.SOCK_STREAM
+            )
+        ]
+    )
+    for family, address in places:
+        opened = socket.socket(family, socket.SOCK_STREAM)
         opened.setblocking(False)
         try:
             await loop.sock_connect(opened, address)

@@ -12,14 +12,18 @@ from collections.abc import Collection
 
 from mailward.rules.addresses import parse_address
 from mailward.settings.configuration import Bind, Upstream
-from mailward.settings.loops import meets, why_loop
+from mailward.settings.loops import meets, why_loop, why_our_socket
 
 
 class Ourselves:
-    """The addresses this daemon listens on, with the names of their listeners."""
+    """The addresses this daemon listens on, with the names of their listeners.
 
-    def __init__(self) -> None:
+    *socket* is the path of its management socket, as it was bound.
+    """
+
+    def __init__(self, socket: str = "") -> None:
         self.binds: Collection[tuple[str, Bind]] = ()
+        self._socket = socket
 
     def check(self, connected: asyncio.BaseTransport | socket.socket, settings: Upstream) -> None:
         """Refuse a connection for the mail server of *settings* that arrived here.
@@ -31,6 +35,11 @@ class Ourselves:
             ends = connected.getsockname(), connected.getpeername()
         else:
             ends = connected.get_extra_info("sockname"), connected.get_extra_info("peername")
+        if settings.path is not None:
+            # The name that the listener gave the socket, whatever path has led to it.
+            if self._socket and ends[1] == self._socket:
+                raise ConnectionError(why_our_socket(settings.name))
+            return
         if not all(ends):
             return  # it is gone again already
         port = ends[1][1]

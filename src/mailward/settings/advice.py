@@ -44,7 +44,9 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
         passages = [door for door in configuration.passages if door.backend == upstream.name]
         web = [door for door in configuration.web if door.backend == upstream.name]
         if doors or passages or web:
-            yield from _of_client_address(upstream, [*doors, *web], has_passages=bool(passages))
+            yield from _of_client_address(
+                upstream, [*doors, *web], has_passages=bool(passages), is_web=bool(web)
+            )
         yield from _of_sieve_tls(upstream, doors)
     yield from _of_allowed(configuration)
     yield from _of_trusted(configuration)
@@ -62,12 +64,16 @@ def advice(configuration: Configuration, descriptors: int | None) -> Iterator[st
 
 
 def _of_client_address(
-    upstream: Upstream, doors: Sequence[Listener | WebListener], *, has_passages: bool
+    upstream: Upstream,
+    doors: Sequence[Listener | WebListener],
+    *,
+    has_passages: bool,
+    is_web: bool,
 ) -> Iterator[str]:
     key = f"backend.{upstream.name}.client-address"
     match upstream.client_address:
         case ClientAddress.NONE:
-            telling = "forwarded" if upstream.is_web else "proxy-v2"
+            telling = "forwarded" if is_web else "proxy-v2"
             block_lists = " and block lists" if has_passages else ""
             yield (
                 f"backend {upstream.name} is not told who connects, so its own penalties"

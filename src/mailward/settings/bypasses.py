@@ -53,7 +53,7 @@ def bypasses(
     ]
     if not near:
         return
-    ports = _PORTS | {upstream.port for upstream in near}
+    ports = _PORTS | {upstream.port for upstream in near if upstream.path is None}
     if any(
         door.protocol is Protocol.MANAGESIEVE and door.backend in here
         for door in configuration.listeners

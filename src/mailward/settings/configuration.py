@@ -12,6 +12,9 @@ from mailward.rules.policy import Policy
 
 NO_HEADER = "none"
 NO_OPINION = "none"
+UNIX = "unix:"
+"""What an address begins with that is the path of a Unix socket."""
+MAX_SOCKET_PATH_OCTETS = 107  # unix(7): 108 with the zero at its end
 EMBEDDED = "embedded"
 """The backend that is built in."""
 
@@ -222,7 +225,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A mail server behind the doors. *host* is an address or a name."""
+    """A mail server behind the doors. *host* is an address or a name.
+
+    With *path* it listens on a Unix socket there, and *host* and *port* say nothing.
+    """
 
     name: str
     host: str
@@ -235,10 +241,12 @@ class Upstream:
     """It speaks HTTP."""
     second_opinion: str | None = None
     """The name of another one; :data:`NO_OPINION` where it is said that there is none."""
+    path: str | None = None
+    """Of its Unix socket; relative to the data directory until it is put there."""
 
     @property
     def where(self) -> str:
-        return str(Bind(self.host, self.port))
+        return str(Bind(self.host, self.port)) if self.path is None else f"{UNIX}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)

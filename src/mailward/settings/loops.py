@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from posixpath import normpath
 
 from mailward.settings.configuration import Bind
 from mailward.settings.reading import Read, Reading
 from mailward.settings.schema import BACKEND_ADDRESS
+from mailward.settings.upkeepkeys import MANAGEMENT_SOCKET
 
 _LOCAL_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -20,9 +22,14 @@ def check_loops(
 
     Names other than localhost are not looked up here: see :func:`meets` for what they lead to.
     """
+    socket = reading.one(MANAGEMENT_SOCKET)
     for name in backends:
         address = reading.given(BACKEND_ADDRESS, name)
         if address is None:
+            continue
+        if address.value.path is not None:
+            if normpath(address.value.path) == normpath(socket):
+                reading.refuse(address.given, why_our_socket(name))
             continue
         for host in hosts_of(address.value.host):
             found = next(
@@ -42,6 +49,13 @@ def why_loop(listener: str, bind: str, backend: str) -> str:
     return (
         f"listener {listener} listens on {bind}, so each login would lead back to this mailward:"
         f" set backend.{backend}.address to where the mail server itself listens"
+    )
+
+
+def why_our_socket(backend: str) -> str:
+    return (
+        f"this is the management socket of this mailward: set backend.{backend}.address to where"
+        " the mail server itself listens"
     )
 
 

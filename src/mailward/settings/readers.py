@@ -26,7 +26,15 @@ from mailward.rules.logins import domain_a_labels, fold_text, operator_name_from
 from mailward.rules.model import Limit
 from mailward.rules.policy import BanTerm, Term
 from mailward.rules.ranges import parse_networks, range_name
-from mailward.settings.configuration import Bind, Management, Passage, Protocol, Web
+from mailward.settings.configuration import (
+    MAX_SOCKET_PATH_OCTETS,
+    UNIX,
+    Bind,
+    Management,
+    Passage,
+    Protocol,
+    Web,
+)
 from mailward.settings.errors import WrongValueError
 
 VALUE_ERRORS = (AddressError, LimitError, WrongValueError)
@@ -37,8 +45,8 @@ _MAX_PORT = 65_535
 _MAX_DOMAIN_OCTETS = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:/]*)):([0-9]{1,5})", re.ASCII)
-_LATER_ADDRESS = re.compile(r"unix:", re.IGNORECASE)
 _WEB_PORTS = {"http": 80, "https": 443}
+_LOCALHOST = "localhost"  # what a mail server behind a Unix socket is called over HTTP
 _ENDS_WITH_PORT = re.compile(r":[0-9]+$", re.ASCII)
 _MAX_USER = 64
 _ARGON2ID = re.compile(
@@ -238,17 +246,24 @@ def bind(text: str) -> Bind:
 
 @dataclass(frozen=True, slots=True)
 class BackendAddress:
-    """Where a mail server is. *scheme* is that of a URL, empty where it was none."""
+    """Where a mail server is. *scheme* is that of a URL, empty where it was none.
+
+    With *path*, that of a Unix socket, *host* and *port* say nothing.
+    """
 
     host: str
     port: int
     scheme: str = ""
+    path: str | None = None
 
 
 def backend_address(text: str) -> BackendAddress:
-    """``host:port``, where the host is an address or a name; behind a scheme for HTTP."""
-    if _LATER_ADDRESS.match(text):
-        raise WrongValueError(f'"{text}" is not supported yet; use host:port or [v6]:port')
+    """``host:port``, where the host is an address or a name; behind a scheme for HTTP.
+
+    Or ``unix:path``.
+    """
+    if text.startswith(UNIX):
+        return BackendAddress(_LOCALHOST, 0, path=_socket_path(text))
     scheme, separator, rest = text.partition("://")
     if separator and scheme not in _WEB_PORTS:
         raise WrongValueError(f'"{text}" is no address; write "http://127.0.0.1:8080"')
@@ -257,6 +272,23 @@ def backend_address(text: str) -> BackendAddress:
         where = f"{where}:{_WEB_PORTS[scheme]}"
     host, port = _host_and_port(where, least_port=1)
     return BackendAddress(host_name(host), port, scheme if separator else "")
+
+
+def _socket_path(text: str) -> str:
+    found = path(text.removeprefix(UNIX))
+    if why := why_no_socket_path(len(found.encode(errors="surrogateescape"))):
+        raise WrongValueError(why)
+    return found
+
+
+def why_no_socket_path(octets: int) -> str:
+    """Why no Unix socket has a path of so many *octets*; empty where one can."""
+    if octets <= MAX_SOCKET_PATH_OCTETS:
+        return ""
+    return (
+        f"the path of a Unix socket has at most {MAX_SOCKET_PATH_OCTETS} octets, this one has"
+        f" {octets}: let the mail server listen at a shorter path"
+    )
 
 
 def host_name(text: str) -> str:

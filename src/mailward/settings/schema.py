@@ -278,8 +278,9 @@ CERTIFICATE_PRIVATE_KEY = Key(
 
 BACKEND_ADDRESS = Key(
     "backend.<id>.address",
-    "host:port or [v6]:port; for jmap http://host:port or https://host:port",
-    "where the mail server listens",
+    "host:port or [v6]:port; for jmap http://host:port or https://host:port; for all unix:path",
+    "where the mail server listens; the path of a Unix socket may be relative to the data"
+    " directory",
     readers.backend_address,
 )
 BACKEND_CLIENT_ADDRESS = Key(

@@ -43,6 +43,8 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
         address = reading.given(BACKEND_ADDRESS, name)
         scheme = "" if address is None else address.value.scheme
         tls = _read_tls(reading, name, scheme)
+        if address is not None and address.value.path is not None:
+            _check_named(reading, name, tls)
         client_address = reading.one(BACKEND_CLIENT_ADDRESS, name)
         connect_timeout = reading.one(BACKEND_CONNECT_TIMEOUT, name)
         answer_timeout = reading.one(BACKEND_ANSWER_TIMEOUT, name)
@@ -58,6 +60,7 @@ def read_upstreams(reading: Reading) -> Mapping[str, Upstream]:
                 tls,
                 is_web=bool(scheme),
                 second_opinion=reading.optional(BACKEND_SECOND_OPINION, name),
+                path=address.value.path,
             )
     return MappingProxyType(upstreams)
 
@@ -80,7 +83,9 @@ def check_told(reading: Reading, name: str, spoken: Spoken, backend: Read[str]) 
 def check_address(reading: Reading, name: str, spoken: Spoken, backend: Read[str]) -> None:
     """Refuse a URL where no HTTP is spoken, and anything else where it is."""
     address = reading.given(BACKEND_ADDRESS, backend.value)
-    if address is None or bool(address.value.scheme) == isinstance(spoken, Web):
+    if address is None or address.value.path is not None:
+        return  # a Unix socket takes either
+    if bool(address.value.scheme) == isinstance(spoken, Web):
         return
     given = (address.given, backend.given, *reading.all(LISTENER_PROTOCOL, name))
     form = "http://host:port" if isinstance(spoken, Web) else "host:port"
@@ -102,6 +107,18 @@ def check_encryption(reading: Reading, name: str, spoken: Spoken, backend: Read[
         next((one for one in given if one.is_stored), mode.given),
         f'tls = "starttls" cannot be said in {spoken.value}, which listener {name} speaks with'
         f' backend {backend.value}: use "implicit" or "none", or give the listener another backend',
+    )
+
+
+def _check_named(reading: Reading, name: str, tls: UpstreamTls) -> None:
+    """Refuse TLS over a Unix socket without a name that the certificate has to be for."""
+    mode = reading.given(BACKEND_TLS, name)
+    if mode is None or tls.mode is Encryption.NONE or tls.server_name is not None:
+        return
+    reading.refuse(
+        mode.given,
+        f'tls = "{tls.mode.value}" over a Unix socket needs tls.server-name, the name in the mail'
+        f" server's certificate; or leave out tls: what passes there leaves no machine",
     )
 
 

@@ -355,3 +355,12 @@ def active_in(file: Path) -> bytes:
     (text,) = database.execute("SELECT text FROM script WHERE is_active").fetchone()
     database.close()
     return bytes(text)
+
+
+async def test_a_piece_of_a_message_is_read_without_the_rest(mail: AccountMail) -> None:
+    message = await mail.append(inbox(mail), LETTER)
+    assert await mail.piece(message.blob, 0, 10) == LETTER.octets[:10]
+    assert await mail.piece(message.blob, 20, 1_000) == LETTER.octets[20:]
+    assert await mail.piece(message.blob, 1_000, 1) == b""
+    assert await mail.piece("none", 0, 1) is None
+    assert await mail.blobs([message.blob, "none"], 4) == {message.blob: LETTER.octets[:4]}

@@ -103,6 +103,10 @@ class AccountMail:
         """Several at once, of each the first *at_most* octets; without those that are not here."""
         return await self._ask(partial(self._file.blobs, list(blobs), at_most))
 
+    async def piece(self, blob: str, first: int, octets: int) -> bytes | None:
+        """So many octets of one from *first* on; ``None`` where this account has none."""
+        return await self._ask(partial(self._file.piece, blob, first, octets))
+
     # -- messages ------------------------------------------------------------------------------
 
     async def append(self, mailbox: str, fresh: Fresh) -> Message:

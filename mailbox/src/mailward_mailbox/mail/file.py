@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -76,14 +77,19 @@ class MailFile(Database):
         return None if found is None else bytes(found[0])
 
     def blobs(self, blobs: Iterable[str], at_most: int | None) -> dict[str, bytes]:
+        read = self.blob if at_most is None else partial(self.piece, first=0, octets=at_most)
+        found = {blob: read(blob) for blob in blobs}
+        return {blob: octets for blob, octets in found.items() if octets is not None}
+
+    def piece(self, blob: str, first: int, octets: int) -> bytes | None:
+        """So many octets from *first* on; only the pages that hold them are read."""
         with self._trouble():
-            found = {
-                blob: self._row("SELECT substr(octets, 1, ?) FROM blob WHERE id = ?", at_most, blob)
-                if at_most is not None
-                else self._row("SELECT octets FROM blob WHERE id = ?", blob)
-                for blob in blobs
-            }
-        return {blob: bytes(row[0]) for blob, row in found.items() if row is not None}
+            row = self._row("SELECT rowid FROM blob WHERE id = ?", blob)
+            if row is None:
+                return None
+            with self._database.blobopen("blob", "octets", row[0], readonly=True) as opened:
+                opened.seek(min(first, len(opened)))
+                return opened.read(octets)
 
     def scripts(self) -> list[Script]:
         with self._trouble():

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 import uvloop
 from mailward_mailbox.inside import Inside, Serve
-
-from mailward.backends.http import Stream
+from mailward_mailbox.jmap.http.reading import next_head
+from mailward_mailbox.stream import Stream
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -91,7 +91,7 @@ def test_closing_ends_even_a_session_that_does_not_want_to(
 
 async def test_a_session_may_speak_http_too() -> None:
     async def serve(stream: Stream) -> None:
-        stream.write((await stream.head() or b"").upper())
+        stream.write((await next_head(stream) or b"").upper())
 
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         wire = await Inside(tasks).wire(serve)

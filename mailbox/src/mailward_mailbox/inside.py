@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from mailward.backends.http import Stream, Wire
+from mailward.backends.http import Wire
+from mailward_mailbox.stream import Stream
 
 BUFFER_OCTETS = 65_536
 """A reader holds up to twice as much before its client is read no further."""

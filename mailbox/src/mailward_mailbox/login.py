@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
-from mailward.backends.port import Client, Granted, LoginAnswer, ScramExchange
+from mailward.backends.port import Client as DoorClient
+from mailward.backends.port import Granted, LoginAnswer, ScramExchange
 from mailward.wire.dialogue import Rejected, Unavailable, Watch
 from mailward.wire.door import (
     BearerToken,
@@ -19,6 +20,7 @@ from mailward.wire.door import (
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.scram import ScramServer
+from mailward_mailbox.client import Client
 from mailward_mailbox.inside import Inside
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError
@@ -67,7 +69,9 @@ class EmbeddedBackend(ABC):
     def state(self) -> str:
         return "ok"
 
-    async def login(self, credentials: Credentials | BearerToken, client: Client) -> LoginAnswer:
+    async def login(
+        self, credentials: Credentials | BearerToken, client: DoorClient
+    ) -> LoginAnswer:
         if isinstance(credentials, BearerToken):
             return Unavailable("the embedded accounts know no tokens")
         match await self._accounts.verify(credentials.login, credentials.password):
@@ -80,7 +84,7 @@ class EmbeddedBackend(ABC):
                 return await self._grant(account, client)
 
     async def open(
-        self, opening: ScramOpening, client: Client
+        self, opening: ScramOpening, client: DoorClient
     ) -> ScramExchange | Rejected | Unavailable:
         if opening.mechanism is not ScramMechanism.SHA_256:
             return Unavailable("the embedded accounts know SCRAM-SHA-256 only")
@@ -92,7 +96,7 @@ class EmbeddedBackend(ABC):
         await asyncio.get_running_loop().create_future()
 
     async def _prove(
-        self, begun: tuple[ScramServer, Account | None], client: Client, proof: ScramProof
+        self, begun: tuple[ScramServer, Account | None], client: DoorClient, proof: ScramProof
     ) -> LoginAnswer:
         match self._accounts.prove_scram(begun, proof):
             case Rejected() as rejected:
@@ -101,8 +105,9 @@ class EmbeddedBackend(ABC):
                 return await self._grant(account, client, signature)
 
     async def _grant(
-        self, account: Account, client: Client, signature: bytes = b""
+        self, account: Account, client: DoorClient, signature: bytes = b""
     ) -> Granted | Unavailable:
+        known = Client(client.source, client.destination, client.tls, client.name)
         opened: asyncio.Future[MailError | None] = asyncio.get_running_loop().create_future()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,7 +115,7 @@ class EmbeddedBackend(ABC):
                 async with self._mail.open(account.id) as mail:
                     opened.set_result(None)
                     with self._accounts.while_current(account, _session_task().cancel):
-                        await self.serve(account, mail, client, reader, writer)
+                        await self.serve(account, mail, known, reader, writer)
             except MailError as error:
                 if opened.done():
                     raise

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from mailward.backends.port import Client
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.client import Client
 from mailward_mailbox.imap.connection import (
     MAX_UNDER_WAY_OCTETS,
     capabilities,

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from mailward.backends.http import Wire
-from mailward.backends.port import Client, ProofAnswer, Proven
+from mailward.backends.port import Client as DoorClient
+from mailward.backends.port import ProofAnswer, Proven
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EMBEDDED
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import BasicCredentials, HttpCredentials
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.inside import Inside
 from mailward_mailbox.jmap.http.resource import SESSION_PATH
@@ -42,9 +44,11 @@ class EmbeddedJmap:
     ) -> None:
         self._accounts = accounts
         self._inside = inside
-        self._premises = Premises(accounts, mail, delivery, clock)
+        self.premises = Premises(accounts, mail, delivery, clock)
 
-    async def prove(self, credentials: HttpCredentials, client: Client, host: bytes) -> ProofAnswer:
+    async def prove(
+        self, credentials: HttpCredentials, client: DoorClient, host: bytes
+    ) -> ProofAnswer:
         if not isinstance(credentials, BasicCredentials):
             return Rejected()  # the embedded accounts know no tokens: none is right
         match await self._accounts.verify(credentials.login, credentials.password):
@@ -53,11 +57,12 @@ class EmbeddedJmap:
             case Rejected() | Unavailable() as refusal:
                 return refusal
 
-    async def connect(self, client: Client) -> Wire | Unavailable:
-        serving = Serving(self._premises, client)
+    async def connect(self, client: DoorClient) -> Wire | Unavailable:
+        known = Client(client.source, client.destination, client.tls)
+        serving = Serving(self.premises, lambda _: known)
         return await self._inside.wire(serving.serve)
 
-    def introduction(self, client: Client) -> list[tuple[str, bytes]]:
+    def introduction(self, client: DoorClient) -> list[tuple[str, bytes]]:
         """It is told who connects, and needs no fields for it."""
         return []
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from mailward.backends.port import Client
 from mailward.wire.lines import LineError
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.client import Client
 from mailward_mailbox.farewell import linger
 from mailward_mailbox.inside import BUFFER_OCTETS
 from mailward_mailbox.login import EmbeddedBackend

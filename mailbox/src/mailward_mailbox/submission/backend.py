@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from mailward.backends.port import Client
 from mailward.wire.door import Closing, Reply
 from mailward.wire.smtp.reply import address_literal, greeting_name
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.delivery.trace import MAX_TRACE_OCTETS, Origin
 from mailward_mailbox.farewell import linger

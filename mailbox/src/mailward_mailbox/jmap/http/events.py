@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from mailward.backends.http import Stream
 from mailward.wire.http.head import RequestHead, write_response
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.jmap.errors import RequestError
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.store import MailStore
+from mailward_mailbox.stream import Stream
 
 TYPES = ("Mailbox", "Thread", "Email")
 MIN_PING_SECONDS = 30

@@ -1,7 +1,6 @@
 """The HTTP of JMAP: requests of one connection, each with the credentials it brings.
 
-The door has read each of them already, strictly, and has asked the guard. Here it is only said
-whose mail it is about.
+The heads are read strictly here, too: a server that stands alone has no front door before it.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from mailward.backends.http import Body, CutOffError, Stream
-from mailward.backends.port import Client
 from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.http.answers import DOWN, WRONG
+from mailward.wire.http.answers import CONTINUE, DOWN, UNNAMED, WRONG
 from mailward.wire.http.authorization import BasicCredentials, read_authorization
 from mailward.wire.http.framing import request_framing
-from mailward.wire.http.head import HttpError, RequestHead, read_request
+from mailward.wire.http.head import Fields, HttpError, RequestHead, read_request
 from mailward.wire.http.target import WELL_KNOWN
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.jmap.calls import make_calls
 from mailward_mailbox.jmap.desk import Desk
 from mailward_mailbox.jmap.errors import RequestError, not_json, over_limit
 from mailward_mailbox.jmap.http.blobs import download, upload
 from mailward_mailbox.jmap.http.events import EventSource
+from mailward_mailbox.jmap.http.reading import Body, CutOffError, next_head
 from mailward_mailbox.jmap.http.reply import Reply, of_json, of_problem
 from mailward_mailbox.jmap.http.resource import (
     API_PATH,
@@ -53,7 +52,12 @@ from mailward_mailbox.jmap.requests import read_request as read_jmap
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError, NoRoomError
 from mailward_mailbox.mail.store import MailStore
+from mailward_mailbox.stream import Stream
 
+HEAD_SECONDS = 60.0
+"""From the end of one request to the end of the next one's head."""
+REQUEST_SECONDS = 600.0
+"""For the rest of a request, and its answer: 25 MB over a slow line, a query of every message."""
 _JSON = "application/json"
 _READING = ("GET", "HEAD")
 
@@ -91,48 +95,82 @@ class Told:
 
 
 class Serving:
-    """The requests of one connection, for *client*."""
+    """The requests of one connection.
 
-    def __init__(self, premises: Premises, client: Client) -> None:
+    *client_of* tells the client of a request by its head's fields; *admitted* is called when the
+    first request's credentials were right.
+    """
+
+    def __init__(
+        self,
+        premises: Premises,
+        client_of: Callable[[Fields], Client],
+        admitted: Callable[[], object] = lambda: None,
+    ) -> None:
         self._accounts = premises.accounts
         self._mail = premises.mail
         self._premises = premises
-        self._client = client
+        self._client_of = client_of
+        self._admitted = admitted
 
     async def serve(self, stream: Stream) -> None:
+        """Answer one request after the other until the connection is to be closed.
+
+        Raises:
+            ConnectionError: the connection broke.
+        """
         try:
-            while (octets := await stream.head()) is not None:
-                head = read_request(octets)
-                body = Body(stream, request_framing(head))
-                reply = await self._reply(head, body)
-                if isinstance(reply, Told):
-                    await self._tell(reply, stream)
-                    return
+            while await self._serve_one(stream):
+                pass
+        except HttpError as error:
+            problem = of_problem(RequestError("about:blank", str(error), error.status))
+            stream.write(problem.octets(has_body=True, closes=True))
+        except (CutOffError, TimeoutError):
+            pass  # the client is gone, or would not know what an answer is to
+
+    async def _serve_one(self, stream: Stream) -> bool:
+        """Answer one request; whether another one may follow."""
+        async with asyncio.timeout(HEAD_SECONDS):
+            octets = await next_head(stream)
+        if octets is None:
+            return False
+        head = read_request(octets)
+        client = self._client_of(head.fields)
+        async with asyncio.timeout(REQUEST_SECONDS):
+            body = Body(stream, request_framing(head))
+            reply = await self._reply(head, body, client, stream)
+            if isinstance(reply, Reply):
                 stays = head.keeps_alive and body.is_over
                 stream.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
                 await stream.drain()
-                if not stays:
-                    return
-        except (CutOffError, HttpError):
-            pass  # the door would not have passed that on: nobody waits for an answer
+                return stays
+        await self._tell(reply, stream)
+        return False
 
-    async def _reply(self, head: RequestHead, body: Body) -> Reply | Told:
+    async def _reply(
+        self, head: RequestHead, body: Body, client: Client, stream: Stream
+    ) -> Reply | Told:
         if head.method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, fields=(("Allow", b"GET, HEAD, POST, OPTIONS"),))
         credentials = read_authorization(head.fields)
         if not isinstance(credentials, BasicCredentials):
-            return Reply.of_answer(WRONG)
+            return Reply.of_answer(UNNAMED if credentials is None else WRONG)
         match await self._accounts.verify(credentials.login, credentials.password):
             case Rejected():
                 return Reply.of_answer(WRONG)
             case Unavailable():
                 return Reply.of_answer(DOWN)
             case Account() as account:
-                return await self._for(account, head, body)
+                self._admitted()
+                if "100-continue" in head.fields.listed("expect") and not body.is_over:
+                    stream.write(CONTINUE)
+                return await self._for(account, head, body, client)
 
-    async def _for(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
+    async def _for(
+        self, account: Account, head: RequestHead, body: Body, client: Client
+    ) -> Reply | Told:
         try:
-            return await self._at(account, head, body)
+            return await self._at(account, head, body, client)
         except RequestError as error:
             return of_problem(error)
         except MailError as error:
@@ -140,14 +178,16 @@ class Serving:
             status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
             return of_problem(RequestError("about:blank", str(error), status))
 
-    async def _at(self, account: Account, head: RequestHead, body: Body) -> Reply | Told:
+    async def _at(
+        self, account: Account, head: RequestHead, body: Body, client: Client
+    ) -> Reply | Told:
         path = head.path
         if path in {WELL_KNOWN, SESSION_PATH}:
             _check_method(head, *_READING)
-            return of_json(session(account, self._origin(head)))
+            return of_json(session(account, _origin(head, client)))
         if path.rstrip("/") == API_PATH.rstrip("/"):
             _check_method(head, "POST")
-            return await self._api(account, head, body)
+            return await self._api(account, head, body, client)
         if path.startswith(UPLOAD_PATH):
             _check_method(head, "POST")
             return await self._upload(account, head, body)
@@ -175,14 +215,7 @@ class Serving:
         finally:
             sources[account.id] -= 1
 
-    def _origin(self, head: RequestHead) -> str:
-        """How the client calls us.
-
-        Without TLS of our own somebody before us may have it, so no URL says that there is none.
-        """
-        return "" if self._client.tls is None else f"https://{head.host.decode('ascii')}"
-
-    async def _api(self, account: Account, head: RequestHead, body: Body) -> Reply:
+    async def _api(self, account: Account, head: RequestHead, body: Body, client: Client) -> Reply:
         with _one_of(
             *(self._premises.requests, account.id, MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
         ):
@@ -192,20 +225,20 @@ class Serving:
             octets = await _whole(body, MAX_REQUEST_OCTETS, too_long)
             request = await asyncio.to_thread(read_jmap, octets)
             async with self._mail.open(account.id) as mail:
-                desk = self._desk(account, mail, request)
+                desk = self._desk(account, mail, request, client)
                 answers = await make_calls(request, desk)
             created = {} if request.created is None else {"createdIds": desk.created}
             return of_json(
                 {"methodResponses": answers, "sessionState": session_state(account), **created}
             )
 
-    def _desk(self, account: Account, mail: AccountMail, request: Request) -> Desk:
+    def _desk(self, account: Account, mail: AccountMail, request: Request, client: Client) -> Desk:
         return Desk(
             account,
             mail,
             self._premises.delivery,
             self._premises.clock(),
-            self._client,
+            client,
             dict(request.created or {}),
         )
 
@@ -221,6 +254,14 @@ class Serving:
             octets = await _whole(body, MAX_UPLOAD_OCTETS, too_long)
             async with self._mail.open(account.id) as mail:
                 return await upload(account, mail, head, octets)
+
+
+def _origin(head: RequestHead, client: Client) -> str:
+    """How the client calls us.
+
+    Without TLS of our own somebody before us may have it, so no URL says that there is none.
+    """
+    return "" if client.tls is None else f"https://{head.host.decode('ascii')}"
 
 
 def _check_method(head: RequestHead, *known: str) -> None:

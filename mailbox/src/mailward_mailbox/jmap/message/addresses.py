@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mailward_mailbox.jmap.message.words import decode_words
+from mailward_mailbox.message.words import decode_words
 
 MAX_ADDRESSES = 10_000
 

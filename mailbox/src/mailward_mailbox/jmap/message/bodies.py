@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mailward_mailbox.jmap.message.charsets import decoded
 from mailward_mailbox.jmap.message.headers import as_text, header_property, raw, unfolded
 from mailward_mailbox.jmap.message.mime import Part
-from mailward_mailbox.jmap.message.words import decode_words
+from mailward_mailbox.message.charsets import decoded
+from mailward_mailbox.message.words import decode_words
 
 PREVIEW_CHARS = 256
 PREVIEWED_OCTETS = 65_536

@@ -10,9 +10,9 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
 from mailward_mailbox.jmap.message.addresses import read_addresses, read_groups
-from mailward_mailbox.jmap.message.charsets import read_text
 from mailward_mailbox.jmap.message.mime import Fields
-from mailward_mailbox.jmap.message.words import decode_words
+from mailward_mailbox.message.charsets import read_text
+from mailward_mailbox.message.words import decode_words
 
 MAX_DATE_CHARS = 200
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from mailward_mailbox.jmap.message.charsets import decoded, read_text
+from mailward_mailbox.message.charsets import decoded, read_text
 
 MAX_HEADER_OCTETS = 262_144
 """Of one part; what follows is body."""

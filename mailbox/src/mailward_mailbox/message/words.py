@@ -7,7 +7,7 @@ import re
 import unicodedata
 from base64 import b64decode
 
-from mailward_mailbox.jmap.message.charsets import decoded
+from mailward_mailbox.message.charsets import decoded
 
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?\s]*)\?=")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

@@ -25,6 +25,7 @@ ROWS = {
     "rows.jmap": ("10", "JMAP requests"),
     "rows.commands": ("11", "commands"),
     "rows.lines": ("12", "short lines after login"),
+    "rows.passwords": ("13", "owners' logins while 200 networks guess"),
     "floods": ("floods", "good users in floods"),
     "lists": ("lists", "a million bans"),
 }

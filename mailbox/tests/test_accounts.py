@@ -16,8 +16,11 @@ import bcrypt
 import pytest
 from argon2 import PasswordHasher
 from mailbox_testing.doors import CLIENT, PASSWORD, WEAK, Premises, premises, said
-from mailward_mailbox.accounts.hashes import MAX_IN_LINE
+from mailward_mailbox.accounts.checking.turns import MAX_WAITING
+from mailward_mailbox.accounts.file import Account, AccountFile
+from mailward_mailbox.accounts.hashes import AT_ONCE
 from mailward_mailbox.accounts.schemes import SchemeError, read_scheme
+from mailward_mailbox.accounts.scram import scram_keys
 from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
 from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
 
@@ -141,6 +144,18 @@ async def test_scram_proves_the_password_both_ways(house: Premises) -> None:
     assert not is_in(await scram(house, "bob", PASSWORD.decode()))
 
 
+async def test_scram_with_keys_of_more_rounds_than_new_ones_have_still_works(
+    tmp_path: Path,
+) -> None:
+    file = AccountFile(tmp_path / "embedded" / "accounts.db")
+    keys = scram_keys(Secret(PASSWORD), iterations=70_000)
+    file.put([Account("1", "alice", WEAK.hasher.hash(PASSWORD), keys)])
+    file.close()
+    async with premises(tmp_path) as house:
+        assert is_in(await scram(house, "alice", PASSWORD.decode()))
+        assert not is_in(await scram(house, "alice", "wrong"))
+
+
 async def test_scram_takes_passwords_that_are_no_ascii(house: Premises) -> None:
     await house.add("alice", "größer Ⅸ".encode())
     assert is_in(await scram(house, "alice", "größer Ⅸ"))
@@ -252,19 +267,20 @@ async def test_a_right_password_need_not_be_computed_anew_for_a_minute(
 async def test_too_many_guesses_at_once_are_told_to_try_later(house: Premises) -> None:
     await house.add("alice")
     answers = await asyncio.gather(
-        *(house.login(b"alice", b"wrong%d" % n) for n in range(MAX_IN_LINE + 10))
+        *(house.login(b"alice", b"wrong%d" % n) for n in range(AT_ONCE + MAX_WAITING + 10))
     )
     later = [answer for answer in answers if isinstance(answer, Unavailable)]
     assert len(later) == 10
     assert is_in(await house.login())
 
 
-async def test_a_guess_whose_client_left_is_computed_and_gives_its_place_back(
-    house: Premises,
-) -> None:
+async def test_a_guess_whose_client_left_gives_its_place_back(house: Premises) -> None:
     await house.add("alice")
     for _ in range(2):
-        guesses = [asyncio.create_task(house.login(b"alice", b"wrong")) for _ in range(MAX_IN_LINE)]  # noqa: TID251 -- they are cancelled here
+        guesses = [
+            asyncio.create_task(house.login(b"alice", b"wrong%d" % n))  # noqa: TID251 -- they are cancelled here
+            for n in range(AT_ONCE + MAX_WAITING)
+        ]
         await asyncio.sleep(0)
         for guess in guesses:
             guess.cancel()

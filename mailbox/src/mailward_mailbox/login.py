@@ -74,7 +74,8 @@ class EmbeddedBackend(ABC):
     ) -> LoginAnswer:
         if isinstance(credentials, BearerToken):
             return Unavailable("the embedded accounts know no tokens")
-        match await self._accounts.verify(credentials.login, credentials.password):
+        name, password = credentials.login, credentials.password
+        match await self._accounts.verify(name, password, client.source[0]):
             case Rejected() | Unavailable() as refusal:
                 return refusal
             case Account() as account:
@@ -98,7 +99,7 @@ class EmbeddedBackend(ABC):
     async def _prove(
         self, begun: tuple[ScramServer, Account | None], client: DoorClient, proof: ScramProof
     ) -> LoginAnswer:
-        match self._accounts.prove_scram(begun, proof):
+        match self._accounts.prove_scram(begun, proof, client.source[0]):
             case Rejected() as rejected:
                 return rejected
             case (account, signature):

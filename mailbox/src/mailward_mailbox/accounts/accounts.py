@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
+import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,29 +20,34 @@ from mailward.backends.port import (
     Misread,
     MisreadError,
     NoSuchAccountError,
-    UnfitAccountError,
 )
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant, Login
 from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.door import MAX_PASSWORD_OCTETS, ScramOpening, ScramProof
+from mailward.wire.door import ScramOpening, ScramProof
 from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.checking.accepted import AcceptedClients
+from mailward_mailbox.accounts.checking.likenesses import Likenesses
+from mailward_mailbox.accounts.checking.proofs import Proofs
+from mailward_mailbox.accounts.checking.turns import BusyError, ClientAddress, Place
 from mailward_mailbox.accounts.file import Account, AccountFile
-from mailward_mailbox.accounts.hashes import BusyError, Hashes, Strength
-from mailward_mailbox.accounts.names import fit_account_name
+from mailward_mailbox.accounts.hashes import Hashes, Strength
+from mailward_mailbox.accounts.names import check_password, fit_account_name
 from mailward_mailbox.accounts.passwd import Imported, read_passwd
 from mailward_mailbox.accounts.schemes import is_own, matches_imported, scheme_of
-from mailward_mailbox.accounts.scram import (
-    ScramKeys,
-    ScramServer,
-)
-
-PROOF_SECONDS = 60.0
-"""So long a password that was right is known to be, without all the work: programs that speak
-HTTP say theirs with every request."""
-MAX_PROOFS = 10_000
+from mailward_mailbox.accounts.scram import ScramKeys, ScramServer
 
 _BUSY = Unavailable("too many passwords are being checked")
+_OPERATOR = Place((b"operator",), is_reserved=True)
+_log = logging.getLogger("mailward.embedded")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """*renewed*: what is to be kept of the password from now on, where it is right."""
+
+    is_right: bool
+    renewed: tuple[str, ScramKeys] | None = field(default=None, repr=False)
 
 
 class Accounts:
@@ -61,30 +65,37 @@ class Accounts:
         strength: Strength,
     ) -> None:
         self._naming = naming
-        self._clock = clock
         self._file = AccountFile(path)
         self._secret, accounts = self._file.load()
         self._by_id = {account.id: account for account in accounts}
         self._folded: tuple[Naming, dict[Login, str]] | None = None
         self._hashes = Hashes(strength)
-        # Nobody's: what is compared for a name that nobody has.
-        self._nobody = self._hashes.made(Secret(secrets.token_bytes(16)))
+        # Compared with a guess while there are no accounts, and besides every imported hash.
+        self._random, _ = self._hashes.made(Secret(secrets.token_bytes(16)))
+        self._likenesses = Likenesses(self._secret, self._hashes, accounts)
+        self._accepted = AcceptedClients()
+        self._proofs = Proofs(clock)
+        self._has_scram: bool | None = None
         self._sessions: list[tuple[Account, Callable[[], object]]] = []
         self._writing = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="accounts")
-        self._key = secrets.token_bytes(32)
-        self._proven: OrderedDict[bytes, Instant] = OrderedDict()
 
     # -- logging in ----------------------------------------------------------------------------
 
     @property
     def has_scram(self) -> bool:
-        """Whether everybody who may log in can do so by SCRAM.
+        """Whether every account that may log in can do so by SCRAM, with any client.
 
-        An imported hash has no keys for it until its owner has said the password once; a client
-        that is offered SCRAM would try nothing else.
+        An imported hash has no keys until its owner logs in with the password once, and some
+        clients refuse keys with too many rounds. A client that is offered SCRAM tries nothing else.
         """
-        return all(account.scram for account in self._by_id.values() if account.is_enabled)
+        if self._has_scram is None:
+            self._has_scram = all(
+                account.scram is not None and not account.scram.is_outdated
+                for account in self._by_id.values()
+                if account.is_enabled
+            )
+        return self._has_scram
 
     def find(self, name: bytes) -> Account | None:
         """The account of that name however it is spelled, whether enabled or not."""
@@ -92,44 +103,60 @@ class Accounts:
         found = None if login is None else self._by_login().get(login)
         return None if found is None else self._by_id[found]
 
-    async def verify(self, name: bytes, password: Secret) -> Account | Rejected | Unavailable:
-        """Whose *name* and *password* these are.
+    async def verify(
+        self, name: bytes, password: Secret, client: ClientAddress | None = None
+    ) -> Account | Rejected | Unavailable:
+        """The account that *name* and *password* belong to.
 
-        It takes the same work whether there is such an account, whether it is enabled or not.
+        A check takes the same work whether there is such an account, whether it is enabled or not.
+        It waits for its turn among those of other networks than that of *client*; an account has
+        turns kept for the addresses that it was logged in from before.
         """
         account = self.find(name)
-        if b"\0" in password.reveal():
-            account = None  # nobody's: and to HMAC one with NULs behind it is the same password
-        if account is not None and self._was_proven(account, password):
-            return account
+        # To HMAC a password with NULs behind it is the same password.
+        owner = account if b"\0" not in password.reveal() else None
+        if owner is not None and self._proofs.holds(owner, password):
+            self._accepted.add(owner.id, client)
+            return owner
+        hashed = self._hash_like(name) if account is None else account.password
+        place = self._accepted.place(None if account is None else account.id, client)
         try:
-            is_right = await self._hashes.compute(partial(self._is_right, account, password))
-            if account is None or not is_right or not self.is_current(account):
-                return Rejected()
-            return await self._proven_now(account, password)
+            check = partial(self._check, hashed, password, owner)
+            checked = await self._hashes.compute(check, place)
         except BusyError:
             return _BUSY
-        except AccountError as error:
-            return Unavailable(str(error))
+        if owner is None or not checked.is_right or not self.is_current(owner):
+            return Rejected()
+        if checked.renewed is not None:
+            owner = await self._renew(owner, *checked.renewed)
+        self._proofs.add(owner, password)
+        self._accepted.add(owner.id, client)
+        return owner
 
     def open_scram(self, opening: ScramOpening) -> tuple[ScramServer, Account | None]:
-        """Begin an exchange; with a name that nobody has it looks the same."""
+        """Begin an exchange; with a name that no account has it looks the same."""
         account = self.find(opening.login)
         if account is not None and account.scram is not None:
             return ScramServer(opening, account.scram), account
         name = self._naming().login(opening.login) or ""
-        return ScramServer(opening, self._hashes.stranger_keys(self._secret, name)), None
+        likeness = self._likenesses.scram(name)
+        keys = self._hashes.stranger_keys(self._secret, name, likeness)
+        return ScramServer(opening, keys), None
 
     def prove_scram(
-        self, begun: tuple[ScramServer, Account | None], proof: ScramProof
+        self,
+        begun: tuple[ScramServer, Account | None],
+        proof: ScramProof,
+        client: ClientAddress | None = None,
     ) -> tuple[Account, bytes] | Rejected:
-        """End it: whose proof this is, and our own for the client."""
+        """End it: the account that is proven, and the server's own proof for the client."""
         server, account = begun
         signature = server.signature(proof)
         if signature is None or account is None or not self.is_current(account):
             return Rejected()
         if server.authorization and self.find(server.authorization) != account:
             return Rejected()
+        self._accepted.add(account.id, client)
         return account, signature
 
     def is_current(self, account: Account) -> bool:
@@ -193,9 +220,13 @@ class Accounts:
         """Its mail is left where it is; whoever gets the name next does not get that."""
         async with self._writing:
             account = self._named(name)
-            await self._write(
-                partial(self._file.remove, account.id), lambda: self._by_id.pop(account.id)
-            )
+
+            def forget() -> None:
+                del self._by_id[account.id]
+                self._likenesses.remove(account.id)
+                self._accepted.forget(account.id)
+
+            await self._write(partial(self._file.remove, account.id), forget)
         return self._view(account)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
@@ -262,55 +293,55 @@ class Accounts:
         scheme = scheme_of(account.password)
         return AccountView(account.name, account.is_enabled, scheme, account.scram is not None)
 
-    def _is_right(self, account: Account | None, password: Secret) -> bool:
-        """In one of the threads that compute hashes."""
-        hashed = self._nobody if account is None else account.password
+    def _hash_like(self, name: bytes) -> str:
+        """The hash that a guess for an unknown name is compared with, for the work alone."""
+        account = self._likenesses.account(self._naming().login(name) or "")
+        return self._random if account is None else self._by_id[account].password
+
+    def _check(self, hashed: str, password: Secret, owner: Account | None) -> _Checked:
+        """In one of the threads that compute hashes. *owner* is whose password it would be."""
         if is_own(hashed):
-            return self._hashes.matches(hashed, password)
-        # Then the work of everybody else: how long it takes does not tell who was imported.
-        is_right = matches_imported(hashed, password)
-        self._hashes.matches(self._nobody, password)
-        return is_right
+            is_right = self._hashes.matches(hashed, password)
+        else:
+            is_right = matches_imported(hashed, password)
+            # And the work of any other check: a fast scheme would tell of an import.
+            self._hashes.matches(self._random, password)
+        if not is_right or owner is None or not owner.is_enabled:
+            return _Checked(is_right)
+        is_outdated = (
+            not is_own(hashed)
+            or self._hashes.is_outdated(hashed)
+            or owner.scram is None
+            or owner.scram.is_outdated
+        )
+        return _Checked(is_right, self._hashes.made(password) if is_outdated else None)
 
-    async def _proven_now(self, account: Account, password: Secret) -> Account:
-        """Remember that *password* is right; renew what is kept of it where that is outdated."""
-        if (
-            not is_own(account.password)
-            or self._hashes.is_outdated(account.password)
-            or account.scram is None
-        ):
-            hashed, keys = await self._made(password)
-            async with self._writing:
-                known = self._by_id.get(account.id)
-                if known is None or known.changed != account.changed:
-                    return account
-                account = replace(known, password=hashed, scram=keys)
-                await self._put(account)
-        self._proven[self._digest(account, password)] = self._clock()
-        while len(self._proven) > MAX_PROOFS:
-            self._proven.popitem(last=False)
-        return account
-
-    def _was_proven(self, account: Account, password: Secret) -> bool:
-        at = self._proven.get(self._digest(account, password))
-        return account.is_enabled and at is not None and self._clock() - at < PROOF_SECONDS
-
-    def _digest(self, account: Account, password: Secret) -> bytes:
-        # With the hash in it: what was right is forgotten with the password that it was.
-        what = b"\0".join((account.id.encode(), account.password.encode(), password.reveal()))
-        return hmac.digest(self._key, what, "sha256")[:16]
+    async def _renew(self, owner: Account, hashed: str, keys: ScramKeys) -> Account:
+        """Keep the same password in another form, if it is still that of *owner*."""
+        async with self._writing:
+            known = self._by_id.get(owner.id)
+            if known is None or known.changed != owner.changed:
+                return owner
+            renewed = replace(known, password=hashed, scram=keys)
+            try:
+                await self._put(renewed)
+            except AccountError as error:
+                # The login is right all the same; the next one tries again.
+                _log.warning("the hash of %s cannot be made anew: %s", known.name, error)
+                return owner
+        return renewed
 
     async def _made(self, password: Secret) -> tuple[str, ScramKeys]:
         try:
-            return await self._hashes.compute(
-                lambda: (self._hashes.made(password), self._hashes.scram_keys(password))
-            )
+            return await self._hashes.compute(partial(self._hashes.made, password), _OPERATOR)
         except BusyError:
             raise AccountBusyError("too many passwords are being hashed; try again") from None
 
     async def _put(self, *accounts: Account) -> None:
         def apply() -> None:
-            self._by_id |= {account.id: account for account in accounts}
+            for account in accounts:
+                self._by_id[account.id] = account
+                self._likenesses.put(account)
 
         await self._write(partial(self._file.put, accounts), apply)
 
@@ -320,7 +351,7 @@ class Accounts:
         def written(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is None:
                 apply()
-                self._folded = None
+                self._folded = self._has_scram = None
                 for account, end in list(self._sessions):
                     if not self.is_current(account):
                         end()
@@ -328,16 +359,3 @@ class Accounts:
         doing = asyncio.get_running_loop().run_in_executor(self._writer, job)
         doing.add_done_callback(written)
         await asyncio.shield(doing)
-
-
-def check_password(password: Secret) -> None:
-    """Raises:
-    UnfitAccountError: no protocol could carry it.
-    """
-    octets = password.reveal()
-    if not octets:
-        raise UnfitAccountError("the password is empty")
-    if len(octets) > MAX_PASSWORD_OCTETS:
-        raise UnfitAccountError(f"a password has {MAX_PASSWORD_OCTETS} octets at most")
-    if set(octets) & set(b"\0\r\n"):
-        raise UnfitAccountError("a password is one line")

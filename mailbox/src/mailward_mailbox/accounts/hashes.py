@@ -1,45 +1,50 @@
 """Passwords and their hashes, a few at a time and beside the event loop.
 
-To hash is slow on purpose, so it is itself a way to exhaust a server: so many at once, so many
-that wait, and everybody else is told to try later.
+To hash is slow on purpose, so it is itself a way to exhaust a server: checks wait for their turn
+(:mod:`mailward_mailbox.accounts.checking.turns`), and those that do not get one are told to try
+later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.checking.turns import Place, Turns
 from mailward_mailbox.accounts.scram import (
     ITERATIONS,
+    SALT_OCTETS,
     ScramKeys,
     scram_keys,
     stranger_keys,
 )
 
-AT_ONCE = 2
-"""Each takes 64 MB for a tenth of a second."""
-MAX_IN_LINE = 64
+AT_ONCE = min(4, os.cpu_count() or 1)
+"""Each takes a core, and 19 MiB, for 20 ms."""
 
 _T = TypeVar("_T")
+_own_hasher = partial(PasswordHasher, time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How much work a guess at what is kept is, and so is every login."""
+    """How much work a guess at what is kept is, and so is every login.
 
-    hasher: PasswordHasher = field(default_factory=PasswordHasher)
+    argon2id with 19 MiB and two passes is the least that OWASP recommends. RFC 9106's second
+    choice takes eight times as long, which is to the good of whoever sends many guesses.
+    """
+
+    hasher: PasswordHasher = field(default_factory=_own_hasher)
     scram_iterations: int = ITERATIONS
-
-
-class BusyError(Exception):
-    """Too many ask at once."""
 
 
 class Hashes:
@@ -48,36 +53,50 @@ class Hashes:
     def __init__(self, strength: Strength) -> None:
         self._hasher = strength.hasher
         self._iterations = strength.scram_iterations
-        self._in_line = 0
+        self._turns = Turns(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
 
-    async def compute(self, job: Callable[[], _T]) -> _T:
-        """Do *job*, which is slow, when its turn comes.
+    async def compute(self, job: Callable[[], _T], place: Place) -> _T:
+        """Do *job*, which is slow, when the turn of *place* comes.
+
+        A caller that is cancelled while it waits leaves the line; what has begun is finished.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: too many wait already, or for too long.
         """
-        if self._in_line >= MAX_IN_LINE:
-            raise BusyError
-        self._in_line += 1
-        doing = asyncio.get_running_loop().run_in_executor(self._threads, job)
-        doing.add_done_callback(self._leave)  # whoever waits for it may go: it is computed still
+        await self._turns.wait(place)
+        try:
+            doing = asyncio.get_running_loop().run_in_executor(self._threads, job)
+        except BaseException:
+            self._turns.give_back()
+            raise
+        doing.add_done_callback(self._end)
         return await asyncio.shield(doing)
 
     def close(self) -> None:
         """Compute nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash is to be made anew, at the next chance."""
+        try:
+            return self._hasher.check_needs_rehash(hashed)
+        except InvalidHashError:
+            return True
+
+    def stranger_keys(
+        self, secret: bytes, name: str, parameters: tuple[int, int] | None
+    ) -> ScramKeys:
+        """Keys for a name without an account, with so many rounds and octets of salt."""
+        iterations, salt_octets = parameters or (self._iterations, SALT_OCTETS)
+        return stranger_keys(secret, name, iterations, salt_octets)
+
     # -- what a job may call -------------------------------------------------------------------
 
-    def made(self, password: Secret) -> str:
-        return self._hasher.hash(password.reveal())
-
-    def scram_keys(self, password: Secret) -> ScramKeys:
-        return scram_keys(password, iterations=self._iterations)
-
-    def stranger_keys(self, secret: bytes, name: str) -> ScramKeys:
-        return stranger_keys(secret, name, self._iterations)
+    def made(self, password: Secret) -> tuple[str, ScramKeys]:
+        """What is kept of *password*."""
+        hashed = self._hasher.hash(password.reveal())
+        return hashed, scram_keys(password, iterations=self._iterations)
 
     def matches(self, hashed: str, password: Secret) -> bool:
         """Whether *hashed* is the argon2 hash of *password*."""
@@ -86,14 +105,7 @@ class Hashes:
         except (VerifyMismatchError, InvalidHashError, Argon2Error):
             return False
 
-    def is_outdated(self, hashed: str) -> bool:
-        """Whether it is to be made anew, at the next chance."""
-        try:
-            return self._hasher.check_needs_rehash(hashed)
-        except InvalidHashError:
-            return True
-
-    def _leave(self, done: asyncio.Future[_T]) -> None:
-        self._in_line -= 1
+    def _end(self, done: asyncio.Future[_T]) -> None:
+        self._turns.give_back()
         if not done.cancelled():
-            done.exception()  # it is told to whoever waited, if anybody did
+            done.exception()  # the caller is told of it, if it still waits

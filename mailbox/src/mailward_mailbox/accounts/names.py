@@ -6,6 +6,8 @@ import re
 
 from mailward.backends.port import UnfitAccountError
 from mailward.rules.logins import Naming
+from mailward.wire.door import MAX_PASSWORD_OCTETS
+from mailward.wire.secret import Secret
 
 MAX_NAME_OCTETS = 255
 # RFC 5321 section 4.1.2's atoms, without what means something to files and to IMAP's patterns.
@@ -35,3 +37,16 @@ def fit_account_name(text: str, naming: Naming) -> str:
     if any(not part.strip(".") for part in login.split("@")):
         raise UnfitAccountError("a name is more than dots")
     return login
+
+
+def check_password(password: Secret) -> None:
+    """Raises:
+    UnfitAccountError: no protocol could carry it.
+    """
+    octets = password.reveal()
+    if not octets:
+        raise UnfitAccountError("the password is empty")
+    if len(octets) > MAX_PASSWORD_OCTETS:
+        raise UnfitAccountError(f"a password has {MAX_PASSWORD_OCTETS} octets at most")
+    if set(octets) & set(b"\0\r\n"):
+        raise UnfitAccountError("a password is one line")

@@ -107,6 +107,30 @@ def scheme_of(hashed: str) -> str:
     return "ARGON2ID" if is_own(hashed) else hashed[1:].partition("}")[0]
 
 
+def parameters_of(hashed: str) -> str:
+    """What the work of a check depends on: the scheme and its costs, without salt and digest.
+
+    >>> parameters_of("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"), parameters_of("{SHA}aGFzaA")
+    ('$argon2id$v=19$m=19456,t=2,p=1', 'SHA')
+    """
+    if is_own(hashed):
+        return hashed.rsplit("$", 2)[0]
+    scheme, _, rest = hashed[1:].partition("}")
+    cost: str | None = None
+    match scheme:
+        case "SHA256-CRYPT" | "SHA512-CRYPT" if found := _SHA_CRYPT.fullmatch(rest):
+            cost = found[1] or found[2]
+        case "BLF-CRYPT" if found := _BCRYPT.fullmatch(rest):
+            cost = found[1]
+        case "PBKDF2" if found := _PBKDF2.fullmatch(rest):
+            cost = found[2]
+        case "SCRAM-SHA-256":
+            cost = rest.partition(",")[0]
+        case _:  # the work is always the same
+            pass
+    return f"{scheme} {cost}" if cost else scheme
+
+
 def matches_imported(hashed: str, password: Secret) -> bool:
     """Whether *hashed*, with its scheme in braces, is made of *password*."""
     scheme, _, rest = hashed[1:].partition("}")

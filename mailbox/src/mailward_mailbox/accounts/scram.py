@@ -8,14 +8,17 @@ import stringprep
 import unicodedata
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from hashlib import pbkdf2_hmac, sha256
+from hashlib import pbkdf2_hmac, sha256, shake_256
 
 from mailward.wire.door import ScramOpening, ScramProof
 from mailward.wire.encoding import from_sasl_name
 from mailward.wire.secret import Secret
 
-ITERATIONS = 100_000
-"""A client's telephone computes it in a tenth of a second; RFC 7677 section 4 asks for 4,096."""
+MIN_ITERATIONS = 4_096
+"""RFC 7677 section 4."""
+MAX_ITERATIONS = 65_536
+"""Clients that use Cyrus SASL refuse more, and some of them then hang until they time out."""
+ITERATIONS = MAX_ITERATIONS
 SALT_OCTETS = 16
 NONCE_OCTETS = 18
 
@@ -28,6 +31,11 @@ class ScramKeys:
     iterations: int
     stored_key: bytes = field(repr=False)
     server_key: bytes = field(repr=False)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether they are to be made anew: too few rounds, or more than some clients take."""
+        return not MIN_ITERATIONS <= self.iterations <= MAX_ITERATIONS
 
 
 def scram_keys(
@@ -42,9 +50,12 @@ def scram_keys(
     return ScramKeys(salt, iterations, sha256(client_key).digest(), server_key)
 
 
-def stranger_keys(secret: bytes, name: str, iterations: int = ITERATIONS) -> ScramKeys:
-    """Keys for a *name* that nobody has: the same salt each time, and no proof fits."""
-    salt = hmac.digest(secret, f"salt {name}".encode(), "sha256")[:SALT_OCTETS]
+def stranger_keys(
+    secret: bytes, name: str, iterations: int = ITERATIONS, salt_octets: int = SALT_OCTETS
+) -> ScramKeys:
+    """Keys for a *name* without an account: the same salt each time, and no proof fits."""
+    begin = hmac.digest(secret, f"salt {name}".encode(), "sha256")
+    salt = (begin + shake_256(begin).digest(salt_octets))[:salt_octets]
     return ScramKeys(salt, iterations, secrets.token_bytes(32), secrets.token_bytes(32))
 
 

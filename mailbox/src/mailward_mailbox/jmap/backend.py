@@ -51,7 +51,8 @@ class EmbeddedJmap:
     ) -> ProofAnswer:
         if not isinstance(credentials, BasicCredentials):
             return Rejected()  # the embedded accounts know no tokens: none is right
-        match await self._accounts.verify(credentials.login, credentials.password):
+        name, password = credentials.login, credentials.password
+        match await self._accounts.verify(name, password, client.source[0]):
             case Account():
                 return Proven()
             case Rejected() | Unavailable() as refusal:

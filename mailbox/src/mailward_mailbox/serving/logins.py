@@ -32,7 +32,7 @@ class Logins:
         """The account whose credentials these are."""
         if isinstance(offered, BearerToken):
             return Rejected()  # there are no tokens: none is right
-        answer = await self._accounts.verify(offered.login, offered.password)
+        answer = await self._accounts.verify(offered.login, offered.password, client.source[0])
         acts_for = offered.authorization
         if isinstance(answer, Account) and acts_for and self._accounts.find(acts_for) != answer:
             return Rejected()

@@ -155,7 +155,8 @@ class Serving:
         credentials = read_authorization(head.fields)
         if not isinstance(credentials, BasicCredentials):
             return Reply.of_answer(UNNAMED if credentials is None else WRONG)
-        match await self._accounts.verify(credentials.login, credentials.password):
+        name, password = credentials.login, credentials.password
+        match await self._accounts.verify(name, password, client.source[0]):
             case Rejected():
                 return Reply.of_answer(WRONG)
             case Unavailable():

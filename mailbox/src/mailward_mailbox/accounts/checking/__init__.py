@@ -1,0 +1,1 @@
+"""The order of password checks, and what a check must not tell."""

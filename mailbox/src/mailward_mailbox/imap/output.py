@@ -31,7 +31,14 @@ class Output:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
         self._held = bytearray()
+        self._last = CRLF
+        """The end of what was sent."""
         self._step_began = time.perf_counter()
+
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether the last response was written to its end."""
+        return (self._held[-2:] or self._last) == CRLF
 
     def write(self, octets: bytes) -> None:
         self._held += octets
@@ -70,14 +77,19 @@ class Output:
             ConnectionError: as for :meth:`pause`.
         """
         if self._held:
-            octets = bytes(self._held)
-            self._held.clear()
-            self._writer.write(octets)
+            self._writer.write(self.take())
         try:
             async with asyncio.timeout(UNREAD_SECONDS):
                 await self._writer.drain()
         except TimeoutError:
             raise ConnectionAbortedError("the client reads nothing") from None
+
+    def take(self) -> bytes:
+        """What was written and not sent yet, which is forgotten."""
+        octets = bytes(self._held)
+        self._last = octets[-2:] or self._last
+        self._held.clear()
+        return octets
 
     def begin_step(self) -> None:
         """A command begins: the event loop has just been elsewhere."""

@@ -1,0 +1,113 @@
+"""IMAP sessions in a test: the mail of one account, and clients that are logged in already."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mailward_mailbox.imap.imap_session import MAX_UNDER_WAY_OCTETS, serve_imap
+from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.mail.model import Flags, Fresh, Message
+from mailward_mailbox.mail.store import MailStore
+from mailward_mailbox.room import Room
+
+from mailward.rules.model import Instant
+
+NOON = Instant(1_790_000_000.0)
+SECONDS = 20.0
+LETTER = b"From: a@example\r\nSubject: hello\r\nMessage-ID: <1@example>\r\n\r\nhow are you?\r\n"
+
+
+class ImapClient:
+    """The client's end of one session."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, octets: bytes) -> None:
+        self.writer.write(octets)
+
+    async def command(self, text: bytes) -> bytes:
+        """All that is answered to a command, up to the line that has its tag."""
+        self.send(b"t " + text + b"\r\n")
+        return await self.up_to(b"t ")
+
+    async def ok(self, text: bytes) -> bytes:
+        """The answer to a command that succeeds."""
+        told = await self.command(text)
+        assert re.search(rb"^t OK", told, re.MULTILINE), told
+        return told
+
+    async def up_to(self, start: bytes) -> bytes:
+        """All up to the first line that begins so."""
+        told = b""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                line = await self.reader.readline()
+                assert line, told
+                told += line
+                if line.startswith(start):
+                    return told
+
+    async def all(self) -> bytes:
+        """All until the session has ended."""
+        async with asyncio.timeout(SECONDS):
+            return await self.reader.read()
+
+    def leave(self) -> None:
+        self.writer.transport.abort()
+
+
+@dataclass
+class ImapHouse:
+    """What a test works with."""
+
+    mail: AccountMail
+    tasks: asyncio.TaskGroup
+    room: Room = field(default_factory=lambda: Room(MAX_UNDER_WAY_OCTETS))
+    clients: list[ImapClient] = field(default_factory=list)
+
+    async def client(self) -> ImapClient:
+        near, far = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=far, limit=65_536)
+        self.tasks.create_task(self._serve(reader, writer))
+        client = ImapClient(*await asyncio.open_connection(sock=near, limit=1 << 26))
+        self.clients.append(client)
+        return client
+
+    async def put(
+        self, octets: bytes = LETTER, flags: tuple[str, ...] = (), mailbox: str = "INBOX"
+    ) -> Message:
+        fresh = Fresh(octets, Flags(flags))
+        return await self.mail.append(self.mail.mailbox(mailbox).id, fresh)
+
+    async def fill(self, count: int, mailbox: str = "INBOX") -> None:
+        box = self.mail.mailbox(mailbox).id
+        await self.mail.append_all(
+            [(box, Fresh(b"Subject: %d\r\n\r\n" % number)) for number in range(count)]
+        )
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError):
+                await serve_imap(self.mail, reader, writer, self.room)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def imap_house(folder: Path) -> AsyncIterator[ImapHouse]:
+    """The mail of alice in *folder*, and sessions over it."""
+    store = MailStore(folder / "mail", lambda: NOON)
+    async with store.open("alice") as mail, asyncio.TaskGroup() as tasks:
+        house = ImapHouse(mail, tasks)
+        yield house
+        for client in house.clients:
+            client.leave()
+    await store.close()

@@ -76,7 +76,10 @@ class Words:
             is_over = self._at == len(self._lines[self._line])
             raise WordError("An argument is missing" if is_over else "Malformed argument")
 
-    def end(self) -> None:
+    def end(self, *, blank: bool = False) -> None:
+        """The command ends here, or behind one *blank* where that is allowed."""
+        if blank:
+            self._skip(b" ")
         if self._line != len(self._lines) - 1 or self._at != len(self._lines[-1]):
             raise WordError("Too many arguments")
 

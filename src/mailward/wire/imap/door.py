@@ -309,7 +309,7 @@ class ImapDoor(LineDoor):
         login = words.string()
         words.space()
         password = words.string()
-        words.end()
+        words.end(blank=True)  # some clients send one
         offered = credentials(Mechanism.COMMAND, login, password)
         match offered:
             case Credentials():

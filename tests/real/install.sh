@@ -21,6 +21,7 @@ need dovecot-managesieved /usr/lib/dovecot/managesieve /usr/libexec/dovecot/mana
 need postfix /usr/lib/postfix/sbin/master /usr/libexec/postfix/master
 if [ "${1:-}" != demo ]; then
   need swaks /usr/bin/swaks
+  need msmtp /usr/bin/msmtp
   need hydra /usr/bin/hydra
   need curl /usr/bin/curl
   need openssl /usr/bin/openssl

@@ -11,9 +11,6 @@ from mailward.backends.port import AccountsInUseError, AccountStorageError
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
-from mailward.settings.embeddedkeys import EMBEDDED_PATH
-from mailward.stores.lock import StoreLock
-from mailward.stores.port import StoreError
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import check_account_file
 from mailward_mailbox.accounts.hashes import Strength
@@ -22,6 +19,7 @@ from mailward_mailbox.delivery.directory import Directory
 from mailward_mailbox.imap.backend import EmbeddedImap
 from mailward_mailbox.inside import Inside
 from mailward_mailbox.jmap.backend import EmbeddedJmap
+from mailward_mailbox.lock import FolderLock, InUseError
 from mailward_mailbox.mail.store import MailStore
 from mailward_mailbox.managesieve.backend import EmbeddedManageSieve
 from mailward_mailbox.submission.backend import EmbeddedSubmission
@@ -51,7 +49,7 @@ class Embedded:
     ) -> None:
         self.settings = settings
         folder = data / settings.path
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
         self.mail = MailStore(folder / MAIL, clock)
         self._inside = Inside(tasks)
@@ -84,14 +82,19 @@ class Embedded:
         self._lock.release()
 
 
-def _locked(folder: Path) -> StoreLock:
-    """The lock of all that is in *folder*: two daemons would not know of each other's changes."""
+def locked(folder: Path) -> FolderLock:
+    """The lock of *folder*: two processes would not know of each other's changes.
+
+    Raises:
+        AccountsInUseError: another process has it.
+        AccountStorageError: the folder cannot be made or written.
+    """
+    lock = FolderLock(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = StoreLock(folder / ACCOUNTS, EMBEDDED_PATH.pattern)
         lock.take()
+    except InUseError as error:
+        raise AccountsInUseError(str(error)) from None
     except OSError as error:
         raise AccountStorageError(f"{folder}: {error.strerror}") from None
-    except StoreError as error:
-        raise AccountsInUseError(str(error)) from None
     return lock

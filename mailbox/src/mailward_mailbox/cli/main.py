@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailward_mailbox.cli.accounts import add_accounts
+from mailward_mailbox.cli.failures import FailedError
 from mailward_mailbox.serving.process import Plan, Service, StartError, run
 from mailward_mailbox.settings import UnfitSettingsError, host_and_port, read_settings
 
@@ -16,7 +18,11 @@ from mailward_mailbox.settings import UnfitSettingsError, host_and_port, read_se
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (sysexits(3): 78 is a configuration error)."""
     options = _parser().parse_args(argv)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except FailedError as error:
+        print(f"mailward-mailbox: {error}", file=sys.stderr)
+        return 1
     return status
 
 
@@ -42,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--supervised", action="store_true", help="take the settings from standard input"
     )
+    add_accounts(commands)
     return parser
 
 

@@ -131,17 +131,17 @@ class LoginTalk:
                     case Unavailable() as unavailable:
                         self._heard(unavailable)
             case Proved(proof):
-                self._prove(proof)
+                self._prove(proof, client)
             case Acknowledged():
                 proven, self._proven = self._proven, None
                 return proven
         return None
 
-    def _prove(self, proof: ScramProof) -> None:
+    def _prove(self, proof: ScramProof, client: Client) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             raise ValueError("no SCRAM exchange is open")
-        match self._logins.prove(exchange, proof):
+        match self._logins.prove(exchange, proof, client):
             case Rejected() as rejected:
                 self._heard(rejected)
             case (account, signature):

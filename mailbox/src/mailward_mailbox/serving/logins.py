@@ -45,6 +45,8 @@ class Logins:
         begun = self._accounts.open_scram(opening)
         return Exchange(begun[0].challenge, begun)
 
-    def prove(self, exchange: Exchange, proof: ScramProof) -> tuple[Account, bytes] | Rejected:
+    def prove(
+        self, exchange: Exchange, proof: ScramProof, client: Client
+    ) -> tuple[Account, bytes] | Rejected:
         """The account whose proof this is, and the server's own for the client."""
         return self._accounts.prove_scram(exchange.begun, proof)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, unique
+from ipaddress import ip_address
 from pathlib import Path
 
 import uvloop
@@ -105,7 +106,9 @@ async def _serve(plan: Plan) -> None:
         opened = process.open()
         async with tasks:
             process.accept(opened)
-            if lines is not None:
+            if lines is None:
+                _log.info("ready; the data is in %s", plan.data)
+            else:
                 follow(lines, process.change, process.refuse, stopping)
                 tell_ready()
             await stopping.wait()
@@ -162,6 +165,12 @@ class _Process:
                 opened.append((listening, self._serve(service, is_proxied=False)))
                 where = listening.getsockname()
                 _log.info("%s listens on %s port %d", service.value, where[0], where[1])
+                if not ip_address(where[0]).is_loopback:
+                    _log.warning(
+                        "%s is open to other machines, without TLS and without limits for guesses:"
+                        " passwords and mail can be read on their way; use it for tests alone",
+                        service.value,
+                    )
         except SocketError:
             for listening, _ in opened:
                 listening.close()

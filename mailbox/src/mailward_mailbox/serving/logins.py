@@ -49,4 +49,4 @@ class Logins:
         self, exchange: Exchange, proof: ScramProof, client: Client
     ) -> tuple[Account, bytes] | Rejected:
         """The account whose proof this is, and the server's own for the client."""
-        return self._accounts.prove_scram(exchange.begun, proof)
+        return self._accounts.prove_scram(exchange.begun, proof, client.source[0])

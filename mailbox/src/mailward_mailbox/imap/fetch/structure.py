@@ -1,0 +1,125 @@
+"""ENVELOPE, BODY and BODYSTRUCTURE (RFC 9051 section 7.5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailward_mailbox.imap.fetch.strings import nstring, string
+from mailward_mailbox.message.addresses import EnvelopeAddress, envelope_addresses
+from mailward_mailbox.message.header import Header, unfolded
+from mailward_mailbox.message.parameters import Parameters
+from mailward_mailbox.message.part import Part
+
+MAX_ADDRESS_OCTETS = 2_097_152
+"""Of one response. ``a,`` becomes nine times as long; lists of addresses behind that are NIL."""
+
+NIL = b"NIL"
+
+
+class StructureWriter:
+    """Writes what is asked for of one message.
+
+    *is_utf8*: the session has enabled IMAP4rev2 or UTF8=ACCEPT. Quoted strings may then hold UTF-8,
+    and message/global has the structure of message/rfc822.
+    """
+
+    def __init__(self, *, is_utf8: bool) -> None:
+        self._is_utf8 = is_utf8
+        self._left = MAX_ADDRESS_OCTETS
+
+    def envelope(self, header: Header) -> bytes:
+        """Dates and encoded words stay as they stand in the header.
+
+        An absent field is NIL, an empty one ``""``; sender and reply-to are those of from where
+        they are absent or empty.
+        """
+        senders = self._addresses(header, "from")
+        lists = (
+            senders,
+            self._addresses(header, "sender") or senders,
+            self._addresses(header, "reply-to") or senders,
+            *(self._addresses(header, name) for name in ("to", "cc", "bcc")),
+        )
+        fields = (
+            self._field(header, "date"),
+            self._field(header, "subject"),
+            *(one or NIL for one in lists),
+            self._field(header, "in-reply-to"),
+            self._field(header, "message-id"),
+        )
+        return b"(%b)" % b" ".join(fields)
+
+    def body(self, part: Part, *, is_extended: bool) -> bytes:
+        """BODYSTRUCTURE, or without extension data BODY."""
+        if part.parts:
+            written = b"".join(self.body(one, is_extended=is_extended) for one in part.parts)
+            written += b" " + string(part.subtype.encode())
+            extension = [self._parameters(part.params)]
+        else:
+            written = b" ".join(self._leaf(part, is_extended=is_extended))
+            extension = [self._nstring(part.md5)]
+        if is_extended:
+            extension += self._extension(part)
+            written += b" " + b" ".join(extension)
+        return b"(%b)" % written
+
+    def _leaf(self, part: Part, *, is_extended: bool) -> list[bytes]:
+        fields = [
+            string(part.kind.encode()),
+            string(part.subtype.encode()),
+            self._parameters(part.params),
+            self._nstring(part.content_id),
+            self._nstring(part.description),
+            string(part.encoding.encode()),
+            b"%d" % part.size,
+        ]
+        if part.message is not None and (part.subtype == "rfc822" or self._is_utf8):
+            fields += [
+                self.envelope(part.message.header),
+                self.body(part.message, is_extended=is_extended),
+                b"%d" % part.lines,
+            ]
+        elif part.kind == "text":
+            fields.append(b"%d" % part.lines)
+        return fields
+
+    def _extension(self, part: Part) -> list[bytes]:
+        """What follows the MD5 of a leaf and the parameters of a multipart."""
+        disposition, languages = part.disposition, part.languages
+        return [
+            NIL
+            if disposition is None
+            else b"(%b %b)" % (string(disposition[0].encode()), self._parameters(disposition[1])),
+            b"(%b)" % b" ".join(string(one.encode()) for one in languages) if languages else NIL,
+            self._nstring(part.location),
+        ]
+
+    def _parameters(self, parameters: Parameters) -> bytes:
+        if not parameters:
+            return NIL
+        return b"(%b)" % b" ".join(
+            string(name.encode()) + b" " + string(value, is_utf8=self._is_utf8)
+            for name, value in parameters
+        )
+
+    def _nstring(self, octets: bytes | None) -> bytes:
+        return nstring(octets, is_utf8=self._is_utf8)
+
+    def _field(self, header: Header, name: str) -> bytes:
+        value = header.first(name)
+        return NIL if value is None else string(unfolded(value), is_utf8=self._is_utf8)
+
+    def _addresses(self, header: Header, name: str) -> bytes:
+        """The list, empty where there is no address in it."""
+        raw = header.first(name)
+        found: Sequence[EnvelopeAddress] = envelope_addresses(raw) if raw else ()
+        if not found or self._left <= 0:
+            return b""
+        written = b"(%b)" % b"".join(map(self._address, found))
+        self._left -= len(written)
+        return written
+
+    def _address(self, one: EnvelopeAddress) -> bytes:
+        return b"(%b %b %b %b)" % tuple(
+            map(self._nstring, (one.name, one.route, one.mailbox, one.host))
+        )

@@ -1,0 +1,98 @@
+"""The text of a message as SEARCH sees it: decoded, folded, in pieces of bounded length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import date
+
+from mailward_mailbox.imap.fetch.strings import MONTHS
+from mailward_mailbox.imap.search.fold import fold
+from mailward_mailbox.message.charsets import decoded, read_text
+from mailward_mailbox.message.header import Header, unfolded
+from mailward_mailbox.message.parameters import joined
+from mailward_mailbox.message.part import Part
+from mailward_mailbox.message.transfer import UnknownEncodingError
+from mailward_mailbox.message.words import decode_words
+
+PIECE_OCTETS = 131_072
+"""Of decoded text, looked at in one go: a few milliseconds."""
+MAX_DATE_OCTETS = 200
+
+_DATE = re.compile(r"\b(\d{1,2})[ \t-]+([A-Za-z]{3})[A-Za-z]*+[ \t-]+(\d{4}|\d{2})(?!\d)")
+_MONTHS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
+_CENTURY_FROM = 50  # RFC 5322 section 4.3: years of two digits
+
+
+def field_text(value: bytes) -> str:
+    """The value of a field, its encoded words decoded."""
+    return fold(decode_words(read_text(unfolded(value))))
+
+
+def header_text(header: Header) -> str:
+    """All fields, a line each."""
+    return "\n".join(f"{one.name.lower()}: {field_text(one.value)}" for one in header.fields)
+
+
+def sent_day(header: Header) -> int | None:
+    """The ordinal of the day in the Date field, whatever its time and zone.
+
+    ``None``: there is none that can be read.
+    """
+    text = read_text((header.first("date") or b"")[:MAX_DATE_OCTETS])
+    found = _DATE.search(text)
+    if found is None:
+        return None
+    year = int(found[3])
+    if len(found[3]) == 2:  # noqa: PLR2004 -- digits
+        year += 2_000 if year < _CENTURY_FROM else 1_900
+    try:
+        return date(year, _MONTHS[found[2].lower()], int(found[1])).toordinal()
+    except (KeyError, ValueError):
+        return None
+
+
+def found_in_body(message: Part, texts: Collection[str]) -> frozenset[str]:
+    """Those of *texts* that stand in the body: in its texts, and in the headers of its parts."""
+    left, found = set(texts), set[str]()
+    overlap = max(map(len, texts), default=1) - 1
+    for pieces in _bodies(message):
+        before = ""
+        for piece in pieces:
+            text = before + piece
+            found |= {one for one in left if one in text}
+            left -= found
+            if not left:
+                return frozenset(found)
+            before = text[-overlap:] if overlap else ""
+    return frozenset(found)
+
+
+def _bodies(message: Part) -> Iterator[Iterator[str]]:
+    """The pieces of each text, headers of parts and of messages inside among them."""
+    left: list[tuple[Part, bool]] = [(message, False)]
+    while left:
+        part, has_header = left.pop()
+        if has_header:
+            yield iter((header_text(part.header),))
+        if part.message is not None:
+            left.append((part.message, True))
+        elif part.parts:
+            left.extend((one, True) for one in reversed(part.parts))
+        elif part.kind == "text":
+            yield _pieces(part)
+
+
+def _pieces(part: Part) -> Iterator[str]:
+    try:
+        octets = part.decoded()
+    except UnknownEncodingError:
+        octets = part.body_octets()
+    charset = joined(part.params).get("charset", "")
+    at = 0
+    while at < len(octets):
+        end = at + PIECE_OCTETS
+        if end < len(octets) and not charset.lower().startswith(("utf-16", "utf-32")):
+            end = octets.rfind(b"\n", at, end) + 1 or end  # no character is cut there
+        yield fold(decoded(octets[at:end], charset)[0])
+        at = end

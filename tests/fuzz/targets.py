@@ -28,7 +28,7 @@ from tests.fuzz.embedded import (
     sieve_script,
 )
 from tests.fuzz.http import http_chunks, http_request, http_response
-from tests.fuzz.mail import email, jmap_request
+from tests.fuzz.mail import email, jmap_request, message_parts
 from tests.fuzz.proxies import proxy_header
 from tests.fuzz.wire import (
     imap_backend,
@@ -136,5 +136,6 @@ TARGETS: dict[str, tuple[Driver, str]] = {
         )
     },
     "stored": (stored, "values"),
+    "message_parts": (message_parts, "email"),
 }
 """Each driver with the name of its corpus."""

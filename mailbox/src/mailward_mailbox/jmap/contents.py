@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from mailward_mailbox.jmap.message.bodies import split_blob
-from mailward_mailbox.jmap.message.mime import MAX_HEADER_OCTETS, read_message
+from mailward_mailbox.jmap.message.bodies import leaves, split_blob
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Message
+from mailward_mailbox.message.parse import MAX_HEADER_OCTETS, parse
+from mailward_mailbox.message.text import body_of
 
 MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
@@ -24,8 +25,12 @@ async def find_blob(mail: AccountMail, blob: str) -> bytes | None:
     octets = await mail.blob(whole)
     if octets is None or path is None:
         return octets
-    part = (await asyncio.to_thread(read_message, octets)).find(path)
-    return None if part is None else part.body()[0]
+    return await asyncio.to_thread(_part_of, octets, path)
+
+
+def _part_of(octets: bytes, path: str) -> bytes | None:
+    part = next((one for one in leaves(parse(octets)) if one.path == path), None)
+    return None if part is None else body_of(part)[0]
 
 
 async def looked_at(

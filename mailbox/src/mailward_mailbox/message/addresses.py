@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from mailward_mailbox.message.header import MAX_HEADER_OCTETS, unfolded
-from mailward_mailbox.message.words import decode_words
+from mailward_mailbox.message.words import composed, decode_words
 
 MAX_ADDRESSES = 10_000
 """Of one field; further ones are not seen."""
@@ -243,7 +243,7 @@ def _phrase(words: Sequence[Token]) -> str:
         else:
             run.append(value)
     pieces.append(decode_words("".join(run)))
-    return " ".join("".join(pieces).split())
+    return composed(" ".join("".join(pieces).split()))
 
 
 def _as_written(words: Sequence[Token]) -> str:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from mailward_mailbox.message.charsets import read_text
 from mailward_mailbox.message.header import unfolded
-from mailward_mailbox.message.words import decode_words
+from mailward_mailbox.message.words import composed, decode_words
 
 MAX_DATE_CHARS = 200
 
@@ -22,12 +22,12 @@ def line_of(value: bytes) -> str:
 
 
 def text_of_field(value: bytes) -> str:
-    """One line, encoded words decoded.
+    """One line, encoded words decoded, in NFC.
 
     >>> text_of_field(b" =?utf-8?q?a_b?=\\r\\n c")
     'a b c'
     """
-    return decode_words(line_of(value))
+    return composed(decode_words(line_of(value)))
 
 
 def read_date(value: bytes) -> datetime | None:

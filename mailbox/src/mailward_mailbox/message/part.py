@@ -51,11 +51,6 @@ class Part:
         return Header(self.octets, self.header_start, self.header_end)
 
     @property
-    def has_type(self) -> bool:
-        """Whether the header names a type, right or wrong."""
-        return "type" in self.mime
-
-    @property
     def content_id(self) -> bytes | None:
         return self.mime.get("id")
 

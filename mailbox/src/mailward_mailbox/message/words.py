@@ -10,17 +10,19 @@ from base64 import b64decode
 from mailward_mailbox.message.charsets import decoded
 
 _WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?\s]*)\?=")
+MAX_COMPOSED_CHARS = 1_000
+"""A longer text is left as it is: the time to compose its characters grows with its square."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def decode_words(text: str) -> str:
-    """The *text* with what is encoded in it decoded, in NFC.
+    """The *text* with encoded words decoded.
 
     >>> decode_words("=?utf-8?q?gr=C3=BC?= =?UTF-8?B?w58=?= you")
     'grüß you'
     """
     if "=?" not in text:
-        return unicodedata.normalize("NFC", text)
+        return text
     pieces: list[str] = []
     at = 0
     held, charset = bytearray(), ""  # words of one character set: some cut characters in two
@@ -37,7 +39,12 @@ def decode_words(text: str) -> str:
         held += octets
         charset, at = match[1].lower(), match.end()
     pieces += [_shown(bytes(held), charset), text[at:]]
-    return unicodedata.normalize("NFC", "".join(pieces))
+    return "".join(pieces)
+
+
+def composed(text: str) -> str:
+    """The *text* in NFC."""
+    return unicodedata.normalize("NFC", text) if len(text) <= MAX_COMPOSED_CHARS else text
 
 
 def _octets(encoding: str, text: str) -> bytes | None:

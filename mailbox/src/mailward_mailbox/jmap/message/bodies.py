@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mailward_mailbox.jmap.message.headers import as_text, header_property, raw, unfolded
-from mailward_mailbox.jmap.message.mime import Part
-from mailward_mailbox.message.charsets import decoded
-from mailward_mailbox.message.words import decode_words
+from mailward_mailbox.jmap.message.headers import header_property, shown_header
+from mailward_mailbox.message.forms import text_of_field
+from mailward_mailbox.message.parameters import joined
+from mailward_mailbox.message.part import Part
+from mailward_mailbox.message.text import body_of, charset_of, plain
+from mailward_mailbox.message.words import composed, decode_words
 
 PREVIEW_CHARS = 256
 PREVIEWED_OCTETS = 65_536
-SEARCHED_OCTETS = 1_048_576
-"""Of one part."""
 PART_PROPERTIES = (
     *("partId", "blobId", "size", "name", "type", "charset"),
     *("disposition", "cid", "language", "location"),
@@ -24,11 +22,6 @@ ALL_PART_PROPERTIES = frozenset(PART_PROPERTIES) | {"headers", "subParts"}
 
 _MEDIA = ("image/", "audio/", "video/")
 _TEXTS = ("text/plain", "text/html")
-# Possessive: what is no tag is looked at once, not once for each length its name could have.
-_TAG = re.compile(r"<(/?)([A-Za-z]*+)[^<>]*+>")
-_LONG_NUMBER = re.compile(r"&#(?:[0-9]{20}|[xX][0-9A-Fa-f]{20})[0-9A-Fa-f]*;?")
-"""Of a character that nobody has: the standard library fails at thousands of digits."""
-_HIDDEN = frozenset({"head", "script", "style", "title"})
 
 
 @dataclass(slots=True)
@@ -66,11 +59,10 @@ class _Sorter:
     def sort(self, parts: Sequence[Part], multipart: str, *, is_alternative: bool) -> None:
         texts, htmls = len(self._bodies.text), len(self._bodies.html)
         for place, part in enumerate(parts):
-            if part.parts is not None:
-                kind = part.type.partition("/")[2]
+            if part.parts:
                 below = _Sorter(self._bodies, texts=self._texts, htmls=self._htmls)
-                inside = is_alternative or kind == "alternative"
-                below.sort(part.parts, kind, is_alternative=inside)
+                inside = is_alternative or part.subtype == "alternative"
+                below.sort(part.parts, part.subtype, is_alternative=inside)
             elif not _is_inline(part, place, multipart):
                 self._bodies.attachments.append(part)
             elif multipart == "alternative":
@@ -120,81 +112,70 @@ def _is_inline(part: Part, place: int, multipart: str) -> bool:
 
 
 def disposition(part: Part) -> str | None:
-    value = part.value("content-disposition")
-    return None if value is None else value.word
+    found = part.disposition
+    return None if found is None else found[0]
 
 
 def name(part: Part) -> str | None:
     """What its file is called."""
-    value = part.value("content-disposition")
-    given = None if value is None else value.parameters.get("filename")
-    given = part.content.parameters.get("name") if given is None else given
-    return None if given is None else decode_words(given)
+    _, params = part.disposition or ("", ())
+    given = joined(params).get("filename")
+    given = joined(part.params).get("name") if given is None else given
+    return None if given is None else composed(decode_words(given))
 
 
-def charset(part: Part) -> str | None:
-    if not part.type.startswith("text/"):
-        return None
-    return part.content.parameters.get("charset", "us-ascii")
-
-
-def text_of(part: Part, at_most: int | None = None) -> tuple[str, bool]:
-    """What it says, with LF for each end of a line, and whether all of it could be read."""
-    octets, is_whole = part.body()
-    text, is_right = decoded(octets[:at_most], charset(part) or "")
-    return text.replace("\r\n", "\n"), is_whole and is_right
+def leaves(message: Part) -> list[Part]:
+    """All parts that are no multipart; those of messages inside are not among them."""
+    return [part for part in message.walk() if not part.parts]
 
 
 def shown_part(part: Part, blob: str, wanted: Sequence[str]) -> dict[str, object]:
     """An EmailBodyPart with the properties that are *wanted*; *blob* is the message's."""
     shown: dict[str, object] = {}
+    header = part.header
     for one in wanted:
         if one == "subParts":
-            if part.parts is not None:
+            if part.parts:
                 shown[one] = [shown_part(below, blob, wanted) for below in part.parts]
             continue
-        header = header_property(one)
-        shown[one] = _property(part, blob, one) if header is None else header.of(part.fields)
+        of_header = header_property(one)
+        if of_header is not None:
+            shown[one] = of_header.of(header)
+        else:
+            shown[one] = shown_header(header) if one == "headers" else _property(part, blob, one)
     return shown
 
 
 def _property(part: Part, blob: str, wanted: str) -> object:
-    is_leaf = part.parts is None
     match wanted:
         case "partId":
-            return part.path if is_leaf else None
+            return None if part.parts else part.path
         case "blobId":
-            return part_blob(blob, part.path) if is_leaf else None
+            return None if part.parts else part_blob(blob, part.path)
         case "size":
-            return len(part.body()[0]) if is_leaf else 0
+            return 0 if part.parts else len(body_of(part)[0])
         case _:
             return _OF_PART[wanted](part)
 
 
 def _cid(part: Part) -> str | None:
-    value = part.last("content-id")
-    return None if value is None else unfolded(value).strip("<> \t")
+    value = part.content_id
+    return None if value is None else text_of_field(value).strip("<> \t")
 
 
 def _language(part: Part) -> list[str] | None:
-    value = part.last("content-language")
-    return None if value is None else unfolded(value).replace(",", " ").split()
+    return None if "language" not in part.mime else list(part.languages)
 
 
 def _location(part: Part) -> str | None:
-    value = part.last("content-location")
-    return None if value is None else as_text(value)
-
-
-def _headers(part: Part) -> list[dict[str, object]]:
-    return [{"name": known, "value": raw(value)} for known, value in part.fields]
+    value = part.location
+    return None if value is None else text_of_field(value)
 
 
 _OF_PART: Mapping[str, Callable[[Part], object]] = {
-    "headers": _headers,
     "name": name,
     "type": lambda part: part.type,
-    "charset": charset,
+    "charset": charset_of,
     "disposition": disposition,
     "cid": _cid,
     "language": _language,
@@ -228,34 +209,6 @@ def preview(bodies: Bodies) -> str:
             if words:
                 return " ".join(words)[:PREVIEW_CHARS]
     return ""
-
-
-def plain(part: Part, at_most: int) -> str:
-    """What a reader sees of it."""
-    text, _ = text_of(part, at_most)
-    return without_markup(text) if part.type == "text/html" else text
-
-
-def without_markup(text: str) -> str:
-    """What of it is no tag, and is shown.
-
-    >>> without_markup("<title>x</title><p>a&amp;b<script>no</script>")
-    '  a&b '
-    """
-    pieces: list[str] = []
-    at, hidden = 0, ""
-    for match in _TAG.finditer(text):
-        closes, tag = match[1], match[2].lower()
-        if not hidden:
-            pieces += [text[at : match.start()], " "]
-            if not closes and tag in _HIDDEN:
-                hidden = tag
-        elif closes and tag == hidden:
-            hidden = ""
-        at = match.end()
-    if not hidden:
-        pieces.append(text[at:])
-    return html.unescape(_LONG_NUMBER.sub("\ufffd", "".join(pieces)))
 
 
 def cut_text(text: str, octets: int) -> tuple[str, bool]:

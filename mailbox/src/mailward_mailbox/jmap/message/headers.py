@@ -5,20 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
-from mailward_mailbox.jmap.message.addresses import read_addresses, read_groups
-from mailward_mailbox.jmap.message.mime import Fields
+from mailward_mailbox.message.addresses import read_addresses, read_groups
 from mailward_mailbox.message.charsets import read_text
-from mailward_mailbox.message.words import decode_words
+from mailward_mailbox.message.forms import line_of, message_ids, read_date, text_of_field, urls
+from mailward_mailbox.message.header import Header
 
-MAX_DATE_CHARS = 200
-
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
-_MESSAGE_ID = re.compile(r"<([^<>\s]+)>")
-_URL = re.compile(r"<([^<>]+)>")
 _PROPERTY = re.compile(
     r"header:([!-9;-~]+)(?::as(Raw|Text|Addresses|GroupedAddresses|MessageIds|Date|URLs))?(:all)?"
 )
@@ -54,13 +47,13 @@ class HeaderProperty:
     form: str
     is_all: bool
 
-    def of(self, fields: Fields) -> object:
-        """Its value in a message with *fields*."""
-        raw = [value for known, value in fields if known.lower() == self.name]
+    def of(self, header: Header) -> object:
+        """Its value in a message with that *header*."""
         read = FORMS[self.form]
         if self.is_all:
-            return [read(value) for value in raw]
-        return read(raw[-1]) if raw else None
+            return [read(value) for value in header.all(self.name)]
+        value = header.last(self.name)
+        return None if value is None else read(value)
 
 
 def header_property(name: str) -> HeaderProperty | None:
@@ -74,69 +67,38 @@ def header_property(name: str) -> HeaderProperty | None:
     return HeaderProperty(known, form, bool(match[3]))
 
 
-def raw(value: bytes) -> str:
-    return read_text(value)
-
-
-def unfolded(value: bytes) -> str:
-    """One line, still encoded."""
-    return _FOLD.sub("", read_text(value)).replace("\r", "").replace("\n", "").strip(" \t")
-
-
-def as_text(value: bytes) -> str:
-    """In one line, decoded.
-
-    >>> as_text(b" =?utf-8?q?a_b?=\\r\\n c")
-    'a b c'
-    """
-    return decode_words(unfolded(value))
+def shown_header(header: Header) -> list[dict[str, object]]:
+    """All fields, as the property ``headers`` has them."""
+    return [{"name": one.name, "value": read_text(one.value)} for one in header.fields]
 
 
 def as_date(value: bytes) -> str | None:
-    date = _date(value)
+    date = read_date(value)
     return None if date is None else date.isoformat().replace("+00:00", "Z")
 
 
 def as_moment(value: bytes) -> float:
     """The same, to be compared; what is no date was long ago."""
-    date = _date(value)
+    date = read_date(value)
     return 0.0 if date is None else date.timestamp()
 
 
-def _date(value: bytes) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(unfolded(value)[:MAX_DATE_CHARS])
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-    if date.tzinfo is None:  # "-0000": nobody knows where it was written
-        date = date.replace(tzinfo=UTC)
-    return date.replace(microsecond=0)
-
-
-def as_message_ids(value: bytes) -> list[str] | None:
-    return _MESSAGE_ID.findall(unfolded(value)) or None
-
-
-def as_urls(value: bytes) -> list[str] | None:
-    return ["".join(url.split()) for url in _URL.findall(unfolded(value))] or None
-
-
 def _addresses(value: bytes) -> Sequence[Mapping[str, object]]:
-    return [one.shown() for one in read_addresses(unfolded(value))]
+    return [one.shown() for one in read_addresses(line_of(value))]
 
 
 def _groups(value: bytes) -> Sequence[Mapping[str, object]]:
-    return [one.shown() for one in read_groups(unfolded(value))]
+    return [one.shown() for one in read_groups(line_of(value))]
 
 
 FORMS: Mapping[str, Callable[[bytes], object]] = MappingProxyType(
     {
-        "Raw": raw,
-        "Text": as_text,
+        "Raw": read_text,
+        "Text": text_of_field,
         "Addresses": _addresses,
         "GroupedAddresses": _groups,
-        "MessageIds": as_message_ids,
+        "MessageIds": lambda value: message_ids(value) or None,
         "Date": as_date,
-        "URLs": as_urls,
+        "URLs": lambda value: urls(value) or None,
     }
 )

@@ -14,16 +14,19 @@ from mailward_mailbox.jmap.message.bodies import (
     PART_PROPERTIES,
     Bodies,
     cut_text,
+    leaves,
     preview,
     shown_part,
     sort_out,
-    text_of,
 )
-from mailward_mailbox.jmap.message.headers import HeaderProperty, header_property, raw
-from mailward_mailbox.jmap.message.mime import Fields, Part, read_header, read_message
+from mailward_mailbox.jmap.message.headers import HeaderProperty, header_property, shown_header
 from mailward_mailbox.jmap.methods.standard import Get, get_answer
 from mailward_mailbox.jmap.values import Arguments, flag, listed, text, unsigned, utc_date
 from mailward_mailbox.mail.model import Message
+from mailward_mailbox.message.header import Header
+from mailward_mailbox.message.parse import parse, parse_header
+from mailward_mailbox.message.part import Part
+from mailward_mailbox.message.text import text_of
 
 _IN_MEMORY = frozenset({"id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"})
 _CONVENIENT: Mapping[str, HeaderProperty] = MappingProxyType(
@@ -177,8 +180,8 @@ def _in_memory(places: list[Message]) -> dict[str, object]:
 
 def shown_content(octets: bytes, blob: str, wanted: Wanted) -> dict[str, object]:
     """Everything that is *wanted* of a message but what is in memory."""
-    message = read_message(octets) if wanted.needs_body else None
-    fields = read_header(octets) if message is None else message.fields
+    message = parse(octets) if wanted.needs_body else None
+    header = parse_header(octets) if message is None else message.header
     bodies = Bodies() if message is None else sort_out(message)
     shown: dict[str, object] = {}
     for name in wanted.properties:
@@ -187,15 +190,15 @@ def shown_content(octets: bytes, blob: str, wanted: Wanted) -> dict[str, object]
         if message is not None and name in _IN_BODY:
             shown[name] = _body_property(name, message, bodies, blob, wanted)
         else:
-            shown[name] = _header_value(name, fields)
+            shown[name] = _header_value(name, header)
     return shown
 
 
-def _header_value(name: str, fields: Fields) -> object:
+def _header_value(name: str, header: Header) -> object:
     if name == "headers":
-        return [{"name": known, "value": raw(value)} for known, value in fields]
-    header = _CONVENIENT.get(name) or header_property(name)
-    return None if header is None else header.of(fields)
+        return shown_header(header)
+    of_header = _CONVENIENT.get(name) or header_property(name)
+    return None if of_header is None else of_header.of(header)
 
 
 def _body_property(name: str, message: Part, bodies: Bodies, blob: str, wanted: Wanted) -> object:
@@ -217,12 +220,12 @@ def _body_property(name: str, message: Part, bodies: Bodies, blob: str, wanted: 
 def _body_values(message: Part, bodies: Bodies, wanted: Wanted) -> dict[str, object]:
     parts: list[Part] = []
     if wanted.everything:
-        parts += (part for part in message.walk() if part.parts is None)
+        parts += leaves(message)
     parts += bodies.text if wanted.texts else ()
     parts += bodies.html if wanted.htmls else ()
     values: dict[str, object] = {}
     for part in parts:
-        if part.type.startswith("text/") and part.path not in values:
+        if part.kind == "text" and part.path not in values:
             whole, is_right = text_of(part)
             value, is_cut = cut_text(whole, wanted.max_octets)
             values[part.path] = {

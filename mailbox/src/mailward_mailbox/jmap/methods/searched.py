@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from mailward_mailbox.jmap.desk import Desk, keywords
-from mailward_mailbox.jmap.message.addresses import read_addresses
-from mailward_mailbox.jmap.message.bodies import SEARCHED_OCTETS, plain, sort_out
-from mailward_mailbox.jmap.message.headers import as_moment, as_text, unfolded
-from mailward_mailbox.jmap.message.mime import Fields, read_header, read_message
+from mailward_mailbox.jmap.message.bodies import leaves, sort_out
+from mailward_mailbox.jmap.message.headers import as_moment
 from mailward_mailbox.jmap.methods.filters import Condition, Order, Verdict
 from mailward_mailbox.jmap.values import (
     WrongValue,
@@ -24,6 +22,11 @@ from mailward_mailbox.jmap.values import (
     unsigned,
 )
 from mailward_mailbox.mail.model import MAX_MAILBOXES, Message
+from mailward_mailbox.message.addresses import read_addresses
+from mailward_mailbox.message.forms import line_of, text_of_field
+from mailward_mailbox.message.header import Header
+from mailward_mailbox.message.parse import parse, parse_header
+from mailward_mailbox.message.text import plain
 
 _PHRASE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""", re.DOTALL)
 _ESCAPED = re.compile(r"""\\(["'\\])""")
@@ -33,6 +36,8 @@ _REPLY = re.compile(
 )
 _MAX_SUBJECT = 998
 MAX_WORDS_CHARS = 256
+SEARCHED_OCTETS = 1_048_576
+"""Of one part."""
 
 
 class Content:
@@ -44,31 +49,25 @@ class Content:
         self.is_whole = is_whole
 
     @cached_property
-    def fields(self) -> Fields:
-        return read_header(self._octets)
+    def header(self) -> Header:
+        return parse_header(self._octets)
 
     def field(self, name: str) -> str | None:
         """All fields of that name, folded; ``None`` where there are none."""
         if name not in self._folded:
-            values = [as_text(raw) for known, raw in self.fields if known.lower() == name]
+            values = [text_of_field(raw) for raw in self.header.all(name)]
             self._folded[name] = folded("\n".join(values)) if values else None
         return self._folded[name]
 
     @cached_property
     def body(self) -> str:
         """All that is text, folded."""
-        message = read_message(self._octets)
-        return folded(
-            "\n".join(
-                plain(part, SEARCHED_OCTETS)
-                for part in message.walk()
-                if part.parts is None and part.type.startswith("text/")
-            )
-        )
+        texts = [part for part in leaves(parse(self._octets)) if part.kind == "text"]
+        return folded("\n".join(plain(part, SEARCHED_OCTETS) for part in texts))
 
     @cached_property
     def has_attachment(self) -> bool:
-        return sort_out(read_message(self._octets)).has_attachment
+        return sort_out(parse(self._octets)).has_attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +273,16 @@ def sort_key(email: Email, order: Order) -> str | float:  # noqa: PLR0911 -- one
             return order.keyword in email.thread.of_some
         case "from" | "to":
             raw = _raw(email, order.name)
-            mailboxes = read_addresses(unfolded(raw)) if raw else []
+            mailboxes = read_addresses(line_of(raw)) if raw else []
             return (mailboxes[0].name or mailboxes[0].email).casefold() if mailboxes else ""
         case "subject":
-            return _base_subject(as_text(_raw(email, "subject")))
+            return _base_subject(text_of_field(_raw(email, "subject")))
         case _:  # "sentAt"
             return as_moment(_raw(email, "date"))
 
 
 def _raw(email: Email, name: str) -> bytes:
-    fields: Sequence[tuple[str, bytes]] = () if email.content is None else email.content.fields
-    return next((raw for known, raw in reversed(fields) if known.lower() == name), b"")
+    return b"" if email.content is None else email.content.header.last(name) or b""
 
 
 def _base_subject(subject: str) -> str:

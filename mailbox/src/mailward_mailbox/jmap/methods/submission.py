@@ -24,9 +24,6 @@ from mailward_mailbox.delivery.trace import MAX_TRACE_OCTETS, Origin
 from mailward_mailbox.jmap.desk import Desk
 from mailward_mailbox.jmap.errors import SetError, invalid, unfit
 from mailward_mailbox.jmap.limits import MAX_RECIPIENTS
-from mailward_mailbox.jmap.message.addresses import read_addresses
-from mailward_mailbox.jmap.message.headers import unfolded
-from mailward_mailbox.jmap.message.mime import Fields, read_header, without_fields
 from mailward_mailbox.jmap.methods.changing import apply
 from mailward_mailbox.jmap.methods.setting import (
     Changes,
@@ -47,6 +44,10 @@ from mailward_mailbox.jmap.values import (
     utc_date,
 )
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, Message
+from mailward_mailbox.message.addresses import read_addresses
+from mailward_mailbox.message.forms import line_of
+from mailward_mailbox.message.header import Header, without_fields
+from mailward_mailbox.message.parse import parse_header
 
 MAX_SENT_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
 STATE = "0"
@@ -133,7 +134,7 @@ async def _send(desk: Desk, emails: dict[str, str], given: Mapping[str, object])
         raise unfit(sorted(wrong))
     # Before anybody looks for its author: a field behind a bare CR would be one for others only.
     octets = in_whole_lines(await _octets(desk, places[0]))
-    envelope = _envelope(desk, given.get("envelope"), read_header(octets))
+    envelope = _envelope(desk, given.get("envelope"), parse_header(octets))
     client = desk.client
     protocol = "HTTPS" if client.tls is not None else "HTTP"
     origin = Origin(desk.account.name, client.source[0], "jmap", protocol)
@@ -176,13 +177,13 @@ class _Said:
     recipients: Sequence[str]
 
 
-def _envelope(desk: Desk, given: object, fields: Fields) -> Envelope:
-    if not _of(fields, "from"):
+def _envelope(desk: Desk, given: object, header: Header) -> Envelope:
+    if not _of(header, "from"):
         raise SetError("invalidEmail", "it has no author", {"properties": ["from"]})
-    said = _from_header(desk, fields) if given is None else _from_client(given)
+    said = _from_header(desk, header) if given is None else _from_client(given)
     if said.sender and not _is_own(desk, said.sender):
         raise SetError("forbiddenMailFrom", "that is not your address")
-    if not all(_is_own(desk, address) for address in _of(fields, "from")):
+    if not all(_is_own(desk, address) for address in _of(header, "from")):
         raise SetError("forbiddenFrom", "the email is from somebody else")
     if not said.recipients:
         raise SetError("noRecipients")
@@ -200,7 +201,7 @@ def _envelope(desk: Desk, given: object, fields: Fields) -> Envelope:
         why = next(iter(refused.values()))
         raise SetError("invalidRecipients", why, {"invalidRecipients": list(refused)})
     is_ascii = all(address.isascii() for address in (said.sender, *said.recipients))
-    is_ascii = is_ascii and all(raw.isascii() for _, raw in fields)
+    is_ascii = is_ascii and all(one.value.isascii() for one in header.fields)
     return Envelope(said.sender, found, is_utf8=not is_ascii)
 
 
@@ -220,23 +221,18 @@ def _address(given: Mapping[str, object]) -> str:
     return address
 
 
-def _from_header(desk: Desk, fields: Fields) -> _Said:
-    authors = _of(fields, "sender") or _of(fields, "from")
+def _from_header(desk: Desk, header: Header) -> _Said:
+    authors = _of(header, "sender") or _of(header, "from")
     sender = authors[0] if authors and _is_own(desk, authors[0]) else desk.address
-    recipients = [one for name in ("to", "cc", "bcc") for one in _of(fields, name)]
+    recipients = [one for name in ("to", "cc", "bcc") for one in _of(header, name)]
     wrong = [one for one in recipients if not one.isprintable() or set(one) & set("<> ")]
     if wrong:
         raise SetError("invalidRecipients", more={"invalidRecipients": wrong})
     return _Said(sender, list(dict.fromkeys(recipients)))
 
 
-def _of(fields: Fields, name: str) -> list[str]:
-    return [
-        mailbox.email
-        for known, raw in fields
-        if known.lower() == name
-        for mailbox in read_addresses(unfolded(raw))
-    ]
+def _of(header: Header, name: str) -> list[str]:
+    return [address.email for raw in header.all(name) for address in read_addresses(line_of(raw))]
 
 
 def _is_own(desk: Desk, address: str) -> bool:

@@ -100,8 +100,8 @@ test-all:
 
 # Pin anew: every requirement with the hashes of all its wheels, no addresses.
 lock:
-	@for name in build run embedded dev docs; do uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate -q requirements/$$name.in -o requirements/$$name.txt; done
+	@for name in $(addprefix requirements/,build run embedded dev docs) tests/real/programs/jmapc; do uv pip compile \
+	  --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$name.in -o $$name.txt; done
 
 # As root: the command, its man page, completion for shells, and a service for systemd.
 PREFIX ?= /usr/local

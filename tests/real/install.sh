@@ -37,6 +37,12 @@ if [ "${1:-}" != demo ]; then
   need mandoc /usr/bin/mandoc
   need zsh /usr/bin/zsh
   need fish /usr/bin/fish
+  need neomutt /usr/bin/neomutt
+  need isync /usr/bin/mbsync
+  need cyrus-clients /usr/lib/cyrus/bin/imtest
+  need msmtp /usr/bin/msmtp
+  need nodejs /usr/bin/node
+  need npm /usr/bin/npm
   [ -e /usr/lib/dovecot/modules/auth/libdriver_sqlite.so ] || missing="$missing dovecot-sqlite"
   [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
   perl -MNet::SSLeay -e 1 2>/dev/null || missing="$missing libnet-ssleay-perl" # swaks wants it for TLS
@@ -44,3 +50,8 @@ fi
 
 # shellcheck disable=SC2086 # one word per package
 install_missing "the tests against real servers" "Postfix does" $missing
+
+# imtest brings the Cyrus server along, which must not start when this machine does.
+case $missing in
+  *cyrus-clients*) if [ -e /bin/systemctl ]; then systemctl disable -q cyrus-imapd.service; fi ;;
+esac

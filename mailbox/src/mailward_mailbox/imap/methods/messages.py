@@ -28,7 +28,7 @@ _WAYS: dict[bytes, Callable[[Flags, Flags], Flags]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class StoreRequest:
+class _Store:
     """What one STORE asks for."""
 
     wanted: SequenceSet
@@ -40,11 +40,11 @@ class StoreRequest:
 
 
 async def store(state: SessionState, words: ImapWords) -> bytes:
-    return await _store(state, read_store(words, by_uid=False))
+    return await _store(state, _read_store(words, by_uid=False))
 
 
 async def uid_store(state: SessionState, words: ImapWords) -> bytes:
-    return await _store(state, read_store(words, by_uid=True))
+    return await _store(state, _read_store(words, by_uid=True))
 
 
 async def copy(state: SessionState, words: ImapWords) -> bytes:
@@ -96,10 +96,7 @@ async def _expunged(state: SessionState, view: MailboxView) -> bytes:
     return b"EXPUNGE completed"
 
 
-def read_store(words: ImapWords, *, by_uid: bool) -> StoreRequest:
-    """Raises:
-    BadCommandError: the arguments are not those of STORE.
-    """
+def _read_store(words: ImapWords, *, by_uid: bool) -> _Store:
     words.space()
     wanted = words.sequence_set()
     words.space()
@@ -118,10 +115,10 @@ def read_store(words: ImapWords, *, by_uid: bool) -> StoreRequest:
     words.space()
     flags = words.flags()
     words.end()
-    return StoreRequest(wanted, way, flags, item.endswith(b".SILENT"), by_uid, unchanged_since)
+    return _Store(wanted, way, flags, item.endswith(b".SILENT"), by_uid, unchanged_since)
 
 
-async def _store(state: SessionState, request: StoreRequest) -> bytes:
+async def _store(state: SessionState, request: _Store) -> bytes:
     view, enabled = state.writable, state.enabled
     enabled.is_condstore |= request.unchanged_since is not None
     picked = view.pick(request.wanted, by_uid=request.by_uid)
@@ -135,7 +132,7 @@ async def _store(state: SessionState, request: StoreRequest) -> bytes:
     return b""
 
 
-async def _change(view: MailboxView, uids: Sequence[int], request: StoreRequest) -> set[int]:
+async def _change(view: MailboxView, uids: Sequence[int], request: _Store) -> set[int]:
     """Change flags, and return the UIDs whose messages have changed since that modseq."""
     messages, kept = view.mailbox.messages, set()
     async with view.mail.changing:
@@ -153,7 +150,7 @@ async def _change(view: MailboxView, uids: Sequence[int], request: StoreRequest)
 
 
 async def _tell(
-    state: SessionState, view: MailboxView, pairs: Sequence[tuple[int, int]], request: StoreRequest
+    state: SessionState, view: MailboxView, pairs: Sequence[tuple[int, int]], request: _Store
 ) -> None:
     """Tell the flags of messages, by number and UID, unless the client knows them."""
     messages, output = view.mailbox.messages, state.output

@@ -30,7 +30,9 @@ def string(octets: bytes, *, is_utf8: bool = False) -> bytes:
     if len(octets) <= MAX_QUOTED_OCTETS and (
         _QUOTABLE.match(octets) or (is_utf8 and _is_quotable_utf8(octets))
     ):
-        return b'"' + _TO_ESCAPE.sub(rb"\\\1", octets) + b'"'
+        if b'"' in octets or b"\\" in octets:
+            octets = _TO_ESCAPE.sub(rb"\\\1", octets)
+        return b'"%b"' % octets
     return literal_head(len(octets)) + octets
 
 

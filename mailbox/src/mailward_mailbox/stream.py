@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 PIECE_OCTETS = 65_536
 """So much is taken at once; while so much waits to be taken, nothing more is read."""
@@ -22,6 +23,7 @@ class Stream(asyncio.Protocol):
         self._is_full = False
         self._is_gone = False
         self._writing: asyncio.Future[None] | None = None
+        self._heir: asyncio.StreamWriter | None = None
 
     # -- events of the transport ---------------------------------------------------------------
 
@@ -134,7 +136,11 @@ class Stream(asyncio.Protocol):
         self._transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until it is gone; to be called after :meth:`close`."""
+        """Wait until it is gone, also where it was handed over; to be called after a close."""
+        if self._heir is not None:
+            with suppress(OSError):
+                await self._heir.wait_closed()
+            return
         while not self._is_gone:
             await self._sending()
 
@@ -158,7 +164,8 @@ class Stream(asyncio.Protocol):
             reader.feed_eof()
         elif self._is_stopped and len(octets) < PIECE_OCTETS:
             self._transport.resume_reading()
-        return reader, asyncio.StreamWriter(self._transport, protocol, reader, self._loop)
+        self._heir = asyncio.StreamWriter(self._transport, protocol, reader, self._loop)
+        return reader, self._heir
 
     async def _sending(self) -> None:
         """Wait until much of what was written is sent, or never will be."""

@@ -138,11 +138,12 @@ class Program:
     def connect(self, service: str, client: Client | None = CLIENT) -> Talk:
         """A connection, which begins with a PROXY header for *client* where there is one."""
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connected.settimeout(SECONDS)
+        # Before it has a time-out: it would not wait for a place in the backlog.
         connected.connect(str(self.data / f"{service}.sock"))
+        talk = Talk(connected)
         if client is not None:
-            connected.sendall(proxy_v2_header(client.source, client.destination, client.tls))
-        return Talk(connected)
+            talk.say(proxy_v2_header(client.source, client.destination, client.tls))
+        return talk
 
     def imap(self, name: str = "alice") -> Talk:
         """A session of IMAP."""

@@ -23,7 +23,7 @@ from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.stream import Stream
 
 MAX_LINE_OCTETS = 16 * 1_048_576
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 8
 LINE_SECONDS = 60.0
 """Between two requests, and from the first octet of one to its last."""
 

@@ -15,9 +15,11 @@ from mailward_mailbox.stream import Stream
 
 MAX_CONNECTIONS = 4_096
 """Of all listeners together."""
-ACCEPTS_PER_TURN = 16
+ACCEPTS_PER_TURN = 64
 REST_SECONDS = 0.2  # when descriptors have run out
 COMPLAINT_SECONDS = 60.0
+FLUSH_SECONDS = 60.0
+"""For a client to read the last words; it keeps its connection's place as long."""
 CLOSE_SECONDS = 1.0
 CLOSE_TRIES = 2
 """The first makes a session say goodbye, the second ends one that waits for that to be read."""
@@ -67,7 +69,19 @@ class Connections:
         except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the process
             _log.exception("a session broke off")
         finally:
-            transport.close()
+            await _closed(transport, stream)
+
+
+async def _closed(transport: asyncio.Transport, stream: Stream) -> None:
+    """Close, once the last words are read, or the time for that is over."""
+    transport.close()
+    try:
+        async with asyncio.timeout(FLUSH_SECONDS):
+            await stream.wait_closed()
+    except TimeoutError:
+        pass
+    finally:
+        transport.abort()
 
 
 class Listener:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-BACKLOG = 1_024
+BACKLOG = 4_096
+"""A Unix socket whose backlog is full refuses a client that does not block (EAGAIN)."""
 MAX_PATH_OCTETS = 107
 """sun_path has 108 octets with the NUL that ends it (unix(7))."""
 _ASK_SECONDS = 2.0

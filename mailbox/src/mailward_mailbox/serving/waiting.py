@@ -9,7 +9,8 @@ from mailward_mailbox.client import Address, client_prefix
 
 MAX_WAITING = 1_024
 MAX_WAITING_OF_ONE = 128
-"""Of one /24 or /64, and of connections whose client is not known yet."""
+"""Of one /24 or /64. For a connection whose client is not known yet there is no such limit: it
+comes from the front door, which opens many at once, and names the client right away."""
 
 _Prefix = tuple[int, int]
 _UNKNOWN: _Prefix = (0, 0)
@@ -37,7 +38,8 @@ class Waiting:
         *address* is ``None`` while it is not known.
         """
         prefix = _UNKNOWN if address is None else client_prefix(address)
-        own = len(self._places.get(prefix, ()))
+        # One whose client is not known yet may have the place of another such: it is half a header.
+        own = 0 if address is None else len(self._places.get(prefix, ()))
         if own >= MAX_WAITING_OF_ONE:
             return None
         if self._count >= MAX_WAITING and not self._make_room(own):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from ipaddress import IPv4Address
 
 from mailward.wire.http.answers import CROWDED
 from mailward.wire.http.forwarding import FORWARDED, Hop, told_client
 from mailward.wire.http.head import Fields, HttpError
 from mailward.wire.proxyline import TlsFacts
+from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.jmap.http.serving import Premises, Serving
 from mailward_mailbox.serving.listener import direct_client, this_task
 from mailward_mailbox.serving.waiting import Waiting
 from mailward_mailbox.stream import Stream
 
+MAX_CONNECTIONS_OF_ONE = 256
+"""Of the account that a connection's first request was of."""
 _NOWHERE = IPv4Address(0), 0
 
 
@@ -25,6 +29,7 @@ class WebConnections:
         self._premises = premises
         self._waiting = waiting
         self._is_proxied = is_proxied
+        self._connections: Counter[str] = Counter()
 
     async def serve(self, stream: Stream, accepted: socket.socket) -> None:
         """Serve one connection, from its first octet to its end.
@@ -43,12 +48,20 @@ class WebConnections:
         def client_of(fields: Fields) -> Client:
             return _forwarded_client(fields) if client is None else client
 
+        owner: list[str] = []
+
+        def admits(account: Account) -> bool:
+            self._waiting.leave(place)
+            if not owner and self._connections[account.id] < MAX_CONNECTIONS_OF_ONE:
+                self._connections[account.id] += 1
+                owner.append(account.id)
+            return bool(owner)
+
         try:
-            await Serving(self._premises, client_of, lambda: self._waiting.leave(place)).serve(
-                stream
-            )
+            await Serving(self._premises, client_of, admits).serve(stream)
         finally:
             self._waiting.leave(place)
+            self._connections.subtract(owner)
 
 
 def _forwarded_client(fields: Fields) -> Client:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.http.answers import CONTINUE, DOWN, UNNAMED, WRONG
+from mailward.wire.http.answers import CONTINUE, CROWDED, DOWN, UNNAMED, WRONG
 from mailward.wire.http.authorization import BasicCredentials, read_authorization
 from mailward.wire.http.framing import request_framing
 from mailward.wire.http.head import Fields, HttpError, RequestHead, read_request
@@ -97,21 +97,21 @@ class Told:
 class Serving:
     """The requests of one connection.
 
-    *client_of* tells the client of a request by its head's fields; *admitted* is called when the
-    first request's credentials were right.
+    *client_of* tells the client of a request by its head's fields; *admits* says of an account
+    whose credentials were right whether it may have this connection.
     """
 
     def __init__(
         self,
         premises: Premises,
         client_of: Callable[[Fields], Client],
-        admitted: Callable[[], object] = lambda: None,
+        admits: Callable[[Account], bool] = lambda _: True,
     ) -> None:
         self._accounts = premises.accounts
         self._mail = premises.mail
         self._premises = premises
         self._client_of = client_of
-        self._admitted = admitted
+        self._admits = admits
 
     async def serve(self, stream: Stream) -> None:
         """Answer one request after the other until the connection is to be closed.
@@ -162,7 +162,8 @@ class Serving:
             case Unavailable():
                 return Reply.of_answer(DOWN)
             case Account() as account:
-                self._admitted()
+                if not self._admits(account):
+                    return Reply.of_answer(CROWDED)
                 if "100-continue" in head.fields.listed("expect") and not body.is_over:
                     stream.write(CONTINUE)
                 return await self._for(account, head, body, client)

@@ -27,6 +27,7 @@ from tests.fuzz.embedded import (
     sieve_message,
     sieve_script,
 )
+from tests.fuzz.embedded_imap import embedded_imap, embedded_imap_words
 from tests.fuzz.http import http_chunks, http_request, http_response
 from tests.fuzz.mail import email, jmap_request, message_parts
 from tests.fuzz.proxies import proxy_header
@@ -131,6 +132,8 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             values,
             embedded_submission,
             embedded_managesieve,
+            embedded_imap,
+            embedded_imap_words,
             sieve_script,
             sieve_message,
         )

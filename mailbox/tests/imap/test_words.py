@@ -47,6 +47,7 @@ def test_strings_are_quoted_or_literals_and_nil_is_none_of_them() -> None:
         (ImapWords.date_time, b'"01-Jan-2026 12:00:00 +9900"'),
         (ImapWords.flag_list, b"(\\*)"),
         (ImapWords.flag_list, b"(a"),
+        (ImapWords.flag_list, b"(\\Unheard)"),
     ],
 )
 def test_a_word_of_another_kind_is_bad(read: Callable[[ImapWords], object], octets: bytes) -> None:

@@ -61,6 +61,10 @@ class MailboxView:
     """UIDs that are recent in this session."""
 
     def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know the mailbox as it is now."""
         self.uids = list(self.mailbox.messages)
         self._modseq = self._removals = self.mailbox.modseq
         flag_sets = {message.flags for message in self.mailbox.messages.values()}
@@ -136,7 +140,9 @@ class MailboxView:
         self._recent.append(claimed)
 
     async def opening(self, output: Output) -> None:
-        """Write what SELECT and EXAMINE tell of the mailbox."""
+        """Write what SELECT and EXAMINE tell of the mailbox as it is now."""
+        await self.claim_recent()
+        self._begin()
         box, rev2 = self.mailbox, self.enabled.is_rev2
         output.line(b"* %d EXISTS" % len(self.uids))
         if not rev2:

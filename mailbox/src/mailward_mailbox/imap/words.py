@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TypeVar
 
-from mailward_mailbox.imap.flags import flag_from_wire
+from mailward_mailbox.imap.flags import RECENT, SYSTEM_FLAGS, flag_from_wire
 from mailward_mailbox.imap.sequences import LARGEST, SequenceSet, parse_sequence_set
 from mailward_mailbox.imap.utf7 import from_utf7
 
@@ -223,11 +223,14 @@ class ImapWords:
 
     def flag(self) -> str:
         r"""One flag; a system flag in the case of the standard, ``\Recent`` too."""
-        return flag_from_wire(self._word(_FLAG))
+        flag = flag_from_wire(self._word(_FLAG))
+        if flag.startswith("\\") and flag not in SYSTEM_FLAGS and flag != RECENT:
+            raise BadCommandError("Unknown system flag")
+        return flag
 
     def flag_list(self) -> frozenset[str]:
         r"""Flags in parentheses, perhaps none; without ``\Recent``, which no client sets."""
-        return frozenset(self.items(self.flag, may_be_empty=True)) - {"\\Recent"}
+        return frozenset(self.items(self.flag, may_be_empty=True)) - {RECENT}
 
     def flags(self) -> frozenset[str]:
         """Flags to the end of the command, in parentheses or not."""
@@ -237,7 +240,7 @@ class ImapWords:
         while self.skip(b" "):
             self.count()
             flags.add(self.flag())
-        return frozenset(flags) - {"\\Recent"}
+        return frozenset(flags) - {RECENT}
 
     def mailbox(self, *, is_utf8: bool) -> str:
         """A mailbox name: in UTF-8, or in modified UTF-7 unless the session *is_utf8*."""

@@ -13,15 +13,23 @@ from mailward_mailbox.mail.model import Fresh
 async def append(state: SessionState, words: ImapWords) -> bytes:
     """Store all of the messages or none: they are on the disk before OK is said."""
     name = state.mailbox_name(words)
-    messages = [_read_message(words)]
-    while not words.is_over:
-        messages.append(_read_message(words))
+    messages = read_messages(words)
     mailbox = state.destination(name)
     if any(not message.octets for message in messages):
         raise NoError("CANNOT", "A message has one octet at least")
     stored = await state.mail.append_all([(mailbox.id, message) for message in messages])
     uids = write_numbers(message.uid for message in stored)
     return b"[APPENDUID %d %b] APPEND completed" % (mailbox.uid_validity, uids)
+
+
+def read_messages(words: ImapWords) -> list[Fresh]:
+    """Raises:
+    BadCommandError: what follows the mailbox is not what APPEND takes.
+    """
+    messages = [_read_message(words)]
+    while not words.is_over:
+        messages.append(_read_message(words))
+    return messages
 
 
 def _read_message(words: ImapWords) -> Fresh:

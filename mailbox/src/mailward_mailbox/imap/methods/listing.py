@@ -59,7 +59,7 @@ class _Node:
 
 
 async def list_mailboxes(state: SessionState, words: ImapWords) -> bytes:
-    await _run(state, read_list(state, words))
+    await _run(state, read_list(words, is_utf8=state.enabled.is_utf8))
     return b""
 
 
@@ -76,11 +76,10 @@ async def list_subscribed(state: SessionState, words: ImapWords) -> bytes:
     return b""
 
 
-def read_list(state: SessionState, words: ImapWords) -> ListRequest:
+def read_list(words: ImapWords, *, is_utf8: bool) -> ListRequest:
     """Raises:
     BadCommandError: the arguments are not those of LIST.
     """
-    is_utf8 = state.enabled.is_utf8
     selections: set[bytes] = set()
     words.space()
     if words.starts(b"("):

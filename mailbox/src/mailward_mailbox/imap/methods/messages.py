@@ -28,7 +28,7 @@ _WAYS: dict[bytes, Callable[[Flags, Flags], Flags]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Store:
+class StoreRequest:
     """What one STORE asks for."""
 
     wanted: SequenceSet
@@ -40,11 +40,11 @@ class _Store:
 
 
 async def store(state: SessionState, words: ImapWords) -> bytes:
-    return await _store(state, _read_store(words, by_uid=False))
+    return await _store(state, read_store(words, by_uid=False))
 
 
 async def uid_store(state: SessionState, words: ImapWords) -> bytes:
-    return await _store(state, _read_store(words, by_uid=True))
+    return await _store(state, read_store(words, by_uid=True))
 
 
 async def copy(state: SessionState, words: ImapWords) -> bytes:
@@ -96,7 +96,10 @@ async def _expunged(state: SessionState, view: MailboxView) -> bytes:
     return b"EXPUNGE completed"
 
 
-def _read_store(words: ImapWords, *, by_uid: bool) -> _Store:
+def read_store(words: ImapWords, *, by_uid: bool) -> StoreRequest:
+    """Raises:
+    BadCommandError: the arguments are not those of STORE.
+    """
     words.space()
     wanted = words.sequence_set()
     words.space()
@@ -115,10 +118,10 @@ def _read_store(words: ImapWords, *, by_uid: bool) -> _Store:
     words.space()
     flags = words.flags()
     words.end()
-    return _Store(wanted, way, flags, item.endswith(b".SILENT"), by_uid, unchanged_since)
+    return StoreRequest(wanted, way, flags, item.endswith(b".SILENT"), by_uid, unchanged_since)
 
 
-async def _store(state: SessionState, request: _Store) -> bytes:
+async def _store(state: SessionState, request: StoreRequest) -> bytes:
     view, enabled = state.writable, state.enabled
     enabled.is_condstore |= request.unchanged_since is not None
     picked = view.pick(request.wanted, by_uid=request.by_uid)
@@ -132,7 +135,7 @@ async def _store(state: SessionState, request: _Store) -> bytes:
     return b""
 
 
-async def _change(view: MailboxView, uids: Sequence[int], request: _Store) -> set[int]:
+async def _change(view: MailboxView, uids: Sequence[int], request: StoreRequest) -> set[int]:
     """Change flags, and return the UIDs whose messages have changed since that modseq."""
     messages, kept = view.mailbox.messages, set()
     async with view.mail.changing:
@@ -150,7 +153,7 @@ async def _change(view: MailboxView, uids: Sequence[int], request: _Store) -> se
 
 
 async def _tell(
-    state: SessionState, view: MailboxView, pairs: Sequence[tuple[int, int]], request: _Store
+    state: SessionState, view: MailboxView, pairs: Sequence[tuple[int, int]], request: StoreRequest
 ) -> None:
     """Tell the flags of messages, by number and UID, unless the client knows them."""
     messages, output = view.mailbox.messages, state.output

@@ -33,7 +33,6 @@ async def _open(state: SessionState, words: ImapWords, *, is_read_only: bool) ->
             output.line(b"* OK [CLOSED] The mailbox selected before is closed")
     mailbox = state.mail.mailbox(name)
     view = MailboxView(state.mail, mailbox, enabled, is_read_only)
-    await view.claim_recent()
     await view.opening(output)
     if enabled.is_rev2:
         output.line(b'* LIST () "%b" %b' % (DELIMITER.encode(), state.written(mailbox.name)))

@@ -90,6 +90,8 @@ class EmbeddedBackend(ABC):
         if opening.mechanism is not ScramMechanism.SHA_256:
             return Unavailable("the embedded accounts know SCRAM-SHA-256 only")
         begun = self._accounts.open_scram(opening)
+        if isinstance(begun, Unavailable):
+            return begun
         return ScramExchange(begun[0].challenge, partial(self._prove, begun, client), _nothing)
 
     async def keep_probing(self) -> None:

@@ -48,10 +48,17 @@ class Embedded:
         hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
+        self.quota: int | None = None
+        """Octets that each account may use; may change while it runs."""
         folder = data / settings.path
         self._lock = locked(folder)
-        self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength())
-        self.mail = MailStore(folder / MAIL, clock)
+        mail = folder / MAIL
+        try:
+            self.accounts = Accounts(folder / ACCOUNTS, naming, clock, strength or Strength(), mail)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.mail = MailStore(mail, clock, self.accounts.name_of, lambda: self.quota)
         self._inside = Inside(tasks)
         self.delivery = Delivery(
             Directory(self.accounts, naming, hostname),
@@ -73,6 +80,10 @@ class Embedded:
             AccountError: they are there, but cannot.
         """
         check_account_file(data / settings.path / ACCOUNTS)
+
+    def faults(self) -> list[str]:
+        """What is wrong with its files now, a line each."""
+        return [*self.accounts.faults(), *self.mail.faults()]
 
     async def close(self) -> None:
         """End what is left of the sessions, and let go of the files."""

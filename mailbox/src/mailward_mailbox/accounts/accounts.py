@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mailward.backends.port import (
+from mailward.rules.logins import Naming
+from mailward.rules.model import Instant
+from mailward.wire.dialogue import Rejected, Unavailable
+from mailward.wire.door import ScramOpening, ScramProof
+from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.checking.accepted import AcceptedClients
+from mailward_mailbox.accounts.checking.likenesses import Likenesses
+from mailward_mailbox.accounts.checking.proofs import Proofs
+from mailward_mailbox.accounts.checking.turns import BusyError, ClientAddress, Place
+from mailward_mailbox.accounts.errors import (
     AccountBusyError,
     AccountError,
     AccountExistsError,
@@ -21,21 +29,13 @@ from mailward.backends.port import (
     MisreadError,
     NoSuchAccountError,
 )
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant, Login
-from mailward.wire.dialogue import Rejected, Unavailable
-from mailward.wire.door import ScramOpening, ScramProof
-from mailward.wire.secret import Secret
-from mailward_mailbox.accounts.checking.accepted import AcceptedClients
-from mailward_mailbox.accounts.checking.likenesses import Likenesses
-from mailward_mailbox.accounts.checking.proofs import Proofs
-from mailward_mailbox.accounts.checking.turns import BusyError, ClientAddress, Place
-from mailward_mailbox.accounts.file import Account, AccountFile
+from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.hashes import Hashes, Strength
 from mailward_mailbox.accounts.names import check_password, fit_account_name
 from mailward_mailbox.accounts.passwd import Imported, read_passwd
 from mailward_mailbox.accounts.schemes import is_own, matches_imported, scheme_of
 from mailward_mailbox.accounts.scram import ScramKeys, ScramServer
+from mailward_mailbox.accounts.table import AccountTable
 
 _BUSY = Unavailable("too many passwords are being checked")
 _OPERATOR = Place((b"operator",), is_reserved=True)
@@ -53,6 +53,8 @@ class _Checked:
 class Accounts:
     """All accounts, in the file at *path*; *naming* gives how names are folded at present.
 
+    If the file is lost, but the folder *mail* holds mail of accounts, no login is answered.
+
     Raises:
         AccountError: the file cannot be opened.
     """
@@ -63,22 +65,17 @@ class Accounts:
         naming: Callable[[], Naming],
         clock: Callable[[], Instant],
         strength: Strength,
+        mail: Path | None = None,
     ) -> None:
         self._naming = naming
-        self._file = AccountFile(path)
-        self._secret, accounts = self._file.load()
-        self._by_id = {account.id: account for account in accounts}
-        self._folded: tuple[Naming, dict[Login, str]] | None = None
+        self._table = AccountTable(path, naming, mail)
         self._hashes = Hashes(strength)
         # Compared with a guess while there are no accounts, and besides every imported hash.
         self._random, _ = self._hashes.made(Secret(secrets.token_bytes(16)))
-        self._likenesses = Likenesses(self._secret, self._hashes, accounts)
+        self._likenesses = Likenesses(self._table.secret, self._hashes, self._table.by_id.values())
         self._accepted = AcceptedClients()
         self._proofs = Proofs(clock)
-        self._has_scram: bool | None = None
-        self._sessions: list[tuple[Account, Callable[[], object]]] = []
         self._writing = asyncio.Lock()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="accounts")
 
     # -- logging in ----------------------------------------------------------------------------
 
@@ -89,19 +86,16 @@ class Accounts:
         An imported hash has no keys until its owner logs in with the password once, and some
         clients refuse keys with too many rounds. A client that is offered SCRAM tries nothing else.
         """
-        if self._has_scram is None:
-            self._has_scram = all(
-                account.scram is not None and not account.scram.is_outdated
-                for account in self._by_id.values()
-                if account.is_enabled
-            )
-        return self._has_scram
+        return self._table.has_scram
 
     def find(self, name: bytes) -> Account | None:
         """The account of that name however it is spelled, whether enabled or not."""
-        login = self._naming().login(name)
-        found = None if login is None else self._by_login().get(login)
-        return None if found is None else self._by_id[found]
+        return self._table.find(name)
+
+    def name_of(self, account: str) -> str:
+        """The name of the account of that id; the id where there is no such account any more."""
+        known = self._table.by_id.get(account)
+        return account if known is None else known.name
 
     async def verify(
         self, name: bytes, password: Secret, client: ClientAddress | None = None
@@ -112,6 +106,8 @@ class Accounts:
         It waits for its turn among those of other networks than that of *client*; an account has
         turns kept for the addresses that it was logged in from before.
         """
+        if self._table.outage:
+            return Unavailable(self._table.outage)
         account = self.find(name)
         # To HMAC a password with NULs behind it is the same password.
         owner = account if b"\0" not in password.reveal() else None
@@ -133,14 +129,16 @@ class Accounts:
         self._accepted.add(owner.id, client)
         return owner
 
-    def open_scram(self, opening: ScramOpening) -> tuple[ScramServer, Account | None]:
+    def open_scram(self, opening: ScramOpening) -> tuple[ScramServer, Account | None] | Unavailable:
         """Begin an exchange; with a name that no account has it looks the same."""
+        if self._table.outage:
+            return Unavailable(self._table.outage)
         account = self.find(opening.login)
         if account is not None and account.scram is not None:
             return ScramServer(opening, account.scram), account
         name = self._naming().login(opening.login) or ""
         likeness = self._likenesses.scram(name)
-        keys = self._hashes.stranger_keys(self._secret, name, likeness)
+        keys = self._hashes.stranger_keys(self._table.secret, name, likeness)
         return ScramServer(opening, keys), None
 
     def prove_scram(
@@ -161,24 +159,23 @@ class Accounts:
 
     def is_current(self, account: Account) -> bool:
         """Whether *account* may still log in, with the password it had."""
-        known = self._by_id.get(account.id)
-        return known is not None and known.is_enabled and known.changed == account.changed
+        return self._table.is_current(account)
 
-    @contextmanager
-    def while_current(self, account: Account, end: Callable[[], object]) -> Iterator[None]:
+    def while_current(
+        self, account: Account, end: Callable[[], object]
+    ) -> AbstractContextManager[None]:
         """Call *end* as soon as *account* may not log in any more with what it had."""
-        session = (account, end)
-        self._sessions.append(session)
-        try:
-            yield
-        finally:
-            self._sessions.remove(session)
+        return self._table.while_current(account, end)
 
     # -- what an operator does -----------------------------------------------------------------
 
+    def faults(self) -> Sequence[str]:
+        """What is wrong with the file of the accounts, a line each; for ``status``."""
+        return self._table.faults()
+
     def everybody(self) -> Sequence[AccountView]:
         """All accounts by name."""
-        views = [self._view(account) for account in self._by_id.values()]
+        views = [self._view(account) for account in self._table.by_id.values()]
         return sorted(views, key=lambda view: view.name)
 
     def one(self, name: str) -> AccountView:
@@ -220,13 +217,7 @@ class Accounts:
         """Its mail is left where it is; whoever gets the name next does not get that."""
         async with self._writing:
             account = self._named(name)
-
-            def forget() -> None:
-                del self._by_id[account.id]
-                self._likenesses.remove(account.id)
-                self._accepted.forget(account.id)
-
-            await self._write(partial(self._file.remove, account.id), forget)
+            await self._table.remove(account, self._forget)
         return self._view(account)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
@@ -241,22 +232,9 @@ class Accounts:
 
     async def close(self) -> None:
         self._hashes.close()
-        await asyncio.to_thread(self._writer.shutdown)
-        self._file.close()
+        await self._table.close()
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _by_login(self) -> dict[Login, str]:
-        """Ids by the names as they are folded at present."""
-        naming = self._naming()
-        if self._folded is None or self._folded[0] != naming:
-            ids: dict[Login, str] = {}
-            for account in self._by_id.values():
-                login = naming.login(account.name.encode())
-                if login is not None:
-                    ids.setdefault(login, account.id)
-            self._folded = naming, ids
-        return self._folded[1]
 
     def _read_list(self, lines: Sequence[str]) -> tuple[list[Imported], list[Misread]]:
         found: dict[str, Imported] = {}
@@ -296,7 +274,7 @@ class Accounts:
     def _hash_like(self, name: bytes) -> str:
         """The hash that a guess for an unknown name is compared with, for the work alone."""
         account = self._likenesses.account(self._naming().login(name) or "")
-        return self._random if account is None else self._by_id[account].password
+        return self._random if account is None else self._table.by_id[account].password
 
     def _check(self, hashed: str, password: Secret, owner: Account | None) -> _Checked:
         """In one of the threads that compute hashes. *owner* is whose password it would be."""
@@ -319,7 +297,7 @@ class Accounts:
     async def _renew(self, owner: Account, hashed: str, keys: ScramKeys) -> Account:
         """Keep the same password in another form, if it is still that of *owner*."""
         async with self._writing:
-            known = self._by_id.get(owner.id)
+            known = self._table.by_id.get(owner.id)
             if known is None or known.changed != owner.changed:
                 return owner
             renewed = replace(known, password=hashed, scram=keys)
@@ -338,24 +316,8 @@ class Accounts:
             raise AccountBusyError("too many passwords are being hashed; try again") from None
 
     async def _put(self, *accounts: Account) -> None:
-        def apply() -> None:
-            for account in accounts:
-                self._by_id[account.id] = account
-                self._likenesses.put(account)
+        await self._table.put(accounts, self._likenesses.put)
 
-        await self._write(partial(self._file.put, accounts), apply)
-
-    async def _write(self, job: Callable[[], None], apply: Callable[[], object]) -> None:
-        """Do *job*, and *apply* it here when the disk has it, though nobody waits any more."""
-
-        def written(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                apply()
-                self._folded = self._has_scram = None
-                for account, end in list(self._sessions):
-                    if not self.is_current(account):
-                        end()
-
-        doing = asyncio.get_running_loop().run_in_executor(self._writer, job)
-        doing.add_done_callback(written)
-        await asyncio.shield(doing)
+    def _forget(self, account: str) -> None:
+        self._likenesses.remove(account)
+        self._accepted.forget(account)

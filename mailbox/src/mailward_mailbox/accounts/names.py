@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from mailward.backends.port import UnfitAccountError
 from mailward.rules.logins import Naming
 from mailward.wire.door import MAX_PASSWORD_OCTETS
 from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.errors import UnfitAccountError
 
 MAX_NAME_OCTETS = 255
 # RFC 5321 section 4.1.2's atoms, without what means something to files and to IMAP's patterns.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mailward.backends.port import Misread, UnfitAccountError
 from mailward.rules.logins import Naming
 from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.errors import Misread, UnfitAccountError
 from mailward_mailbox.accounts.names import fit_account_name
 from mailward_mailbox.accounts.schemes import (
     PLAIN,

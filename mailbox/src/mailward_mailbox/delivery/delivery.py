@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,17 +29,19 @@ from mailward_mailbox.mail.model import (
     Fresh,
     MailError,
     NoRoomError,
+    OverQuotaError,
 )
 from mailward_mailbox.mail.store import MailStore
 from mailward_mailbox.sieve.run import Filed, Rejected
 
 NO_RELAY = Refused(550, "5.7.1", "Only who has an account here can be written to")
 NOBODY = Refused(550, "5.1.1", "Nobody has that address")
+_FULL = Refused(452, "4.2.2", "The mailbox is full, try again later")
+_TOO_LARGE = Refused(552, "5.2.2", "The mailbox has no room for so large a message")
 _NO_ROOM = Refused(451, "4.3.1", "There is no room for it now, try again later")
 _TROUBLE = Refused(451, "4.3.0", "It cannot be stored now, try again later")
 
 _T = TypeVar("_T")
-_log = logging.getLogger("mailward.embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +165,11 @@ class Delivery:
         """What comes of *doing*, its errors as an answer."""
         try:
             return await doing
-        except NoRoomError as error:
-            _log.error("%s", error)
+        except OverQuotaError as error:
+            return _TOO_LARGE if error.is_too_large else _FULL
+        except NoRoomError:
             return _NO_ROOM
-        except BrokenError as error:
-            _log.error("%s", error)
+        except BrokenError:
             return _TROUBLE
         except MailError as error:
             return Refused(554, "5.3.0", str(error))

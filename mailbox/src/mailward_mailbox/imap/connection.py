@@ -146,7 +146,9 @@ class _RefusedError(ResponseError):
 
     def get_response(self, tag: bytes) -> ResponseNo:
         match self._error:
-            case NoRoomError() | BrokenError():
+            case NoRoomError():
+                code, text = b"OVERQUOTA", str(self._error)
+            case BrokenError():
                 code, text = b"UNAVAILABLE", "It cannot be stored or read now"
             case NoSuchMailboxError():
                 code, text = b"NONEXISTENT", str(self._error)
@@ -193,8 +195,6 @@ class _State(ConnectionState):
         try:
             return await super().do_command(cmd)
         except MailError as error:
-            if isinstance(error, BrokenError | NoRoomError):
-                _log.error("%s", error)
             raise _RefusedError(error) from None
         except (ResponseError, TimeoutError):
             raise

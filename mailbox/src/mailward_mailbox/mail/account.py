@@ -41,7 +41,10 @@ _T = TypeVar("_T")
 
 
 class AccountMail:
-    """Mail of *owner*, from *file*, which only *thread* touches."""
+    """Mail of *owner*, from *file*, which only *thread* touches.
+
+    *report* is told of every job in the file, how it ended (``None``: well).
+    """
 
     def __init__(
         self,
@@ -50,12 +53,16 @@ class AccountMail:
         loaded: tuple[int, Iterable[Mailbox]],
         thread: Executor,
         clock: Callable[[], Instant],
+        quota: Callable[[], int | None] = lambda: None,
+        report: Callable[[BaseException | None], object] = lambda _: None,
     ) -> None:
         self.owner = owner
         """The account's id."""
         self._file = file
         self._thread = thread
         self._clock = clock
+        self._quota = quota
+        self._report = report
         self.modseq, mailboxes = loaded
         self.by_id: dict[str, Mailbox] = {}
         self.emails: dict[str, dict[tuple[str, int], Message]] = {}
@@ -88,6 +95,15 @@ class AccountMail:
             if mailbox.name == wanted:
                 return mailbox
         raise NoSuchMailboxError("there is no such mailbox")
+
+    @property
+    def quota(self) -> int | None:
+        """How many octets the account may use; ``None``: as many as there are."""
+        return self._quota()
+
+    def usage(self) -> int:
+        """Octets of messages, uploads and scripts; each content once, however many copies."""
+        return self._file.used
 
     async def changed(self, after: int) -> int:
         """Wait until something has changed *after* that modseq; the modseq now."""
@@ -171,11 +187,16 @@ class AccountMail:
         return claimed
 
     async def put_blob(self, octets: bytes) -> str:
-        """Keep an upload for an hour at least; its id."""
+        """Keep an upload for an hour at least; its id.
+
+        Raises:
+            MailError: there is no room for it.
+        """
         if len(octets) > MAX_MESSAGE_OCTETS:
             raise UnfitError(f"an upload is {MAX_MESSAGE_OCTETS} octets at most")
-        until = Instant(self._clock() + UPLOAD_SECONDS)
-        return await self._ask(partial(self._file.put_blob, octets, until))
+        now = self._clock()
+        until = Instant(now + UPLOAD_SECONDS)
+        return await self._ask(partial(self._file.put_blob, octets, until, now))
 
     # -- mailboxes -----------------------------------------------------------------------------
 
@@ -256,11 +277,18 @@ class AccountMail:
             raise NoSuchMailboxError("there is no such mailbox")
 
     async def _ask(self, job: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, job)
+        doing.add_done_callback(self._watch)
+        return await doing
+
+    def _watch(self, done: asyncio.Future[_T]) -> None:
+        if not done.cancelled():
+            self._report(done.exception())
 
     async def _change(self, job: Callable[[], Changed]) -> Changed:
         """Do *job*; who waits for it may leave, what it did is seen by all the same."""
         doing = asyncio.get_running_loop().run_in_executor(self._thread, job)
+        doing.add_done_callback(self._watch)
         doing.add_done_callback(self._apply)  # before anybody who waits for it goes on
         return await asyncio.shield(doing)
 

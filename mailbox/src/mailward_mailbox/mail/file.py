@@ -7,11 +7,10 @@ leaves nothing behind: the message and its place in the mailbox are one commit.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from mailward_mailbox.mail.database import Database
 from mailward_mailbox.mail.model import (
     INBOX,
     MAX_MAILBOXES,
-    BrokenError,
     Changed,
+    DamagedError,
     Flags,
     Fresh,
     Mailbox,
@@ -32,8 +31,12 @@ from mailward_mailbox.mail.model import (
     UnfitError,
 )
 from mailward_mailbox.mail.references import references
+from mailward_mailbox.storage import bring_up_to_date, check_version
 
 APPLICATION_ID = int.from_bytes(b"mwml", "big")
+MAX_LOG_OCTETS = 4_194_304
+"""SQLite's log of one file; it is cut to that when its content has been written back."""
+_PACKAGE = "mailward_mailbox.mail"
 _FIRST_MAILBOXES = (
     (INBOX, "inbox"),
     ("Drafts", "drafts"),
@@ -47,11 +50,17 @@ class MailFile(Database):
     """The mail of account *owner* at *path*, made with mode 0600 where there is none.
 
     Raises:
-        BrokenError: it cannot be opened, or it is somebody else's.
+        BrokenError: it cannot be opened, it is another account's, or a newer version wrote it.
     """
 
-    def __init__(self, path: Path, owner: str, now: Instant) -> None:
-        super().__init__(path)
+    def __init__(
+        self,
+        path: Path,
+        owner: str,
+        now: Instant,
+        quota: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        super().__init__(path, quota)
         with self._trouble():
             try:
                 self._prepare(owner, now)
@@ -111,6 +120,7 @@ class MailFile(Database):
     def append(self, placed: Sequence[tuple[str, Fresh]], now: Instant) -> Changed:
         """Store each message in the mailbox whose id stands with it; all of them or none."""
         with self._change() as modseq:
+            self._drop_uploads(now)
             put = []
             for mailbox, fresh in placed:
                 blob = self._put_blob(fresh.octets, 0.0)
@@ -160,7 +170,7 @@ class MailFile(Database):
         with self._change() as modseq:
             there = self._messages(mailbox, uids)
             gone = self._take_out(mailbox, there)
-            self._drop_blobs({message.blob for message in there}, now)
+            self._drop_content(there, now)
             return self._changed(modseq, gone=gone)
 
     def claim_recent(self, mailbox: str) -> Changed:
@@ -169,18 +179,15 @@ class MailFile(Database):
             self._run("UPDATE mailbox SET recent_from = next_uid WHERE id = ?", mailbox)
             return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
 
-    def put_blob(self, octets: bytes, kept_until: Instant) -> str:
+    def put_blob(self, octets: bytes, kept_until: Instant, now: Instant) -> str:
         with self._transaction():
+            self._drop_uploads(now)
             return self._put_blob(octets, kept_until)
 
-    def drop_blobs(self, now: Instant) -> None:
-        """Forget the uploads that nobody made use of in time."""
+    def drop_uploads(self, now: Instant) -> None:
+        """Forget the uploads that nothing refers to in time."""
         with self._transaction():
-            self._run(
-                "DELETE FROM blob WHERE kept_until <= ? AND kept_until > 0"
-                " AND id NOT IN (SELECT blob FROM message)",
-                now,
-            )
+            self._drop_uploads(now)
 
     # -- mailboxes -----------------------------------------------------------------------------
 
@@ -209,7 +216,7 @@ class MailFile(Database):
                 for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)
             ]
             gone = self._take_out(mailbox, there)
-            self._drop_blobs({message.blob for message in there}, now)
+            self._drop_content(there, now)
             self._run("DELETE FROM mailbox WHERE id = ?", mailbox)
             return Changed(modseq, mailboxes_gone=[mailbox], gone=gone)
 
@@ -252,19 +259,21 @@ class MailFile(Database):
     # -- inside --------------------------------------------------------------------------------
 
     def _prepare(self, owner: str, now: Instant) -> None:
+        check_version(self._database, self._path, _PACKAGE)
         # Nothing is written to a file that is there already: it can be read on a full disk.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        pragmas = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+        for pragma in (*pragmas, f"journal_size_limit = {MAX_LOG_OCTETS}"):
             self._database.execute(f"PRAGMA {pragma}")
-        if not self._row("SELECT 1 FROM sqlite_schema WHERE name = 'account'"):
-            schema = files("mailward_mailbox.mail").joinpath("schema.sql").read_text()
-            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._database.executescript(f"BEGIN IMMEDIATE; {schema}")
-            self._run("INSERT INTO account VALUES (?, 1, ?)", owner, int(now))
-            for name, role in _FIRST_MAILBOXES:
-                self._create(name, role, 1)
-            self._database.execute("COMMIT")
+        bring_up_to_date(self._database, self._path, _PACKAGE, partial(self._fill, owner, now))
         if self._row("SELECT id FROM account") != (owner,):
-            raise BrokenError(f"{self._path} holds the mail of another account")
+            raise DamagedError(f"{self._path} holds the mail of another account")
+        self.used = self._number("SELECT used FROM account")
+
+    def _fill(self, owner: str, now: Instant) -> None:
+        self._run(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._run("INSERT INTO account (id, modseq, began) VALUES (?, 1, ?)", owner, int(now))
+        for name, role in _FIRST_MAILBOXES:
+            self._create(name, role, 1)
 
     def _create(self, name: str, role: str | None, modseq: int) -> Mailbox:
         if self._number("SELECT count(*) FROM mailbox") >= MAX_MAILBOXES:
@@ -322,11 +331,24 @@ class MailFile(Database):
         )
         return blob
 
-    def _drop_blobs(self, blobs: Iterable[str], now: Instant) -> None:
+    def _drop_uploads(self, now: Instant) -> None:
+        self._run(
+            "DELETE FROM blob WHERE kept_until > 0 AND kept_until <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM message WHERE message.blob = blob.id)",
+            now,
+        )
+
+    def _drop_content(self, messages: Sequence[Message], now: Instant) -> None:
+        """Forget what belonged to *messages*, which are gone, and to no other."""
         self._database.executemany(
             "DELETE FROM blob WHERE id = ? AND kept_until <= ?"
             " AND NOT EXISTS (SELECT 1 FROM message WHERE message.blob = blob.id)",
-            [(blob, now) for blob in blobs],
+            [(blob, now) for blob in {message.blob for message in messages}],
+        )
+        self._database.executemany(
+            "DELETE FROM reference WHERE thread = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM message WHERE message.thread = ?1)",
+            [(thread,) for thread in {message.thread for message in messages}],
         )
 
     def _thread(self, octets: bytes) -> str:

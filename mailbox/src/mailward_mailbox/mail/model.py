@@ -45,8 +45,20 @@ class NoRoomError(MailError):
     """The disk is full."""
 
 
+class OverQuotaError(NoRoomError):
+    """The account would use more than its quota. *is_too_large*: even if it held nothing else."""
+
+    def __init__(self, *, is_too_large: bool) -> None:
+        super().__init__("the mailbox is full")
+        self.is_too_large = is_too_large
+
+
 class BrokenError(MailError):
     """The file cannot be read or written now."""
+
+
+class DamagedError(BrokenError):
+    """The file is damaged, another one's, or a newer version's: an operator has to restore it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from zlib import crc32
 
 from mailward.rules.model import Instant
 from mailward_mailbox.mail.account import AccountMail
+from mailward_mailbox.mail.faults import MailFaults
 from mailward_mailbox.mail.file import MailFile
 from mailward_mailbox.mail.model import BrokenError, NoRoomError
+from mailward_mailbox.storage import describe, make_folder
 
 THREADS = 4
 """Each file belongs to one of them, so no two things happen in it at once."""
@@ -31,11 +33,22 @@ class _Shared:
 
 
 class MailStore:
-    """All files in *folder*, which is made where it is missing (mode 0700)."""
+    """All files in *folder*, which is made where it is missing (mode 0700).
 
-    def __init__(self, folder: Path, clock: Callable[[], Instant]) -> None:
+    *name_of* tells an account's name by its id, *quota* how many octets each may use at present.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], Instant],
+        name_of: Callable[[str], str] = str,
+        quota: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._folder = folder
         self._clock = clock
+        self._quota = quota
+        self._faults = MailFaults(name_of)
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix="mail") for _ in range(THREADS)]
         self._shared: dict[str, _Shared] = {}
         """The last used is the last."""
@@ -61,6 +74,10 @@ class MailStore:
             shared.users -= 1
             self._tidy()
 
+    def faults(self) -> Sequence[str]:
+        """What is wrong with files now, a line each; for ``status``."""
+        return self._faults.lines()
+
     async def close(self) -> None:
         """Close every file; nobody may use one any more."""
         for account in list(self._shared):
@@ -75,29 +92,40 @@ class MailStore:
 
     def _begin(self, account: str) -> asyncio.Future[tuple[AccountMail, MailFile]]:
         loop, thread = asyncio.get_running_loop(), self._thread(account)
-        return loop.run_in_executor(thread, partial(self._load, account, thread))
+        opening = loop.run_in_executor(thread, partial(self._load, account, thread))
+
+        def opened(done: asyncio.Future[tuple[AccountMail, MailFile]]) -> None:
+            if not done.cancelled():
+                self._faults.opened(account, done.exception())
+
+        opening.add_done_callback(opened)
+        return opening
 
     def _load(self, account: str, thread: ThreadPoolExecutor) -> tuple[AccountMail, MailFile]:
         now = self._clock()
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
         except OSError as error:
-            raise BrokenError(f"{self._folder}: {error.strerror}") from None
-        file = MailFile(self.path(account), account, now)
+            raise BrokenError(describe(self._folder, error)) from None
+        file = MailFile(self.path(account), account, now, self._quota)
         try:
             with suppress(NoRoomError):
-                file.drop_blobs(now)
-            return AccountMail(account, file, file.load(), thread, self._clock), file
+                file.drop_uploads(now)
+            report = partial(self._faults.used, account)
+            loaded = file.load()
+            mail = AccountMail(account, file, loaded, thread, self._clock, self._quota, report)
         except BaseException:
             file.close()
             raise
+        return mail, file
 
     def _tidy(self) -> None:
-        """Close what failed to open, and the longest idle beyond those that may stay."""
+        """Close what is damaged or failed to open, and the longest idle of too many."""
         idle = [account for account, shared in self._shared.items() if not shared.users]
         for account in idle:
             opening = self._shared[account].opening
-            if opening.done() and opening.exception() is not None:
+            has_failed = opening.done() and opening.exception() is not None
+            if has_failed or self._faults.is_lasting(account):  # it may have been restored
                 self._drop(account)
         for account in idle[:-MAX_IDLE]:
             if account in self._shared:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import unicodedata
 from collections.abc import Sequence
 
 from mailward.wire.managesieve.response import OWN_IMPLEMENTATION
 from mailward.wire.managesieve.words import string_for_client
 from mailward_mailbox.mail.account import AccountMail
-from mailward_mailbox.mail.model import MailError
+from mailward_mailbox.mail.model import MailError, OverQuotaError
 from mailward_mailbox.managesieve.commands import Command, Malformed
 from mailward_mailbox.sieve.parser import MAX_SCRIPT_OCTETS, parse
 from mailward_mailbox.sieve.tokens import SieveError
@@ -21,13 +20,12 @@ _NO_NAME = {"Cc", "Cs", "Zl", "Zp"}
 
 _OK = b'OK "Done"\r\n'
 _TOO_LONG = b'NO (QUOTA/MAXSIZE) "A script has %d octets at most"\r\n' % MAX_SCRIPT_OCTETS
+_FULL = b'NO (QUOTA/MAXSIZE) "The mailbox is full"\r\n'
 _TOO_MANY = b'NO (QUOTA/MAXSCRIPTS) "There are %d scripts already"\r\n' % MAX_SCRIPTS
 _MISSING = b'NO (NONEXISTENT) "There is no such script"\r\n'
 _THERE = b'NO (ALREADYEXISTS) "There is such a script already"\r\n'
 _ACTIVE = b'NO (ACTIVE) "The active script stays; make another one active first"\r\n'
 _NOT_NOW = b'NO (TRYLATER) "Scripts cannot be stored or read now"\r\n'
-
-_log = logging.getLogger("mailward.embedded")
 
 
 class ManageSieveSession:
@@ -49,8 +47,7 @@ class ManageSieveSession:
                 pass
         try:
             return await self._do(command)
-        except MailError as error:
-            _log.error("%s", error)
+        except MailError:
             return _NOT_NOW
 
     async def _do(self, command: Command) -> bytes:  # noqa: PLR0911 -- one for each command
@@ -60,7 +57,7 @@ class ManageSieveSession:
             case b"CHECKSCRIPT", (script,):
                 return await self._check(script) or _OK
             case b"HAVESPACE", (name,):
-                return await self._space(name, command.number)
+                return await self._space(name, command.number) or self._room(command.number)
             case b"GETSCRIPT", (name,):
                 return await self._get(name)
             case b"SETACTIVE", (name,):
@@ -87,9 +84,12 @@ class ManageSieveSession:
                 return _OK  # NOOP without a tag
 
     async def _put(self, name: bytes, script: bytes) -> bytes:
-        if refusal := await self._check(script) or await self._space(name, len(script), b""):
+        if refusal := await self._check(script) or await self._space(name, len(script)):
             return refusal
-        await self._mail.put_script(name.decode(), script)
+        try:
+            await self._mail.put_script(name.decode(), script)
+        except OverQuotaError:
+            return _FULL
         return _OK
 
     async def _check(self, script: bytes) -> bytes:
@@ -102,15 +102,20 @@ class ManageSieveSession:
             return _no(str(error))
         return b""
 
-    async def _space(self, name: bytes, octets: int, enough: bytes = _OK) -> bytes:
-        """*enough*, or why there is no space for a script."""
+    def _room(self, octets: int) -> bytes:
+        """Whether the account's quota has room for a script of so many octets."""
+        quota = self._mail.quota
+        return _OK if quota is None or self._mail.usage() + octets <= quota else _FULL
+
+    async def _space(self, name: bytes, octets: int) -> bytes:
+        """Why no script of that name and length can be stored, empty if one can be."""
         fit = _fit_name(name)
         if fit is None:
             return _no("No script has that name")
         if octets > MAX_SCRIPT_OCTETS:
             return _TOO_LONG
         names = {script.name for script in await self._mail.scripts()}
-        return _TOO_MANY if fit not in names and len(names) >= MAX_SCRIPTS else enough
+        return _TOO_MANY if fit not in names and len(names) >= MAX_SCRIPTS else b""
 
     async def _get(self, name: bytes) -> bytes:
         fit = _fit_name(name)

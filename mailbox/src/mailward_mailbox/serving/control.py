@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,7 +37,7 @@ class _RequestError(Exception):
 class Control:
     """Answers what an operator asks of *accounts*; *faults* gives what is wrong at present."""
 
-    def __init__(self, accounts: Accounts, faults: Callable[[], list[str]]) -> None:
+    def __init__(self, accounts: Accounts, faults: Callable[[], Sequence[str]]) -> None:
         self._accounts = accounts
         self._faults = faults
         self._connections = 0
@@ -89,7 +89,7 @@ class Control:
             return {"error": _kind(error), "message": str(error)}
 
     async def _status(self, _: Json) -> Json:
-        return {"accounts": len(self._accounts.everybody()), "faults": self._faults()}
+        return {"accounts": len(self._accounts.everybody()), "faults": [*self._faults()]}
 
     async def _list(self, _: Json) -> Json:
         return {"accounts": [_row(view) for view in self._accounts.everybody()]}

@@ -43,6 +43,8 @@ class Logins:
         if opening.mechanism is not ScramMechanism.SHA_256:
             return Unavailable("only SCRAM-SHA-256 is known")
         begun = self._accounts.open_scram(opening)
+        if isinstance(begun, Unavailable):
+            return begun
         return Exchange(begun[0].challenge, begun)
 
     def prove(

@@ -133,6 +133,7 @@ class _Process:
         )
         waiting = Waiting()
         server = self._server
+        server.quota = settings.quota
         self._premises = Premises(server.accounts, server.mail, Logins(server.accounts), waiting)
         self._connections = Connections(tasks)
         self._listeners: list[Listener] = []
@@ -142,6 +143,7 @@ class _Process:
         """Go on with other settings; sessions that are open go on with them, too."""
         self._settings = settings
         self._server.settings = EmbeddedSettings(".", settings.relay)
+        self._server.quota = settings.quota
 
     def refuse(self, why: str) -> None:
         """Settings cannot be used: those before stay."""
@@ -158,7 +160,7 @@ class _Process:
             for service in Service:
                 listening = self._at(f"{service.value}.sock")
                 opened.append((listening, self._serve(service, is_proxied=True)))
-            control = Control(self._server.accounts, list)
+            control = Control(self._server.accounts, self._server.faults)
             opened.append((self._at(CONTROL), control.serve))
             for service, (host, port) in self._plan.ports.items():
                 listening = listen_on_port(host, port, allow_remote=self._plan.allow_remote)

@@ -50,5 +50,3 @@ CREATE TABLE script (
     text      BLOB NOT NULL,
     is_active INTEGER NOT NULL
 );
-
-PRAGMA user_version = 1;

@@ -13,5 +13,3 @@ CREATE TABLE account (
 
 -- What makes the salts of accounts that are not there.
 CREATE TABLE secret (octets BLOB NOT NULL);
-
-PRAGMA user_version = 1;

@@ -21,17 +21,15 @@ from mailward_mailbox.accounts.file import Account, AccountFile
 from mailward_mailbox.accounts.hashes import AT_ONCE
 from mailward_mailbox.accounts.schemes import SchemeError, read_scheme
 from mailward_mailbox.accounts.scram import scram_keys
+from mailward_mailbox.serving.logins import Exchange
 from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
 from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
 
 from mailward.backends.port import (
     AccountExistsError,
     AccountStorageError,
-    Granted,
-    LoginAnswer,
     MisreadError,
     NoSuchAccountError,
-    ScramExchange,
     UnfitAccountError,
 )
 from mailward.rules.logins import Naming
@@ -53,30 +51,34 @@ async def house(tmp_path: Path) -> AsyncIterator[Premises]:
         yield house
 
 
-def is_in(answer: LoginAnswer) -> bool:
-    if isinstance(answer, Granted):
-        answer.transport.abort()
+Answer = Account | Rejected | Unavailable
+
+
+def is_in(answer: Answer) -> bool:
+    if isinstance(answer, Account):
         return True
     assert answer == Rejected(), answer
     return False
 
 
-async def scram(house: Premises, name: str, password: str) -> LoginAnswer:
+async def scram(house: Premises, name: str, password: str) -> Answer:
     """A whole exchange, with another program's client and the door's own checks between."""
     client = ScramClient([ScramMechanism.SHA_256.value], name, password)
     first = read_client_first(ScramMechanism.SHA_256, client.get_client_first().encode())
     assert isinstance(first, ScramOpening)
-    exchange = await house.embedded.imap.open(first, CLIENT)
-    assert isinstance(exchange, ScramExchange)
+    exchange = house.logins.open(first)
+    assert isinstance(exchange, Exchange)
     nonce = server_nonce(first, exchange.challenge)
     assert nonce is not None
     client.set_server_first(exchange.challenge.decode())
     proof = read_client_final(first, nonce, client.get_client_final().encode())
     assert isinstance(proof, ScramProof)
-    answer = await exchange.prove(proof)
-    if isinstance(answer, Granted):
-        client.set_server_final(answer.signature.decode())  # it raises where that is wrong
-    return answer
+    match house.logins.prove(exchange, proof, CLIENT):
+        case (account, signature):
+            client.set_server_final(signature.decode())  # it raises where that is wrong
+            return account
+        case Rejected() as rejected:
+            return rejected
 
 
 async def test_who_knows_the_password_is_let_in_and_nobody_else(house: Premises) -> None:
@@ -167,9 +169,8 @@ async def test_an_unknown_name_gets_the_same_salt_each_time_and_its_own(house: P
     async def challenge(name: bytes) -> bytes:
         text = b"n,,n=%b,r=abc" % name
         opening = ScramOpening(ScramMechanism.SHA_256, name, b"abc", text)
-        exchange = await house.embedded.imap.open(opening, CLIENT)
-        assert isinstance(exchange, ScramExchange)
-        exchange.abandon()
+        exchange = house.logins.open(opening)
+        assert isinstance(exchange, Exchange)
         return exchange.challenge.split(b",", 1)[1]
 
     assert await challenge(b"bob") == await challenge(b"BOB")
@@ -180,15 +181,15 @@ async def test_an_unknown_name_gets_the_same_salt_each_time_and_its_own(house: P
 async def test_nobody_acts_for_somebody_else(house: Premises) -> None:
     await house.add("alice")
     await house.add("bob")
-    imap = house.embedded.imap
-    assert is_in(await imap.login(said(b"alice", PASSWORD, b"Alice"), CLIENT))
-    assert not is_in(await imap.login(said(b"alice", PASSWORD, b"bob"), CLIENT))
-    assert not is_in(await imap.login(said(b"alice", PASSWORD, b"nobody"), CLIENT))
+    logins = house.logins
+    assert is_in(await logins.check(said(b"alice", PASSWORD, b"Alice"), CLIENT))
+    assert not is_in(await logins.check(said(b"alice", PASSWORD, b"bob"), CLIENT))
+    assert not is_in(await logins.check(said(b"alice", PASSWORD, b"nobody"), CLIENT))
 
 
 async def test_a_token_is_no_wrong_password(house: Premises) -> None:
     token = BearerToken(BearerMechanism.OAUTHBEARER, b"alice", Secret(b"token"))
-    assert isinstance(await house.embedded.imap.login(token, CLIENT), Unavailable)
+    assert isinstance(await house.logins.check(token, CLIENT), Unavailable)
 
 
 async def test_a_disabled_or_removed_account_lets_nobody_in_at_once(house: Premises) -> None:
@@ -288,7 +289,7 @@ async def test_a_guess_whose_client_left_gives_its_place_back(house: Premises) -
     assert is_in(await later(house))
 
 
-async def later(house: Premises) -> LoginAnswer:
+async def later(house: Premises) -> Answer:
     """What is answered when there is time."""
     async with asyncio.timeout(10):
         while isinstance(answer := await house.login(), Unavailable):  # noqa: ASYNC110 -- it sets no event

@@ -30,7 +30,7 @@ async def relayed(folder: Path) -> AsyncIterator[tuple[Premises, Relay]]:
 async def send(
     here: Premises, *to: str, message: bytes = MESSAGE, utf8: bool = False, sender: str = "a@b.c"
 ) -> bytes:
-    async with session(here.embedded.submission) as alice:
+    async with session(here, here.embedded.submission) as alice:
         parameters = b" SMTPUTF8" if utf8 else b""
         await alice.ask(b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), parameters))
         for address in to:
@@ -113,7 +113,7 @@ async def test_who_the_relay_does_not_take_is_told_by_a_report(tmp_path: Path) -
 
 async def test_nothing_of_ours_is_handed_on(tmp_path: Path) -> None:
     async with relayed(tmp_path) as (here, relay):
-        async with session(here.embedded.submission) as alice:
+        async with session(here, here.embedded.submission) as alice:
             await alice.ask(b"MAIL FROM:<>\r\n")
             assert (await alice.ask(b"RCPT TO:<nobody@localhost>\r\n")).startswith(b"550 5.1.1")
         assert relay.said == []

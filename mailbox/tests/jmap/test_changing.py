@@ -7,10 +7,7 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
-from mailbox_testing.hall import ALICE, BOB, HERE, NOON, Jmap, say
-
-from mailward.backends.http import Wire
-from mailward.backends.port import Client
+from mailbox_testing.hall import ALICE, BOB, NOON, Jmap, say
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -224,8 +221,7 @@ async def test_a_type_that_is_none_splits_no_answer(jmap: Jmap) -> None:
 
 
 async def test_an_upload_that_is_too_long_is_not_taken(jmap: Jmap) -> None:
-    wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
-    assert isinstance(wire, Wire)
+    wire = await jmap.connect()
     answer = await say(wire, "POST", f"/jmap/upload/{jmap.ids[ALICE]}/", b"x" * 26_214_401)
     wire.abort()
     assert answer.status == 413

@@ -10,10 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from mailbox_testing.hall import ALICE, BOB, HERE, PASSWORDS, Jmap
-
-from mailward.backends.http import Wire
-from mailward.backends.port import Client
+from mailbox_testing.hall import ALICE, BOB, PASSWORDS, Jmap
+from mailbox_testing.web import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,8 +22,7 @@ PLAIN = b"Subject: hello\r\n\r\nhello\r\n"
 async def listening(
     jmap: Jmap, query: str = "", *fields: str, name: str = ALICE
 ) -> AsyncIterator[Wire]:
-    wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
-    assert isinstance(wire, Wire)
+    wire = await jmap.connect()
     pair = b64encode(f"{name}:{PASSWORDS[name]}".encode()).decode()
     lines = [f"GET /jmap/events/?{query} HTTP/1.1", "Host: x", f"Authorization: Basic {pair}"]
     wire.write("\r\n".join([*lines, *fields]).encode() + b"\r\n\r\n")

@@ -8,10 +8,8 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from mailbox_testing.hall import ALICE, BOB, HERE, PASSWORDS, Jmap, open_jmap
-
-from mailward.backends.http import Wire
-from mailward.backends.port import Client
+from mailbox_testing.hall import ALICE, BOB, PASSWORDS, Jmap, open_jmap
+from mailbox_testing.web import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,8 +19,7 @@ REQUEST = json.dumps({"using": [], "methodCalls": []}).encode()
 
 async def begun(jmap: Jmap, target: str, name: str = ALICE) -> Wire:
     """A request whose body is not there yet."""
-    wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
-    assert isinstance(wire, Wire)
+    wire = await jmap.connect()
     pair = b64encode(f"{name}:{PASSWORDS[name]}".encode()).decode()
     wire.write(
         f"POST {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {pair}\r\n"

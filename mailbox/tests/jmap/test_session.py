@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mailbox_testing.hall import ALICE, BOB, CORE, HERE, MAIL, SUBMISSION, Jmap, say
-
-from mailward.backends.http import Wire
-from mailward.backends.port import Client
+from mailbox_testing.hall import ALICE, BOB, CORE, MAIL, SUBMISSION, Jmap, say
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -68,8 +65,7 @@ async def test_what_is_not_there_is_said_so(
 
 
 async def test_a_connection_serves_one_request_after_the_other(jmap: Jmap) -> None:
-    wire = await jmap.embedded.jmap.connect(Client(HERE, HERE))
-    assert isinstance(wire, Wire)
+    wire = await jmap.connect()
     for method in ("GET", "HEAD", "GET"):
         assert (await say(wire, method, "/jmap/session")).status == 200
     wire.abort()

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from argon2 import PasswordHasher
+from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.client import Client
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.server import Embedded
+from mailward_mailbox.serving.lines import LineService
+from mailward_mailbox.serving.listener import Connections, this_task
+from mailward_mailbox.serving.logins import Logins
+from mailward_mailbox.stream import Stream
 
-from mailward.backends.port import Client, Granted, LoginAnswer
+from mailbox_testing.pairs import AnyProtocol, connect
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
+from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import Credentials, Mechanism
 from mailward.wire.secret import Secret
 
@@ -36,6 +44,7 @@ class Premises:
     embedded: Embedded
     naming: Naming
     now: Instant
+    connections: Connections
 
     def passes(self, seconds: float) -> None:
         self.now = Instant(self.now + seconds)
@@ -43,14 +52,50 @@ class Premises:
     async def add(self, name: str = "alice", password: bytes = PASSWORD) -> None:
         await self.embedded.accounts.add(name, Secret(password))
 
-    async def login(self, name: bytes = b"alice", password: bytes = PASSWORD) -> LoginAnswer:
-        return await self.embedded.imap.login(said(name, password), CLIENT)
+    @property
+    def logins(self) -> Logins:
+        return Logins(self.embedded.accounts)
+
+    async def end(self) -> None:
+        """End it as the process does: sessions first."""
+        await self.connections.close()
+        await self.embedded.close()
+
+    async def login(
+        self, name: bytes = b"alice", password: bytes = PASSWORD
+    ) -> Account | Rejected | Unavailable:
+        return await self.logins.check(said(name, password), CLIENT)
 
     async def session(self, name: bytes = b"alice") -> Session:
-        """A session of IMAP of somebody who has an account."""
-        granted = await self.login(name)
-        assert isinstance(granted, Granted), granted
-        return Session(granted)
+        """A session of IMAP of an account."""
+        session = await self.connect(self.embedded.imap, name, Session)
+        session.capabilities = self.embedded.imap.capabilities
+        return session
+
+    async def connect(
+        self,
+        service: LineService,
+        name: bytes,
+        make: Callable[[], AnyProtocol],
+        client: Client = CLIENT,
+    ) -> AnyProtocol:
+        """The client's end of a session of *service*, which is logged in already."""
+        account = await self.login(name)
+        assert isinstance(account, Account), account
+
+        begun = asyncio.Event()
+
+        async def serve(stream: Stream, _: socket.socket) -> None:
+            reader, writer = stream.hand_over(b"")
+            accounts, mail = self.embedded.accounts, self.embedded.mail
+            async with mail.open(account.id) as opened:
+                with accounts.while_current(account, this_task().cancel):
+                    begun.set()
+                    await service.serve(account, opened, client, reader, writer)
+
+        protocol = await connect(self.connections, serve, make)
+        await begun.wait()
+        return protocol
 
     @asynccontextmanager
     async def mail(self, name: bytes = b"alice") -> AsyncIterator[AccountMail]:
@@ -73,11 +118,12 @@ async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Pre
             tasks,
             strength,
         )
-        built.append(Premises(embedded, Naming(), NOON))
+        connections = Connections(tasks)
+        built.append(Premises(embedded, Naming(), NOON, connections))
         try:
             yield built[0]
         finally:
-            await embedded.close()
+            await built[0].end()
 
 
 def said(name: bytes, password: bytes, authorization: bytes = b"") -> Credentials:
@@ -87,14 +133,15 @@ def said(name: bytes, password: bytes, authorization: bytes = b"") -> Credential
 class Session(asyncio.Protocol):
     """A client of IMAP that is logged in; what it reads are lines."""
 
-    def __init__(self, granted: Granted) -> None:
-        self.capabilities = granted.capabilities
+    def __init__(self) -> None:
+        self.capabilities: Sequence[str] = ()
         self._held = bytearray()
         self._more = asyncio.Event()
         self._has_ended = False
-        self._transport = granted.transport
-        self._transport.set_protocol(self)
-        self._transport.resume_reading()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment] # a stream's transport is a Transport
 
     def data_received(self, data: bytes) -> None:
         self._held += data

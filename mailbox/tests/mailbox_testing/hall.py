@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,17 +13,22 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from mailward_mailbox.client import Client
+from mailward_mailbox.jmap.http.reading import Body
+from mailward_mailbox.jmap.http.serving import Serving
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Flags, Fresh, Message
 from mailward_mailbox.server import Embedded
+from mailward_mailbox.serving.listener import Connections
+from mailward_mailbox.stream import Stream
 
 from mailbox_testing.doors import WEAK
-from mailward.backends.http import Body, Wire
-from mailward.backends.port import Client
+from mailbox_testing.pairs import connect
+from mailbox_testing.web import Wire
 from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
-from mailward.wire.http.framing import response_framing
+from mailward.wire.http.framing import UntilClose, response_framing
 from mailward.wire.proxyline import TlsFacts
 from mailward.wire.secret import Secret
 
@@ -31,6 +37,7 @@ PASSWORDS = {"alice@mail.test": "right", "bob@mail.test": "also-right"}
 ALICE, BOB = PASSWORDS
 CORE, MAIL, SUBMISSION = (f"urn:ietf:params:jmap:{one}" for one in ("core", "mail", "submission"))
 HERE = (IPv4Address("127.0.0.1"), 1)
+CLIENT = Client(HERE, HERE)
 Call = Sequence[Any]
 
 
@@ -52,6 +59,7 @@ class Jmap:
     embedded: Embedded
     ids: Mapping[str, str]
     now: list[Instant]
+    connections: Connections
 
     @asynccontextmanager
     async def mail(self, name: str = ALICE) -> AsyncIterator[AccountMail]:
@@ -82,6 +90,14 @@ class Jmap:
         async with self.mail(owner) as mail:
             return mail.mailbox(name).id
 
+    async def connect(self, client: Client = CLIENT) -> Wire:
+        """A connection of *client*."""
+
+        async def serve(stream: Stream, _: socket.socket) -> None:
+            await Serving(self.embedded.jmap.premises, lambda _: client).serve(stream)
+
+        return await connect(self.connections, serve, Wire)
+
     async def raw(
         self,
         method: str,
@@ -93,8 +109,7 @@ class Jmap:
     ) -> Response:
         """One request on a connection of its own."""
         client = Client(HERE, HERE, TlsFacts("", "") if tls else None)
-        wire = await self.embedded.jmap.connect(client)
-        assert isinstance(wire, Wire)
+        wire = await self.connect(client)
         try:
             return await say(wire, method, target, body, *fields, name=name)
         finally:
@@ -165,7 +180,9 @@ async def say(
     wire.write("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
     head = await wire.response()
     told = {known.lower(): value.decode("latin-1") for known, value in head.fields.items}
-    body_of, octets = Body(wire, response_framing(head, method)), b""
+    framing = response_framing(head, method)
+    assert not isinstance(framing, UntilClose)
+    body_of, octets = Body(wire, framing), b""
     while piece := await body_of.read():
         octets += piece
     return Response(head.status, told, octets)
@@ -187,5 +204,7 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
             for name in PASSWORDS
             if (account := embedded.accounts.find(name.encode())) is not None
         }
-        yield Jmap(embedded, ids, now)
+        connections = Connections(tasks)
+        yield Jmap(embedded, ids, now, connections)
+        await connections.close()
     await embedded.close()

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from mailward_mailbox.login import EmbeddedBackend
+from mailward_mailbox.client import Client
 from mailward_mailbox.mail.model import INBOX
+from mailward_mailbox.serving.lines import LineService
+from mailward_mailbox.stream import Stream
 
-from mailbox_testing.doors import PASSWORD, Premises, premises, said
-from mailward.backends.port import Client, Granted
+from mailbox_testing.doors import Premises, premises
 
 CLIENT = Client((IPv4Address("192.0.2.7"), 40_000), (IPv4Address("192.0.2.1"), 587), name=b"me")
 SECONDS = 20.0
@@ -21,14 +22,9 @@ SECONDS = 20.0
 class Talk:
     """The client's end of a session."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._reader = asyncio.StreamReader(limit=1 << 20)
-        protocol = asyncio.StreamReaderProtocol(self._reader)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        transport.resume_reading()
-        loop = asyncio.get_running_loop()
-        self.writer = asyncio.StreamWriter(transport, protocol, self._reader, loop)
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
 
     async def say(self, octets: bytes) -> None:
         self.writer.write(octets)
@@ -79,11 +75,10 @@ async def house(folder: Path, *names: str) -> AsyncIterator[Premises]:
 
 @asynccontextmanager
 async def session(
-    backend: EmbeddedBackend, name: str = "alice", client: Client = CLIENT
+    here: Premises, service: LineService, name: str = "alice", client: Client = CLIENT
 ) -> AsyncIterator[Talk]:
-    granted = await backend.login(said(name.encode(), PASSWORD), client)
-    assert isinstance(granted, Granted), granted
-    talk = Talk(granted.transport)
+    stream = await here.connect(service, name.encode(), Stream, client)
+    talk = Talk(*stream.hand_over(b""))
     try:
         yield talk
     finally:

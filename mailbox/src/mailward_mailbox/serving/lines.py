@@ -141,7 +141,8 @@ class LineConnections:
             except MailError as error:
                 _log.error("%s", error)
                 return False
-            return True
+            # It may have been disabled while its mail was opened.
+            return self._premises.accounts.is_current(account)
 
         try:
             talk = LoginTalk(stream, door, client, self._premises.logins, place)
@@ -164,11 +165,11 @@ class LineConnections:
         stream.write(door.accepted(self._service.capabilities))
         if isinstance(door.next_event(), Closing):
             return  # it sent more behind its credentials than is held
-        await stream.drain()
-        reader, writer = stream.hand_over(door.leftover())
         self._sessions[account.id] += 1
         try:
             with self._premises.accounts.while_current(account, this_task().cancel):
+                await stream.drain()
+                reader, writer = stream.hand_over(door.leftover())
                 await self._service.serve(account, mail, client, reader, writer)
         finally:
             self._sessions[account.id] -= 1

@@ -31,7 +31,7 @@ class Logins:
     ) -> Account | Rejected | Unavailable:
         """The account whose credentials these are."""
         if isinstance(offered, BearerToken):
-            return Rejected()  # there are no tokens: none is right
+            return Unavailable("no tokens are known here")
         answer = await self._accounts.verify(offered.login, offered.password, client.source[0])
         acts_for = offered.authorization
         if isinstance(answer, Account) and acts_for and self._accounts.find(acts_for) != answer:

@@ -117,7 +117,7 @@ def test_what_the_embedded_server_needs_is_not_installed(
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("mailward_mailbox")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "pymap.bytes", None)
+    monkeypatch.setitem(sys.modules, "mailward_mailbox", None)
     text = LOOP.format(bind="127.0.0.1:0", address="127.0.0.1:2")
     said = both(tmp_path, text.replace('"dovecot"', '"embedded"'))
     assert said.startswith('c.toml:4: server.listener.imap.backend: backend = "embedded" needs')

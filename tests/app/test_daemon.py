@@ -196,8 +196,9 @@ def test_without_what_the_embedded_server_needs_the_daemon_says_what_to_install(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(EMBEDDED)
-    without = "import sys; sys.modules['pymap'] = None; from mailward.app.cli.main import main;"
-    serve = [sys.executable, "-c", f"{without} sys.exit(main())", *SERVE[-1:]]
+    without = "import sys; sys.modules['mailward_mailbox'] = None;"
+    program = f"{without} from mailward.app.cli.main import main; sys.exit(main())"
+    serve = [sys.executable, "-c", program, *SERVE[-1:]]
     done = subprocess.run(
         [*serve, "--config", str(file), "--data", str(tmp_path)],
         capture_output=True,
@@ -230,7 +231,7 @@ def test_accounts_that_cannot_be_read_are_a_fault_and_no_traceback(tmp_path: Pat
 def test_a_daemon_without_the_embedded_server_loads_nothing_of_it() -> None:
     program = (
         "import sys, mailward.app.daemon;"
-        " parts = ('pymap', 'passlib', 'mailward_mailbox');"
+        " parts = ('passlib', 'mailward_mailbox');"
         " sys.exit(any(name.startswith(parts) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -88,6 +88,7 @@ class Embedded:
     async def close(self) -> None:
         """End what is left of the sessions, and let go of the files."""
         await self._inside.close()
+        self.imap.close()
         await self.accounts.close()
         await self.mail.close()
         self._lock.release()

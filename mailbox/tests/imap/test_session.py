@@ -121,10 +121,10 @@ async def test_a_client_that_waits_is_told_to_go_on(alice: ImapClient) -> None:
 async def test_what_literals_hold_is_bounded_for_all_sessions_together(
     house: ImapHouse, alice: ImapClient
 ) -> None:
-    assert house.room.take(100_000_000)
+    assert house.shared.room.take(100_000_000)
     told = await alice.command(b"APPEND INBOX {10000000+}\r\n" + b"x" * 10_000_000)
     assert told.startswith(b"t NO [UNAVAILABLE]")
-    house.room.give_back(100_000_000)
+    house.shared.room.give_back(100_000_000)
     await alice.ok(b"APPEND INBOX {10000000+}\r\n" + b"x" * 10_000_000)
 
 

@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailward_mailbox.imap.imap_session import MAX_UNDER_WAY_OCTETS, serve_imap
+from mailward_mailbox.imap.session import ImapSession, SharedLimits
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Flags, Fresh, Message
 from mailward_mailbox.mail.store import MailStore
-from mailward_mailbox.room import Room
 
 from mailward.rules.model import Instant
 
@@ -70,7 +69,7 @@ class ImapHouse:
 
     mail: AccountMail
     tasks: asyncio.TaskGroup
-    room: Room = field(default_factory=lambda: Room(MAX_UNDER_WAY_OCTETS))
+    shared: SharedLimits = field(default_factory=SharedLimits)
     clients: list[ImapClient] = field(default_factory=list)
 
     async def client(self) -> ImapClient:
@@ -96,7 +95,7 @@ class ImapHouse:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(ConnectionError):
-                await serve_imap(self.mail, reader, writer, self.room)
+                await ImapSession(self.mail, reader, writer, self.shared).run()
         finally:
             writer.close()
 
@@ -110,4 +109,5 @@ async def imap_house(folder: Path) -> AsyncIterator[ImapHouse]:
         yield house
         for client in house.clients:
             client.leave()
+    house.shared.close()
     await store.close()

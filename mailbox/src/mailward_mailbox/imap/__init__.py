@@ -1,1 +1,1 @@
-"""IMAP after login: the commands are pymap's, the mail is ours."""
+"""IMAP after login: IMAP4rev2 (RFC 9051) and IMAP4rev1 (RFC 3501)."""

@@ -8,16 +8,12 @@ from collections.abc import Sequence
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
-from mailward_mailbox.imap.connection import (
-    MAX_UNDER_WAY_OCTETS,
-    capabilities,
-    serve_imap,
-)
+from mailward_mailbox.imap.methods.general import CAPABILITIES
+from mailward_mailbox.imap.session import ImapSession, SharedLimits
 from mailward_mailbox.inside import Inside
 from mailward_mailbox.login import EmbeddedBackend
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.store import MailStore
-from mailward_mailbox.room import Room
 
 
 class EmbeddedImap(EmbeddedBackend):
@@ -25,16 +21,16 @@ class EmbeddedImap(EmbeddedBackend):
 
     def __init__(self, accounts: Accounts, mail: MailStore, inside: Inside) -> None:
         super().__init__(accounts, mail, inside)
-        self._room = Room(MAX_UNDER_WAY_OCTETS)
+        self._shared = SharedLimits()
 
     @property
     def offer(self) -> Sequence[str]:
         mechanisms = (f"AUTH={name}" for name in self.mechanisms)
-        return ("IMAP4rev1", "LITERAL+", "ID", *mechanisms)
+        return ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "ID", *mechanisms)
 
     @property
     def capabilities(self) -> Sequence[str]:
-        return capabilities()
+        return CAPABILITIES
 
     async def serve(
         self,
@@ -44,4 +40,8 @@ class EmbeddedImap(EmbeddedBackend):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        await serve_imap(mail, reader, writer, self._room)
+        await ImapSession(mail, reader, writer, self._shared).run()
+
+    def close(self) -> None:
+        """No session is left."""
+        self._shared.close()

@@ -23,7 +23,8 @@ MAX_MESSAGES_OCTETS = 2 * MAX_MESSAGE_OCTETS
 """Of all messages of one APPEND (MULTIAPPEND)."""
 MAX_LITERALS = 256
 """Of one command."""
-MAX_DROPPED_OCTETS = 4 * MAX_MESSAGE_OCTETS
+MAX_DROPPED_MESSAGES_OCTETS = 4 * MAX_MESSAGE_OCTETS
+MAX_DROPPED_STRINGS_OCTETS = 1_048_576
 """Of literals that are read only to be dropped; a client that sends more is disconnected."""
 MAX_AHEAD_OCTETS = 262_144
 
@@ -181,13 +182,23 @@ class CommandReader:
         if literal.waits and self._refusal is not None:
             return self._finish()
         if self._refusal is not None:
-            self._dropped += literal.size
-            if len(self._lines) > MAX_LITERALS or self._dropped > MAX_DROPPED_OCTETS:
-                raise LineError("literal too large")
+            self._drop(literal.size)
         self._left = literal.size
         if not literal.size:
             self._end_literal()
         return GoAhead() if literal.waits else None
+
+    def _drop(self, octets: int) -> None:
+        """So many octets will be read and dropped.
+
+        Raises:
+            LineError: that is too much for one session.
+        """
+        is_append = self._name == b"APPEND"
+        most = MAX_DROPPED_MESSAGES_OCTETS if is_append else MAX_DROPPED_STRINGS_OCTETS
+        self._dropped += octets
+        if len(self._lines) > MAX_LITERALS or self._dropped > most:
+            raise LineError("literal too large")
 
     def _why_not(self, line: bytes, literal: Literal) -> bytes | None:
         """Why the literal is refused, ``None`` where it is taken."""
@@ -216,7 +227,7 @@ class CommandReader:
                 self._literal += octets
             else:
                 self._refuse(b"NO [UNAVAILABLE] Too much mail is in progress, try again later")
-                self._dropped += self._left
+                self._drop(self._left)
         if self._left:
             return False
         self._end_literal()

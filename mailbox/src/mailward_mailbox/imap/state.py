@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mailward_mailbox.imap.errors import NoError
 from mailward_mailbox.imap.output import Output
+from mailward_mailbox.imap.reading import MessageReader
 from mailward_mailbox.imap.utf7 import to_utf7
 from mailward_mailbox.imap.view import Enabled, MailboxView
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
@@ -23,6 +24,7 @@ class SessionState:
 
     mail: AccountMail
     output: Output
+    messages: MessageReader
     enabled: Enabled = field(default_factory=Enabled)
     view: MailboxView | None = None
     tag: bytes = b"*"

@@ -88,3 +88,19 @@ async def test_the_session_knows_its_namespace_and_who_it_talks_to(alice: ImapCl
     assert b'* NAMESPACE (("" "/")) NIL NIL' in await alice.ok(b"NAMESPACE")
     assert b'* ID ("name" "mailward")' in await alice.ok(b'ID ("name" "x" "version" NIL)')
     assert (await alice.command(b'ID ("name")')).startswith(b"t BAD")
+
+
+async def test_quota_is_told_and_held(house: ImapHouse, alice: ImapClient) -> None:
+    assert await alice.ok(b"GETQUOTAROOT INBOX") == (
+        b"* QUOTAROOT INBOX\r\nt OK GETQUOTAROOT completed\r\n"
+    )
+    assert (await alice.command(b'GETQUOTA ""')).startswith(b"t NO [NONEXISTENT]")
+    house.quota[0] = 20_480
+    await house.put(b"x" * 10_000, ("\\Deleted",))
+    told = await alice.ok(b"GETQUOTAROOT inbox")
+    assert b'* QUOTAROOT INBOX ""\r\n* QUOTA "" (STORAGE 10 20)\r\n' in told
+    assert b'* QUOTA "" (STORAGE 10 20)' in await alice.ok(b'GETQUOTA ""')
+    assert b"(DELETED-STORAGE 10000)" in await alice.ok(b"STATUS INBOX (DELETED-STORAGE)")
+    full = await alice.command(b"APPEND INBOX {11000+}\r\n" + b"y" * 11_000)
+    assert full.startswith(b"t NO [OVERQUOTA]")
+    assert (await alice.command(b"GETQUOTAROOT nowhere")).startswith(b"t NO [NONEXISTENT]")

@@ -69,6 +69,8 @@ class ImapHouse:
 
     mail: AccountMail
     tasks: asyncio.TaskGroup
+    quota: list[int | None]
+    """What the account may use; to be changed in a test."""
     shared: SharedLimits = field(default_factory=SharedLimits)
     clients: list[ImapClient] = field(default_factory=list)
 
@@ -103,9 +105,10 @@ class ImapHouse:
 @asynccontextmanager
 async def imap_house(folder: Path) -> AsyncIterator[ImapHouse]:
     """The mail of alice in *folder*, and sessions over it."""
-    store = MailStore(folder / "mail", lambda: NOON)
+    quota: list[int | None] = [None]
+    store = MailStore(folder / "mail", lambda: NOON, quota=lambda: quota[0])
     async with store.open("alice") as mail, asyncio.TaskGroup() as tasks:
-        house = ImapHouse(mail, tasks)
+        house = ImapHouse(mail, tasks, quota)
         yield house
         for client in house.clients:
             client.leave()

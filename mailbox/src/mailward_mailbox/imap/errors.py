@@ -8,6 +8,7 @@ from mailward_mailbox.mail.model import (
     MailError,
     NoRoomError,
     NoSuchMailboxError,
+    OverQuotaError,
 )
 
 
@@ -22,6 +23,8 @@ class NoError(Exception):
 def no_error(error: MailError) -> NoError:
     """What a client is told of *error*."""
     match error:
+        case OverQuotaError():
+            return NoError("OVERQUOTA", "The account has no room left: delete some mail")
         case NoRoomError():
             return NoError("OVERQUOTA", "There is no room on the server's disk")
         case BrokenError():

@@ -21,6 +21,7 @@ from mailward_mailbox.imap.methods import (
     listing,
     mailboxes,
     messages,
+    quota,
     reading,
     selecting,
 )
@@ -30,7 +31,7 @@ from mailward_mailbox.imap.state import SessionState
 from mailward_mailbox.imap.view import MailboxGoneError
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
 from mailward_mailbox.mail.account import AccountMail
-from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, BrokenError, MailError, NoRoomError
+from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, MailError
 from mailward_mailbox.room import Room
 
 MAX_UNDER_WAY_OCTETS = 4 * MAX_MESSAGE_OCTETS
@@ -58,6 +59,8 @@ _METHODS: Mapping[bytes, Method] = MappingProxyType(
         b"SUBSCRIBE": mailboxes.subscribe,
         b"UNSUBSCRIBE": mailboxes.unsubscribe,
         b"STATUS": mailboxes.status,
+        b"GETQUOTA": quota.get_quota,
+        b"GETQUOTAROOT": quota.get_quota_root,
         b"LIST": listing.list_mailboxes,
         b"LSUB": listing.list_subscribed,
         b"SELECT": selecting.select,
@@ -199,8 +202,6 @@ class ImapSession:
         except NoError as error:
             no = error
         except MailError as error:
-            if isinstance(error, BrokenError | NoRoomError):
-                _log.error("%s", error)
             no = no_error(error)
         else:
             return b"OK " + (done or name + b" completed")

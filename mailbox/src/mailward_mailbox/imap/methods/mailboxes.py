@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 from mailward_mailbox.imap.state import SessionState
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
 from mailward_mailbox.mail.model import DELETED, DELIMITER, MAX_MESSAGE_OCTETS, SEEN, Mailbox
 
-_STATUS_ITEMS = {
-    *(b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY", b"UNSEEN", b"DELETED", b"SIZE", b"RECENT"),
-    *(b"HIGHESTMODSEQ", b"MAILBOXID", b"APPENDLIMIT"),
-}
+_NUMBERS: Mapping[bytes, Callable[[Mailbox], int]] = MappingProxyType(
+    {
+        b"MESSAGES": lambda box: len(box.messages),
+        b"UIDNEXT": lambda box: box.next_uid,
+        b"UIDVALIDITY": lambda box: box.uid_validity,
+        b"UNSEEN": lambda box: sum(SEEN not in one.flags for one in box.messages.values()),
+        b"DELETED": lambda box: sum(DELETED in one.flags for one in box.messages.values()),
+        b"DELETED-STORAGE": lambda box: sum(
+            one.size for one in box.messages.values() if DELETED in one.flags
+        ),
+        b"SIZE": lambda box: sum(one.size for one in box.messages.values()),
+        b"RECENT": lambda box: sum(uid >= box.recent_from for uid in box.messages),
+        b"HIGHESTMODSEQ": lambda box: box.modseq,
+        b"APPENDLIMIT": lambda _: MAX_MESSAGE_OCTETS,
+    }
+)
+_STATUS_ITEMS = {*_NUMBERS, b"MAILBOXID"}
 
 
 async def create(state: SessionState, words: ImapWords) -> bytes:
@@ -80,29 +96,9 @@ def write_status(state: SessionState, mailbox: Mailbox, items: list[bytes]) -> N
 
 
 def _value(mailbox: Mailbox, item: bytes) -> bytes:
-    messages = mailbox.messages.values()
-    match item:
-        case b"MAILBOXID":
-            return b"(%b)" % mailbox.id.encode()
-        case b"MESSAGES":
-            number = len(messages)
-        case b"UIDNEXT":
-            number = mailbox.next_uid
-        case b"UIDVALIDITY":
-            number = mailbox.uid_validity
-        case b"UNSEEN":
-            number = sum(SEEN not in message.flags for message in messages)
-        case b"DELETED":
-            number = sum(DELETED in message.flags for message in messages)
-        case b"SIZE":
-            number = sum(message.size for message in messages)
-        case b"RECENT":
-            number = sum(uid >= mailbox.recent_from for uid in mailbox.messages)
-        case b"HIGHESTMODSEQ":
-            number = mailbox.modseq
-        case _:  # APPENDLIMIT
-            number = MAX_MESSAGE_OCTETS
-    return b"%d" % number
+    if item == b"MAILBOXID":
+        return b"(%b)" % mailbox.id.encode()
+    return b"%d" % _NUMBERS[item](mailbox)
 
 
 async def namespace(state: SessionState, words: ImapWords) -> bytes:

@@ -27,6 +27,12 @@ from tests.fuzz.embedded import (
     sieve_message,
     sieve_script,
 )
+from tests.fuzz.embedded_fetch import (
+    embedded_fetch,
+    embedded_fetch_message,
+    embedded_search,
+    embedded_search_message,
+)
 from tests.fuzz.embedded_imap import embedded_imap, embedded_imap_words
 from tests.fuzz.http import http_chunks, http_request, http_response
 from tests.fuzz.mail import email, jmap_request, message_parts
@@ -133,6 +139,8 @@ TARGETS: dict[str, tuple[Driver, str]] = {
             embedded_submission,
             embedded_managesieve,
             embedded_imap,
+            embedded_fetch,
+            embedded_search,
             embedded_imap_words,
             sieve_script,
             sieve_message,
@@ -140,5 +148,7 @@ TARGETS: dict[str, tuple[Driver, str]] = {
     },
     "stored": (stored, "values"),
     "message_parts": (message_parts, "email"),
+    "embedded_fetch_message": (embedded_fetch_message, "email"),
+    "embedded_search_message": (embedded_search_message, "email"),
 }
 """Each driver with the name of its corpus."""

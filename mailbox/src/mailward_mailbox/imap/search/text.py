@@ -54,7 +54,7 @@ def sent_day(header: Header) -> int | None:
 
 def found_in_body(message: Part, texts: Collection[str]) -> frozenset[str]:
     """Those of *texts* that stand in the body: in its texts, and in the headers of its parts."""
-    left, found = set(texts), set[str]()
+    left, found = set(texts) - {""}, {""}
     overlap = max(map(len, texts), default=1) - 1
     for pieces in _bodies(message):
         before = ""
@@ -63,9 +63,9 @@ def found_in_body(message: Part, texts: Collection[str]) -> frozenset[str]:
             found |= {one for one in left if one in text}
             left -= found
             if not left:
-                return frozenset(found)
+                return frozenset(found) & frozenset(texts)
             before = text[-overlap:] if overlap else ""
-    return frozenset(found)
+    return frozenset(found) & frozenset(texts)
 
 
 def _bodies(message: Part) -> Iterator[Iterator[str]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from mailbox_testing.alone import add, alone
+from mailbox_testing.program import PASSWORD
 
 from mailward.app.selfsigned import CERTIFICATE_NAME
 from tests.real.embedded import EmbeddedWard
@@ -38,22 +40,38 @@ class ProgramsWard(EmbeddedWard):
         ]
         self.configuration.write_text(self.configuration.read_text() + "".join(tables))
 
-    def new_account(self) -> MailServer:
+    def new_account(self, *, is_implicit: bool) -> MailServer:
         self._accounts += 1
         name = f"reader{self._accounts}"
         password = f"{name}-opensesame"
         self.add(name, password)
         return MailServer(
-            imap=self.imap.port,
-            submission=self.submission.port,
+            name,
+            password,
+            self.imap.port,
+            self.submission.port,
+            self.managesieve.port,
             authority=self.data / CERTIFICATE_NAME,
-            name=name,
-            password=password,
-            imaps=self.tls_ports["imap"],
-            submissions=self.tls_ports["submission"],
-            managesieve=self.managesieve.port,
+            imaps=self.tls_ports["imap"] if is_implicit else 0,
+            submissions=self.tls_ports["submission"] if is_implicit else 0,
             jmap=self.tls_ports["jmap"],
         )
+
+
+class Alone:
+    """The built-in mail server as a program of its own: no daemon before it, no TLS."""
+
+    def __init__(self, data: Path, ports: Mapping[str, int]) -> None:
+        self._data = data
+        self._ports = ports
+        self._accounts = 0
+
+    def new_account(self) -> MailServer:
+        self._accounts += 1
+        name = f"reader{self._accounts}"
+        add(self._data, name)
+        ports = self._ports
+        return MailServer(name, PASSWORD, ports["imap"], ports["submission"], ports["managesieve"])
 
 
 @pytest.fixture(scope="session")
@@ -67,10 +85,26 @@ def ward() -> Iterator[ProgramsWard]:
             ward.finish()
 
 
+@pytest.fixture(scope="session")
+def by_itself() -> Iterator[Alone]:
+    with private_folder() as folder, alone(folder / "mail") as ports:
+        yield Alone(folder / "mail", ports)
+
+
 @pytest.fixture
 def server(ward: ProgramsWard) -> MailServer:
-    """The daemon, with an account that nothing else uses."""
-    return ward.new_account()
+    """The daemon, with an account that nothing else uses; TLS begins with STARTTLS."""
+    return ward.new_account(is_implicit=False)
+
+
+@pytest.fixture(params=["STARTTLS", "TLS", "alone"])
+def any_server(request: pytest.FixtureRequest) -> MailServer:
+    """The daemon by each kind of TLS, and the mail server without it."""
+    if request.param == "alone":
+        by_itself: Alone = request.getfixturevalue("by_itself")
+        return by_itself.new_account()
+    ward: ProgramsWard = request.getfixturevalue("ward")
+    return ward.new_account(is_implicit=request.param == "TLS")
 
 
 @pytest.fixture(scope="session")

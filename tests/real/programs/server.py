@@ -23,20 +23,34 @@ NAMED = re.compile(rb'\* LIST \([^)]*\) \S+ "?(?P<name>[^"\r]*)"?')
 class MailServer:
     """Where one account's programs go; ``authority`` signs the server's certificate."""
 
-    imap: int
-    submission: int
-    authority: Path | None
-    """None where nothing is encrypted."""
     name: str
     password: str
+    imap: int
+    submission: int
+    managesieve: int
+    authority: Path | None = None
+    """None where nothing is encrypted; else TLS begins with STARTTLS, ..."""
     imaps: int = 0
     submissions: int = 0
-    managesieve: int = 0
+    """... or with the first octet on these ports, where there are such ports."""
     jmap: int = 0
 
     @property
     def has_tls(self) -> bool:
         return self.authority is not None
+
+    @property
+    def is_implicit(self) -> bool:
+        return self.imaps != 0
+
+    @property
+    def imap_port(self) -> int:
+        """Where programs go to; our own look goes to the port without TLS."""
+        return self.imaps or self.imap
+
+    @property
+    def submission_port(self) -> int:
+        return self.submissions or self.submission
 
     @contextmanager
     def client(self) -> Iterator[imaplib.IMAP4]:

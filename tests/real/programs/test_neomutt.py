@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
-import pytest
-
 from tests.real.processes import eventually
 from tests.real.programs.server import SECONDS, MailServer, letter, subject, written
 from tests.real.servers import program
@@ -44,17 +42,17 @@ set save_empty = yes
 class Neomutt:
     """One reader's neomutt."""
 
-    def __init__(self, folder: Path, server: MailServer, *, is_implicit: bool = False) -> None:
+    def __init__(self, folder: Path, server: MailServer) -> None:
         self._environment = {"TERM": "xterm", "HOME": str(folder), "LANG": "C.UTF-8"}
         self.terminal = folder / "terminal"
         """All that it has shown."""
         self._configuration = written(
             folder / "neomuttrc",
             _CONFIGURATION.format(
-                scheme="imaps" if is_implicit else "imap",
-                port=server.imaps if is_implicit else server.imap,
-                smtp_scheme="smtps" if is_implicit else "smtp",
-                smtp_port=server.submissions if is_implicit else server.submission,
+                scheme="imaps" if server.is_implicit else "imap",
+                port=server.imap_port,
+                smtp_scheme="smtps" if server.is_implicit else "smtp",
+                smtp_port=server.submission_port,
                 name=server.name,
                 password=server.password,
                 tls="yes" if server.has_tls else "no",
@@ -99,12 +97,12 @@ class Neomutt:
                 child.terminate()
 
 
-@pytest.mark.parametrize("is_implicit", [False, True], ids=["STARTTLS", "TLS"])
 def test_mail_is_listed_read_flagged_searched_and_moved(
-    server: MailServer, tmp_path: Path, is_implicit: bool
+    any_server: MailServer, tmp_path: Path
 ) -> None:
+    server = any_server
     server.append(letter("one"), letter("two", "the word is xyzzy"), letter("three"))
-    neomutt, shown = Neomutt(tmp_path, server, is_implicit=is_implicit), tmp_path / "shown"
+    neomutt, shown = Neomutt(tmp_path, server), tmp_path / "shown"
     neomutt.press(
         "<limit>=b xyzzy<enter><flag-message><display-message>"
         f"<pipe-message>cat > {shown}<enter><exit>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +23,32 @@ class Node:
         self._environment = {"NODE_PATH": str(modules)}
         self._server = server
 
-    def where(self, is_implicit: bool, is_submission: bool) -> Mapping[str, object]:
+    def _where(self, port: int) -> Mapping[str, object]:
         server = self._server
-        implicit, plain = (
-            (server.submissions, server.submission)
-            if is_submission
-            else (server.imaps, server.imap)
-        )
         return {
-            "port": implicit if is_implicit else plain,
-            "secure": is_implicit,
+            "port": port,
+            "secure": server.is_implicit,
             "authority": str(server.authority) if server.has_tls else None,
             "name": server.name,
             "password": server.password,
         }
 
-    def imapflow(self, task: str, *, is_implicit: bool = False, **more: object) -> Any:
-        wish = {**self.where(is_implicit, False), "task": task, **more}
+    def imapflow(self, task: str, **more: object) -> Any:
+        wish = {**self._where(self._server.imap_port), "task": task, **more}
         script = HERE / "node" / "imapflow.js"
         said = run("node", script, given=json.dumps(wish), environment=self._environment)
         return json.loads(said)
 
-    def nodemailer(self, *, is_implicit: bool = False, **more: object) -> Any:
+    def nodemailer(self, **more: object) -> Any:
         to = f"{self._server.name}@localhost"
         message = {"from": to, "to": to, "subject": "hello", "text": "Grüße\n.\n..\n", **more}
-        wish = {**self.where(is_implicit, True), "message": message}
+        wish = {**self._where(self._server.submission_port), "message": message}
         script = HERE / "node" / "nodemailer.js"
         said = run("node", script, given=json.dumps(wish), environment=self._environment)
         return json.loads(said)
 
     def idling(self) -> subprocess.Popen[str]:
-        wish = {**self.where(False, False), "task": "idle"}
+        wish = {**self._where(self._server.imap_port), "task": "idle"}
         child = subprocess.Popen(
             [program("node"), HERE / "node" / "imapflow.js"],
             env=self._environment,
@@ -71,14 +67,12 @@ def node(npm: Path, server: MailServer) -> Node:
     return Node(npm, server)
 
 
-@pytest.mark.parametrize("is_implicit", [False, True], ids=["STARTTLS", "TLS"])
-def test_imapflow_does_all_that_readers_do(
-    node: Node, server: MailServer, is_implicit: bool
-) -> None:
+def test_imapflow_does_all_that_readers_do(npm: Path, any_server: MailServer) -> None:
+    node, server = Node(npm, any_server), any_server
     server.append(letter("first"))
     message = letter("Grüße", "the word is xyzzy").decode()
-    told = node.imapflow("work", is_implicit=is_implicit, letter=message)
-    assert told["is_encrypted"]
+    told = node.imapflow("work", letter=message)
+    assert told["is_encrypted"] == server.has_tls
     assert ["Sent", "\\Sent"] in told["mailboxes"]
     assert (told["status"]["messages"], told["status"]["unseen"]) == (1, 1)
     assert told["flags"] == ["\\Seen", "work"]
@@ -106,12 +100,10 @@ def test_imapflow_hears_of_new_mail_while_it_waits(node: Node) -> None:
             child.kill()
 
 
-@pytest.mark.parametrize("is_implicit", [False, True], ids=["STARTTLS", "TLS"])
-def test_nodemailer_sends_a_large_attachment(
-    node: Node, server: MailServer, is_implicit: bool
-) -> None:
+def test_nodemailer_sends_a_large_attachment(npm: Path, any_server: MailServer) -> None:
+    node, server = Node(npm, any_server), any_server
     attached = {"filename": "list.bin", "content": "0123456789" * 20_000}
-    told = node.nodemailer(is_implicit=is_implicit, attachments=[attached])
+    told = node.nodemailer(attachments=[attached])
     assert told["accepted"] == [f"{server.name}@localhost"]
     ((_, received),) = server.messages()
     assert b"Subject: hello" in received
@@ -119,7 +111,6 @@ def test_nodemailer_sends_a_large_attachment(
 
 
 def test_wrong_passwords_are_told(npm: Path, server: MailServer) -> None:
-    wrong = MailServer(server.imap, server.submission, server.authority, server.name, "opensesame")
-    node = Node(npm, wrong)
+    node = Node(npm, replace(server, password="wrong-opensesame"))
     assert node.imapflow("work") == {"refused": "AUTHENTICATIONFAILED"}
     assert node.nodemailer() == {"refused": "EAUTH", "code": 535}

@@ -38,8 +38,8 @@ class Connections:
         self._running: set[asyncio.Task[None]] = set()
 
     @property
-    def is_full(self) -> bool:
-        return len(self._running) >= MAX_CONNECTIONS
+    def count(self) -> int:
+        return len(self._running)
 
     def begin(self, accepted: socket.socket, serve: Serve) -> None:
         task = self._tasks.create_task(self._run(accepted, serve))
@@ -63,13 +63,14 @@ class Connections:
             accepted.close()
             return
         try:
-            await serve(stream, accepted)
+            try:
+                await serve(stream, accepted)
+            finally:
+                await _closed(transport, stream)
         except ConnectionError:
             pass  # the client went away
         except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the process
             _log.exception("a session broke off")
-        finally:
-            await _closed(transport, stream)
 
 
 async def _closed(transport: asyncio.Transport, stream: Stream) -> None:
@@ -79,9 +80,10 @@ async def _closed(transport: asyncio.Transport, stream: Stream) -> None:
         async with asyncio.timeout(FLUSH_SECONDS):
             await stream.wait_closed()
     except TimeoutError:
-        pass
-    finally:
         transport.abort()
+    except asyncio.CancelledError:
+        transport.abort()
+        raise
 
 
 class Listener:
@@ -114,7 +116,7 @@ class Listener:
                     self._rest(f"it cannot accept: {error.strerror}")
                     return
                 continue  # the client had gone before it was accepted
-            if self._connections.is_full:
+            if self._connections.count >= MAX_CONNECTIONS:
                 accepted.close()
                 self._complain(f"a connection is refused: there are {MAX_CONNECTIONS}")
                 continue

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from mailbox_testing.doors import NOON, WEAK
-from mailward_mailbox.accounts.accounts import Accounts
+from mailbox_testing.program import Program, program
 
 from mailward.admin.accounts import MAX_LINES
-from mailward.rules.logins import Naming
+from mailward.backends.accounts import MailboxAccounts
 from tests.admin.house import House
 
 PASSWORD = "opensesame"
 
 
+@pytest.fixture(scope="module")
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with program(tmp_path_factory.mktemp("mailbox")) as running:
+        yield running
+
+
 @pytest.fixture
-def kept(house: House, tmp_path: Path) -> Iterator[House]:
-    """A house that keeps accounts."""
-    accounts = Accounts(tmp_path / "accounts.db", Naming, lambda: NOON, WEAK)
+def kept(house: House, mailbox: Program) -> Iterator[House]:
+    """A house with a built-in mail server that has no account yet."""
+    accounts = MailboxAccounts(str(mailbox.data / "control.sock"))
     house.control.accounts = lambda: accounts
     yield house
-    house.call(accounts.close())
+    for account in mailbox.ask({"do": "accounts.list"})["accounts"]:
+        mailbox.ask({"do": "accounts.remove", "name": account["name"]})
 
 
 def add(house: House, name: str = "alice") -> int:

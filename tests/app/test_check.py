@@ -115,8 +115,6 @@ def test_a_key_that_is_cut_or_none_or_encrypted_or_swapped_or_another(
 def test_what_the_embedded_server_needs_is_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("mailward_mailbox")]:
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mailward_mailbox", None)
     text = LOOP.format(bind="127.0.0.1:0", address="127.0.0.1:2")
     said = both(tmp_path, text.replace('"dovecot"', '"embedded"'))
@@ -124,13 +122,27 @@ def test_what_the_embedded_server_needs_is_not_installed(
     assert "install mailward[embedded]" in said
 
 
-def test_accounts_of_the_embedded_server_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "embedded").mkdir()
-    (tmp_path / "embedded" / "accounts.db").write_bytes(b"no database" * 1_000)
-    text = '[server.listener.imap]\nprotocol = "imap"\nbind = ["127.0.0.1:0"]\nbackend = "embedded"'
-    assert "backend.embedded.path: embedded/accounts.db: file is not a database" in both(
-        tmp_path, text
-    )
+EMBEDDED = """
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:0"]
+backend = "embedded"
+
+[backend.embedded]
+"""
+
+
+def test_a_folder_of_the_embedded_server_whose_sockets_would_have_too_long_paths(
+    tmp_path: Path,
+) -> None:
+    said = both(tmp_path, f'{EMBEDDED}path = "{"m" * 100}"\n')
+    assert said.startswith("c.toml:8: backend.embedded.path: the path of a Unix socket has at most")
+
+
+def test_a_folder_of_the_embedded_server_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "embedded").write_text("")
+    said = both(tmp_path, f'{EMBEDDED}path = "embedded"\n')
+    assert said.startswith("c.toml:8: backend.embedded.path: embedded: Not a directory")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.real.attack import ImapFrom
 from tests.real.conftest import ACCOUNTS
 from tests.real.daemon import Mailward
 from tests.real.jmap import JmapDoor
-from tests.real.processes import free_port
+from tests.real.processes import eventually, free_port
 from tests.real.sieve import SieveDoor
 
 _CONFIGURATION = f"""\
@@ -72,6 +72,18 @@ class EmbeddedWard(Mailward):
                 jmap=self.jmap.port,
             )
         )
+
+    def start(self, *, knows_backends: bool = True) -> None:
+        """Start it, and wait until the built-in mail server is known to be well."""
+        super().start(knows_backends=False)
+        if knows_backends:
+            eventually(self.is_well, "the built-in mail server is well", within_seconds=20)
+
+    @property
+    def mailbox_pid(self) -> int:
+        """The process of the built-in mail server."""
+        (pid,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(pid)
 
     def add_accounts(self) -> None:
         for name, password in ACCOUNTS.items():

@@ -21,7 +21,7 @@ ALICE = ACCOUNTS["alice"]
 @pytest.fixture
 def ward(folder: Path) -> Iterator[EmbeddedWard]:
     ward = EmbeddedWard(folder / "ward")
-    ward.start(knows_backends=False)
+    ward.start()
     ward.add("alice", ALICE)
     yield ward
     ward.finish()
@@ -99,7 +99,7 @@ def test_a_message_that_was_answered_for_survives_the_death_of_the_daemon(
     eventually(lambda: len(answered) >= 50, "messages are stored")
     ward.crash()
     storing.join()
-    ward.start(knows_backends=False)
+    ward.start()
     with ward.client("alice", ALICE) as client:
         assert set(answered) <= set(uids(client))
         assert len(uids(client)) <= len(answered) + 1
@@ -114,7 +114,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
 ) -> None:
     ward = EmbeddedWard(folder / "ward")
     assert ward.data == small_disk
-    ward.start(knows_backends=False)
+    ward.start()
     ward.add("alice", ALICE)
     with ward.client("alice", ALICE) as client:
         stored = 0
@@ -124,7 +124,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
         assert b"UNAVAILABLE" in append(client, b"x" * 2_000_000)
         assert len(uids(client)) == stored
     ward.crash()
-    ward.start(knows_backends=False)
+    ward.start()
     with ward.client("alice", ALICE) as client:
         assert len(uids(client)) == stored
     ward.finish()
@@ -146,13 +146,13 @@ def test_a_hundred_failures_ban_the_address_and_the_login(ward: EmbeddedWard) ->
 def test_without_an_embedded_server_there_are_no_accounts(folder: Path) -> None:
     ward = EmbeddedWard(folder / "ward")
     ward.configuration.write_text("")
-    ward.start(knows_backends=False)
+    ward.start()
     assert 'backend = "embedded"' in ward.cli("accounts", "list", status=1)
     ward.finish()
 
 
 def test_who_has_no_account_yet_is_told_how_to_add_one(folder: Path) -> None:
     ward = EmbeddedWard(folder / "ward")
-    ward.start(knows_backends=False)
+    ward.start()
     eventually(lambda: "accounts add NAME" in ward.log(), "it is told how to add one")
     ward.finish()

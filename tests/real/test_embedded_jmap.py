@@ -88,7 +88,7 @@ class JmapWard(EmbeddedWard):
 @pytest.fixture
 def ward(folder: Path) -> Iterator[JmapWard]:
     ward = JmapWard(folder / "ward", 'fail2ban = "3/1h"')
-    ward.start(knows_backends=False)
+    ward.start()
     ward.add_accounts()
     yield ward
     ward.finish()
@@ -187,7 +187,7 @@ def test_what_was_answered_survives_a_crash(ward: JmapWard, folder: Path) -> Non
     email = made["created"]["a"]["id"]
     ward.calls("alice", ("Email/set", {"update": {email: {"keywords/$seen": True}}}))
     ward.crash()
-    ward.start(knows_backends=False)
+    ward.start()
     (got,) = ward.calls("alice", ("Email/get", {"ids": [email]}))
     assert got["list"][0]["keywords"] == {"$seen": True}
     assert got["list"][0]["subject"] == "by JMAP"

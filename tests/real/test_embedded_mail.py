@@ -24,7 +24,7 @@ ALICE = "alice", ACCOUNTS["alice"]
 @pytest.fixture
 def ward(folder: Path) -> Iterator[EmbeddedWard]:
     ward = EmbeddedWard(folder / "mailward")
-    ward.start(knows_backends=False)
+    ward.start()
     ward.add_accounts()
     yield ward
     ward.finish()
@@ -71,7 +71,7 @@ def test_what_was_answered_survives_a_crash(ward: EmbeddedWard) -> None:
         with pytest.raises(smtplib.SMTPServerDisconnected):
             client.sendmail("alice", "bob", MESSAGE)
         client.close()
-    ward.start(knows_backends=False)
+    ward.start()
     found = ward.mailbox("bob")
     assert len(found) == sent
     assert b"Subject: 49" in found[-1]
@@ -80,12 +80,12 @@ def test_what_was_answered_survives_a_crash(ward: EmbeddedWard) -> None:
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(ward: EmbeddedWard) -> None:
     with ward.sender("alice") as client:
         client.sendmail("alice", "bob", MESSAGE)
-        limits = resource.prlimit(ward.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(ward.pid, resource.RLIMIT_FSIZE, (4_000_000, limits[1]))
+        limits = resource.prlimit(ward.mailbox_pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(ward.mailbox_pid, resource.RLIMIT_FSIZE, (4_000_000, limits[1]))
         with pytest.raises(smtplib.SMTPDataError) as error:
             client.sendmail("alice", "bob", MESSAGE + b"x" * 70 * 100_000)
         assert error.value.smtp_code == 451
-        resource.prlimit(ward.pid, resource.RLIMIT_FSIZE, limits)
+        resource.prlimit(ward.mailbox_pid, resource.RLIMIT_FSIZE, limits)
         client.sendmail("alice", "bob", MESSAGE)
     assert len(ward.mailbox("bob")) == 2
 

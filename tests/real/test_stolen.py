@@ -78,7 +78,7 @@ def test_whoever_causes_a_ban_by_guessing_ends_nobodys_session(
 @pytest.fixture
 def embedded(folder: Path) -> Iterator[EmbeddedWard]:
     ward = EmbeddedWard(folder / "ward")
-    ward.start(knows_backends=False)
+    ward.start()
     ward.add_accounts()
     yield ward
     ward.finish()

@@ -36,12 +36,14 @@ class AccountRoutes:
 
     async def everybody(self, request: web.Request) -> web.Response:
         query_fields(request).end()
-        return web.json_response({"accounts": [_row(one) for one in self._keeper().everybody()]})
+        with _told():
+            views = await self._keeper().everybody()
+        return web.json_response({"accounts": [_row(one) for one in views]})
 
     async def one(self, request: web.Request) -> web.Response:
         query_fields(request).end()
         with _told():
-            return web.json_response(_row(self._keeper().one(request.match_info["name"])))
+            return web.json_response(_row(await self._keeper().one(request.match_info["name"])))
 
     async def add(self, request: web.Request) -> web.Response:
         fields = await json_fields(request)

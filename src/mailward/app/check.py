@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import socket
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -23,14 +25,21 @@ from mailward.app.cli.places import SocketPath
 from mailward.app.neighbours import is_here
 from mailward.app.premises import check_premises, is_answered
 from mailward.app.tokenkey import check_token_key
-from mailward.app.wiring import embedded_class, placed_upstreams
-from mailward.backends.port import AccountError
+from mailward.app.upstreams import placed_upstreams
 from mailward.backends.tls import check_trust
 from mailward.edges.listener import BindError, check_bind
 from mailward.rules.model import Instant
 from mailward.settings.build import Built, build
-from mailward.settings.configuration import Bind, Configuration, StoreType
+from mailward.settings.configuration import (
+    EMBEDDED,
+    Bind,
+    Configuration,
+    Protocol,
+    StoreType,
+    Web,
+)
 from mailward.settings.dialect import Entry
+from mailward.settings.embedded import embedded_upstream
 from mailward.settings.embeddedkeys import EMBEDDED_PATH
 from mailward.settings.errors import STORED, Fault, SettingsError
 from mailward.settings.loops import hosts_of, meets, why_loop, why_our_socket
@@ -40,6 +49,11 @@ from mailward.stores.inspection import stored_settings
 from mailward.stores.lock import holder, why_held
 from mailward.stores.port import StoreError, UnusableStoreError
 
+MAILBOX_PACKAGE = "mailward_mailbox"
+_NOT_INSTALLED = (
+    f'backend = "embedded" needs {MAILBOX_PACKAGE}, which is not installed: install'
+    " mailward[embedded], or give the listener another backend"
+)
 LOOK_UP_SECONDS = 2.0  # a resolver that is silent must not hold up a start for long
 
 
@@ -204,14 +218,29 @@ def what_is_missing(
     except SettingsError as error:
         yield from error.faults
     if configuration.uses_embedded:
-        try:
-            embedded_class(configuration).look_at(data, configuration.embedded)
-        except SettingsError as error:
-            yield from error.faults
-        except AccountError as error:
-            yield Fault(None, None, EMBEDDED_PATH.pattern, str(error))
+        yield from _mailbox(configuration, data)
     yield from _loops(configuration)
     yield from _sockets(configuration, data)
+
+
+def _mailbox(configuration: Configuration, data: Path) -> Iterator[Fault]:
+    """Why the built-in mail server cannot be had; what is wrong with its data it says itself."""
+    if find_spec(MAILBOX_PACKAGE) is None:
+        doors = [(door.name, door.backend) for door in configuration.listeners]
+        doors += [(door.name, door.backend) for door in configuration.web]
+        for name, backend in doors:
+            if backend == EMBEDDED:
+                yield Fault(None, None, f"server.listener.{name}.backend", _NOT_INSTALLED)
+    folder = data / configuration.embedded.path
+    longest = max(
+        (embedded_upstream(configuration.embedded, one).path or "" for one in (*Protocol, *Web)),
+        key=len,
+    )
+    why = why_no_socket_path(len(os.fsencode(data / longest)))
+    if folder.exists() and not folder.is_dir():
+        why = why or f"{folder}: {os.strerror(errno.ENOTDIR)}"
+    if why:
+        yield Fault(None, None, EMBEDDED_PATH.pattern, why)
 
 
 def _sockets(configuration: Configuration, data: Path) -> Iterator[Fault]:

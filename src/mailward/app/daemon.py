@@ -48,7 +48,8 @@ from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.tokenkey import TokenKeyError, token_key
-from mailward.app.wiring import Program, choose_store, descriptor_limit, placed_upstreams
+from mailward.app.upstreams import placed_upstreams
+from mailward.app.wiring import Program, choose_store, descriptor_limit
 from mailward.guard.bites import keeping_all, look_as_usual
 from mailward.guard.tokens import KEY_OCTETS
 from mailward.guard.writer import SWITCH_SECONDS
@@ -251,6 +252,7 @@ async def _serve_until_told(
             tasks.create_task(_reload(program, control))
 
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+    await program.settle_in()
     _say_what_is_open(program, source.data, source.name)
     notify("READY=1", f"STATUS={_status(program)}")
     if period := watchdog_seconds():
@@ -313,7 +315,7 @@ def _say_what_is_open(program: Program, data: Path, path: str | None) -> None:
             )
     for warning in program.warnings():
         _log.warning("%s", warning)
-    if program.accounts is not None and not program.accounts.everybody():
+    if program.has_no_account:
         _log.info("nobody has an account yet: %s --data %s accounts add NAME", sys.argv[0], data)
     _log.info("next: %s --data %s status", sys.argv[0], data)
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mailward.admin.control import Crowd
 from mailward.admin.gate import Gate
@@ -20,15 +19,16 @@ from mailward.app.certificates import load_certificates
 from mailward.app.clock import FACT, SteadyClock, clock_warning
 from mailward.app.health import Health, Standing
 from mailward.app.logs import set_up_logs
+from mailward.app.mailbox.mailbox import Mailbox
+from mailward.app.mailbox.told import settings_line
 from mailward.app.neighbours import neighbours
 from mailward.app.opinions import shortcomings
+from mailward.app.upstreams import placed_mailbox, placed_upstreams
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.ourselves import Ourselves
 from mailward.backends.passage import PassageUpstream
 from mailward.backends.port import (
-    AccountError,
     AccountKeeper,
-    AccountsInUseError,
     Backend,
     PassageBackend,
     WebBackend,
@@ -57,29 +57,22 @@ from mailward.settings.configuration import (
     Web,
 )
 from mailward.settings.configuration import Upstream as UpstreamSettings
-from mailward.settings.embeddedkeys import EMBEDDED_PATH
-from mailward.settings.errors import Fault, SettingsError
+from mailward.settings.embedded import PATHS
 from mailward.settings.opinions import second_opinions
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
 
-if TYPE_CHECKING:
-    from mailward_mailbox.server import Embedded
-
 LAST_WORDS_SECONDS = 2.0  # for what is still to be sent when the daemon stops
 SETTLING_STEPS = 20
 TOKENS_FORGOTTEN = 500  # at most, in one sweep
 LOOK_AGAIN_SECONDS = 1.0
+SETTLE_SECONDS = 5.0  # for the built-in mail server to be ready when the daemon starts
 
 _log = logging.getLogger("mailward.daemon")
 
 _Asked = tuple[str, Protocol | Passage | Web]
 _Upstream = Upstream | PassageUpstream | JmapUpstream
-_NOT_INSTALLED = (
-    'backend = "embedded" needs {name}, which is not installed: install mailward[embedded], or give'
-    " the listener another backend"
-)
 
 
 def choose_store(settings: StoreSettings, data: Path) -> Store:
@@ -94,41 +87,6 @@ def descriptor_limit() -> int | None:
     """How many descriptors this process may have; ``None`` says that there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
-
-
-def embedded_class(configuration: Configuration) -> type[Embedded]:
-    """The embedded mail server, which needs more than the rest: whoever wants it waits.
-
-    Raises:
-        SettingsError: something is not installed; a fault for each listener that wants it.
-    """
-    try:
-        from mailward_mailbox.server import Embedded  # noqa: PLC0415 -- see above
-    except ModuleNotFoundError as error:
-        why = _NOT_INSTALLED.format(name=error.name)
-        doors = [door for door in configuration.listeners if door.backend == EMBEDDED]
-        web = [door for door in configuration.web if door.backend == EMBEDDED]
-        names = [door.name for door in doors] + [door.name for door in web]
-        raise SettingsError(
-            Fault(None, None, f"server.listener.{name}.backend", why) for name in names
-        ) from None
-    return Embedded
-
-
-def placed_upstreams(configuration: Configuration, data: Path) -> Mapping[str, UpstreamSettings]:
-    """The backends with their relative paths put into the *data* directory."""
-    return {
-        name: replace(
-            settings,
-            tls=replace(settings.tls, ca=_placed(settings.tls.ca, data)),
-            path=_placed(settings.path, data),
-        )
-        for name, settings in configuration.upstreams.items()
-    }
-
-
-def _placed(path: str | None, data: Path) -> str | None:
-    return None if path is None else str(data / path)
 
 
 class Program:
@@ -157,8 +115,11 @@ class Program:
         self._ourselves = Ourselves(str(data / configuration.socket))
         self._opinions: dict[_Asked, SecondOpinion] = {}
         self._news = asyncio.Event()
-        self._embedded: Embedded | None = None
+        self._mailbox: Mailbox | None = None
+        self._embedded = configuration.embedded
         self._running: list[asyncio.Task[None]] = []
+        self.has_no_account = False
+        """There is a built-in mail server, and it had no account at the start."""
         self.journal = Journal()
         self.journal.lines = set_up_logs(configuration.log, self.journal.repeats, clock)
         self.guard = Guard(store, configuration.policy, self.journal, contents, clock())
@@ -175,7 +136,7 @@ class Program:
         """Begin the housekeeping and open the doors.
 
         Raises:
-            SettingsError: a certificate cannot be used, or the embedded mail server.
+            SettingsError: a certificate cannot be used.
         """
         self.doors.keyring.swap(self._load(self._certificates, at_start=True))
         check_trust(placed_upstreams(prepared.configuration, self._data).values())
@@ -192,16 +153,16 @@ class Program:
         """Put *configuration* in the place of the one in use, as a whole or not at all.
 
         Raises:
-            SettingsError: a certificate or the embedded mail server cannot be used, or a new
-                socket cannot be opened; nothing has changed.
+            SettingsError: a certificate cannot be used, or a new socket cannot be opened; nothing
+                has changed.
         """
         configuration = fitted(configuration, descriptor_limit())
         # Nothing else changes the bans of the file meanwhile: reloads come one after the other.
         fixing = await asyncio.to_thread(self.guard.mirror.compare, configuration.policy.blocked)
         certificates = self._load(configuration.certificates, at_start=False)
         check_trust(placed_upstreams(configuration, self._data).values())
-        self._embed(configuration)
         prepared = self.doors.prepare(configuration)
+        self._embed(configuration)
         self._certificates = configuration.certificates
         self._configuration = configuration
         self.doors.keyring.swap(certificates)
@@ -227,7 +188,23 @@ class Program:
     @property
     def accounts(self) -> AccountKeeper | None:
         """The accounts that are kept here, if any are."""
-        return None if self._embedded is None else self._embedded.accounts
+        return None if self._mailbox is None else self._mailbox.accounts
+
+    async def settle_in(self) -> None:
+        """Wait until the built-in mail server is known as a backend, where there is one.
+
+        It may take long or never come up: the doors are open meanwhile.
+        """
+        if self._mailbox is None:
+            return
+        embedded = [one for one in self.upstreams() if one.settings.name == EMBEDDED]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._mailbox.settled.wait()
+                for upstream in embedded:
+                    await upstream.look()
+                status = await self._mailbox.status()
+                self.has_no_account = status is not None and not status.accounts
 
     def upstreams(self) -> list[_Upstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
@@ -243,6 +220,8 @@ class Program:
             for server in self.upstreams()
             if server.doubt
         )
+        if self._mailbox is not None:
+            found += self._mailbox.faults()
         for opinion in self._opinions.values():
             found.extend(shortcomings(opinion.first, opinion.second))
         policy, now = self.guard.policy, self._clock()
@@ -275,8 +254,8 @@ class Program:
     async def close(self) -> None:
         """Write down what is still only in memory."""
         self.gate.close()
-        if self._embedded is not None:
-            await self._embedded.close()
+        if self._mailbox is not None:
+            await self._mailbox.stop()
         await self.guard.writer.close()
         self.guard.drops.flush(self._clock())
         self.journal.flush(self._clock())
@@ -293,12 +272,6 @@ class Program:
         backends: dict[tuple[str, Protocol], Backend] = {}
         passages: dict[tuple[str, Passage], PassageBackend] = {}
         web: dict[tuple[str, Web], WebBackend] = {}
-        if self._embedded is not None:
-            self._embedded.settings = prepared.configuration.embedded
-            backends[EMBEDDED, Protocol.IMAP] = self._embedded.imap
-            backends[EMBEDDED, Protocol.MANAGESIEVE] = self._embedded.managesieve
-            web[EMBEDDED, Web.JMAP] = self._embedded.jmap
-            backends[EMBEDDED, Protocol.SUBMISSION] = self._embedded.submission
         for upstream in self.upstreams():
             match upstream:
                 case Upstream():
@@ -316,14 +289,17 @@ class Program:
         wanted: set[_Asked] = {(door.backend, door.protocol) for door in configuration.listeners}
         wanted |= {(door.backend, door.protocol) for door in configuration.passages}
         wanted |= {(door.backend, door.protocol) for door in configuration.web}
-        wanted = {(name, protocol) for name, protocol in wanted if name != EMBEDDED}
         judges = second_opinions(configuration)
         wanted |= set(judges.values())
         for gone in self._upstreams.keys() - wanted:
             self._upstreams.pop(gone)[1].cancel()
         placed = placed_upstreams(configuration, self._data)
         for name, protocol in wanted:
-            settings = placed[name]
+            settings = (
+                placed_mailbox(self._embedded, protocol, self._data)
+                if name == EMBEDDED
+                else placed[name]
+            )
             known = self._upstreams.get((name, protocol))
             if known is not None:
                 if known[0].settings == settings:
@@ -332,7 +308,7 @@ class Program:
                 known[1].cancel()
             upstream = self._upstream(settings, protocol)
             upstream.beware_of(self._ourselves)
-            probing = self._tasks.create_task(upstream.keep_probing())
+            probing = self._tasks.create_task(self._probe(upstream))
             self._upstreams[name, protocol] = (upstream, probing)
         self._opinions = {
             asked: opinion
@@ -351,28 +327,19 @@ class Program:
         return SecondOpinion(first, second, doubt, self._clock)
 
     def _embed(self, configuration: Configuration) -> None:
-        """Make the embedded mail server where it is wanted for the first time.
+        """Start the built-in mail server where it is wanted for the first time; tell it more."""
+        line = settings_line(configuration, platform.node())
+        if self._mailbox is not None:
+            self._mailbox.tell(line)
+        elif configuration.uses_embedded:
+            self._mailbox = Mailbox(self._data / configuration.embedded.path, line)
+            self._tasks.create_task(self._mailbox.run())
 
-        Raises:
-            SettingsError: it cannot be made.
-        """
-        if self._embedded is not None or not configuration.uses_embedded:
-            return
-        embedded = embedded_class(configuration)
-        try:
-            self._embedded = embedded(
-                self._data,
-                configuration.embedded,
-                lambda: self.guard.policy.naming,
-                self._clock,
-                self._tasks,
-                hostname=lambda: self._configuration.hostname or platform.node(),
-            )
-        except AccountError as error:
-            raise SettingsError(
-                [Fault(None, None, EMBEDDED_PATH.pattern, str(error))],
-                may_pass=isinstance(error, AccountsInUseError),
-            ) from None
+    async def _probe(self, upstream: _Upstream) -> None:
+        """Look at *upstream* again and again; at the built-in mail server when it was started."""
+        if upstream.settings.name == EMBEDDED and self._mailbox is not None:
+            await self._mailbox.settled.wait()
+        await upstream.keep_probing()
 
     def _upstream(
         self, settings: UpstreamSettings, protocol: Protocol | Passage | Web
@@ -387,7 +354,8 @@ class Program:
             case Passage():
                 upstream = PassageUpstream(settings, protocol, offer, remember)
             case Web.JMAP:
-                upstream = JmapUpstream(settings, offer, remember)
+                known = PATHS if settings.name == EMBEDDED else ()
+                upstream = JmapUpstream(settings, (*known, *offer), remember)
         upstream.news = self._news
         return upstream
 

@@ -253,11 +253,13 @@ class Upstream:
 class EmbeddedSettings:
     """The mail server that is built in. *path* is relative to the data directory.
 
-    *relay* (host and port) takes what is for others; without one nobody does.
+    *relay* (host and port) takes what is for others; without one nobody does. *quota* (in octets)
+    is for each account.
     """
 
     path: str = "embedded"
     relay: tuple[str, int] | None = None
+    quota: int | None = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,3 +19,10 @@ EMBEDDED_RELAY = Key(
     "who takes mail for other servers; without it only accounts here can be written to",
     readers.relay_address,
 )
+EMBEDDED_QUOTA = Key(
+    "backend.embedded.quota",
+    'octets with a unit (kB, MB, GB, TB), at least 1MB, or "none"',
+    "how much mail each account may have",
+    readers.octets_or_off,
+    "1GB",
+)

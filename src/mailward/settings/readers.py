@@ -57,6 +57,9 @@ _ARGON2ID = re.compile(
 _MAX_MEMORY_KIB = 1_048_576  # 1 GiB; RFC 9106 section 4 recommends 64 MiB to 2 GiB
 _MAX_PASSES = 20
 _MAX_LANES = 16
+_OCTETS = re.compile(r"([0-9]{1,9}) ?([kmgt]b)", re.ASCII | re.IGNORECASE)
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_LEAST_OCTETS, _MOST_OCTETS = 10**6, 10**15
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
@@ -306,6 +309,23 @@ def relay_address(text: str) -> tuple[str, int]:
     """Where a mail server takes mail: a name or an address, and a port."""
     host, port = _host_and_port(text, least_port=1)
     return host_name(host), port
+
+
+def octets_or_off(text: str) -> int | Off:
+    """A number of octets.
+
+    >>> octets_or_off("1GB")
+    1000000000
+    """
+    if text.strip().casefold() == "none":
+        return Off.OFF
+    match = _OCTETS.fullmatch(text.strip())
+    octets = 0 if match is None else int(match[1]) * _UNITS[match[2].casefold()]
+    if not _LEAST_OCTETS <= octets <= _MOST_OCTETS:
+        raise WrongValueError(
+            f'"{text}" is no number of octets from 1MB to 1000TB; write "500MB", "1GB" or "none"'
+        )
+    return octets
 
 
 def path(text: str) -> str:

@@ -17,7 +17,7 @@ from mailward.settings.configuration import (
     ClientAddress,
     Encryption,
 )
-from mailward.settings.embeddedkeys import EMBEDDED_PATH, EMBEDDED_RELAY
+from mailward.settings.embeddedkeys import EMBEDDED_PATH, EMBEDDED_QUOTA, EMBEDDED_RELAY
 from mailward.settings.key import Effect, Key, Shape
 from mailward.settings.proxies import LISTENER_PROXY_PROTOCOL, TRUSTED_NETWORKS
 from mailward.settings.upkeepkeys import (
@@ -380,6 +380,7 @@ SCHEMA: tuple[Key[object], ...] = (
     BACKEND_SECOND_OPINION,
     EMBEDDED_PATH,
     EMBEDDED_RELAY,
+    EMBEDDED_QUOTA,
     CERTIFICATE_CERT,
     CERTIFICATE_PRIVATE_KEY,
     STORE_TYPE,

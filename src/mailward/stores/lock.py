@@ -60,8 +60,11 @@ class StoreLock:
             raise StoreError(f"{self._path}: {place} cannot be made: {error.strerror}") from error
         if _is_locked(opened, fcntl.LOCK_EX) and _is_at(place, opened):
             own_as(opened, self._path)
-            os.ftruncate(opened, 0)
-            os.pwrite(opened, b"%d\n" % os.getpid(), 0)
+            with suppress(
+                OSError
+            ):  # on a full disk nobody reads whose it is; it is ours all the same
+                os.ftruncate(opened, 0)
+                os.pwrite(opened, b"%d\n" % os.getpid(), 0)
             return opened
         os.close(opened)
         return None

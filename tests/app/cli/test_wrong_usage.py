@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mailbox_testing.doors import NOON, WEAK
-from mailward_mailbox.accounts.accounts import Accounts
+from mailbox_testing.program import program
 
-from mailward.rules.logins import Naming
+from mailward.backends.accounts import MailboxAccounts
 from tests.admin.house import House
 from tests.app.cli.typing_in import Shell
 
@@ -128,11 +127,11 @@ def test_a_password_is_asked_for_only_where_it_can_be_set(
 ) -> None:
     for words in (("add", "alice"), ("passwd", "alice")):
         assert "no accounts are kept here" in shell("accounts", *words, typed=[]).err
-    accounts = Accounts(tmp_path / "accounts.db", Naming, lambda: NOON, WEAK)
+    accounts = MailboxAccounts(str(tmp_path / "control.sock"))
     house.control.accounts = lambda: accounts
-    printed = shell("accounts", "passwd", "alice", typed=[])
-    assert (printed.status, "no account alice" in printed.err) == (1, True), printed.err
-    assert shell("accounts", "add", "alice", typed=["opensesame"] * 2).status == 0
-    assert "is an account alice already" in shell("accounts", "add", "alice", typed=[]).err
-    assert shell("accounts", "passwd", "ALICE", typed=["other-sesame"] * 2).status == 0
-    house.call(accounts.close())
+    with program(tmp_path):
+        printed = shell("accounts", "passwd", "alice", typed=[])
+        assert (printed.status, "no account alice" in printed.err) == (1, True), printed.err
+        assert shell("accounts", "add", "alice", typed=["opensesame"] * 2).status == 0
+        assert "is an account alice already" in shell("accounts", "add", "alice", typed=[]).err
+        assert shell("accounts", "passwd", "ALICE", typed=["other-sesame"] * 2).status == 0

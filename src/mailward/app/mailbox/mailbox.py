@@ -1,0 +1,70 @@
+"""The built-in mail server as the daemon has it: a process, its accounts, and how both are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mailward.app.mailbox.process import mailbox_command
+from mailward.app.mailbox.supervisor import Supervisor
+from mailward.backends.accounts import MailboxAccounts, MailboxStatus
+from mailward.backends.port import AccountError
+
+CONTROL = "control.sock"
+LOOK_SECONDS = 60.0
+"""Between two looks at what the process says of itself."""
+
+
+class Mailbox:
+    """The mail server on the data in *folder*; *told* is its line of settings."""
+
+    def __init__(self, folder: Path, told: str) -> None:
+        self._look_now = asyncio.Event()
+        self._supervisor = Supervisor(mailbox_command(folder), told, self._look_now.set)
+        self.accounts = MailboxAccounts(str(folder / CONTROL), self._supervisor.settled)
+        self._faults: Sequence[str] = ()
+
+    @property
+    def settled(self) -> asyncio.Event:
+        """It was ready once, or has ended before it was."""
+        return self._supervisor.settled
+
+    def tell(self, line: str) -> None:
+        """Go on with other settings."""
+        self._supervisor.tell(line)
+
+    def faults(self) -> Sequence[str]:
+        """What an operator should look at, as last known."""
+        return (self._supervisor.fault,) if self._supervisor.fault else self._faults
+
+    async def run(self) -> None:
+        """Keep it running until :meth:`stop`."""
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(self._keep_looking())
+            await self._supervisor.run()
+            looking.cancel()
+
+    async def stop(self) -> None:
+        """End the process; only where :meth:`run` was begun."""
+        await self._supervisor.stop()
+
+    async def status(self) -> MailboxStatus | None:
+        """What it says of itself; ``None``: it does not answer, which is a fault then."""
+        try:
+            status = await self.accounts.status()
+        except AccountError as error:
+            self._faults = (str(error),)
+            return None
+        self._faults = [f"the built-in mail server: {fault}" for fault in status.faults]
+        return status
+
+    async def _keep_looking(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            if not self._supervisor.fault:
+                await self.status()

@@ -48,8 +48,6 @@ class Embedded:
         hostname: Callable[[], str] = platform.node,
     ) -> None:
         self.settings = settings
-        self.quota: int | None = None
-        """Octets that each account may use; may change while it runs."""
         folder = data / settings.path
         self._lock = locked(folder)
         mail = folder / MAIL
@@ -58,7 +56,7 @@ class Embedded:
         except BaseException:
             self._lock.release()
             raise
-        self.mail = MailStore(mail, clock, self.accounts.name_of, lambda: self.quota)
+        self.mail = MailStore(mail, clock, self.accounts.name_of, lambda: self.settings.quota)
         self._inside = Inside(tasks)
         self.delivery = Delivery(
             Directory(self.accounts, naming, hostname),

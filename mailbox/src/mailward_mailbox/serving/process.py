@@ -125,7 +125,7 @@ class _Process:
         self._settings = settings
         self._server = Embedded(
             plan.data,
-            EmbeddedSettings(".", settings.relay),
+            EmbeddedSettings(".", settings.relay, settings.quota),
             lambda: self._settings.naming,
             wall_clock,
             tasks,
@@ -133,7 +133,6 @@ class _Process:
         )
         waiting = Waiting()
         server = self._server
-        server.quota = settings.quota
         self._premises = Premises(server.accounts, server.mail, Logins(server.accounts), waiting)
         self._connections = Connections(tasks)
         self._listeners: list[Listener] = []
@@ -142,8 +141,7 @@ class _Process:
     def change(self, settings: Settings) -> None:
         """Go on with other settings; sessions that are open go on with them, too."""
         self._settings = settings
-        self._server.settings = EmbeddedSettings(".", settings.relay)
-        self._server.quota = settings.quota
+        self._server.settings = EmbeddedSettings(".", settings.relay, settings.quota)
 
     def refuse(self, why: str) -> None:
         """Settings cannot be used: those before stay."""

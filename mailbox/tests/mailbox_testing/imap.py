@@ -19,6 +19,7 @@ from mailward.rules.model import Instant
 
 NOON = Instant(1_790_000_000.0)
 SECONDS = 20.0
+PIECE_OCTETS = 65_536
 LETTER = b"From: a@example\r\nSubject: hello\r\nMessage-ID: <1@example>\r\n\r\nhow are you?\r\n"
 
 
@@ -28,6 +29,7 @@ class ImapClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self._held = bytearray()
 
     def send(self, octets: bytes) -> None:
         self.writer.write(octets)
@@ -45,19 +47,23 @@ class ImapClient:
 
     async def up_to(self, start: bytes) -> bytes:
         """All up to the first line that begins so."""
-        told = b""
         async with asyncio.timeout(SECONDS):
+            looked = 0  # where the first line begins that was not looked at
             while True:
-                line = await self.reader.readline()
-                assert line, told
-                told += line
-                if line.startswith(start):
-                    return told
+                while (end := self._held.find(b"\n", looked) + 1) > 0:
+                    if self._held.startswith(start, looked):
+                        told = bytes(self._held[:end])
+                        del self._held[:end]
+                        return told
+                    looked = end
+                octets = await self.reader.read(PIECE_OCTETS)
+                assert octets, bytes(self._held)
+                self._held += octets
 
     async def all(self) -> bytes:
         """All until the session has ended."""
         async with asyncio.timeout(SECONDS):
-            return await self.reader.read()
+            return bytes(self._held) + await self.reader.read()
 
     def leave(self) -> None:
         self.writer.transport.abort()
@@ -78,7 +84,7 @@ class ImapHouse:
         near, far = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=far, limit=65_536)
         self.tasks.create_task(self._serve(reader, writer))
-        client = ImapClient(*await asyncio.open_connection(sock=near, limit=1 << 26))
+        client = ImapClient(*await asyncio.open_connection(sock=near))
         self.clients.append(client)
         return client
 

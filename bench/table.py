@@ -26,6 +26,7 @@ ROWS = {
     "rows.commands": ("11", "commands"),
     "rows.lines": ("12", "short lines after login"),
     "rows.passwords": ("13", "owners' logins while 200 networks guess"),
+    "rows.waits": ("14", "waits beside a hostile session"),
     "floods": ("floods", "good users in floods"),
     "lists": ("lists", "a million bans"),
 }

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.errors import SetError, unfit
 from mailward_mailbox.jmap.values import WrongValue, listed, mapped, record, text
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS

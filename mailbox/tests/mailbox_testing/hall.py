@@ -13,9 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.client import Client
-from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.http.reading import Body
 from mailward_mailbox.jmap.http.serving import Serving
 from mailward_mailbox.mail.account import AccountMail
@@ -27,6 +25,8 @@ from mailward_mailbox.stream import Stream
 from mailbox_testing.doors import WEAK
 from mailbox_testing.pairs import connect
 from mailbox_testing.web import Wire
+from mailward.rules.logins import Naming
+from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.http.framing import UntilClose, response_framing
 from mailward.wire.proxyline import TlsFacts
@@ -182,10 +182,10 @@ async def say(
     told = {known.lower(): value.decode("latin-1") for known, value in head.fields.items}
     framing = response_framing(head, method)
     assert not isinstance(framing, UntilClose)
-    body_of, octets = Body(wire, framing), b""
+    body_of, octets = Body(wire, framing), bytearray()
     while piece := await body_of.read():
         octets += piece
-    return Response(head.status, told, octets)
+    return Response(head.status, told, bytes(octets))
 
 
 @asynccontextmanager
@@ -194,13 +194,7 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
     now = [NOON]
     async with asyncio.TaskGroup() as tasks:
         embedded = Embedded(
-            folder,
-            EmbeddedSettings(),
-            AccountNaming,
-            lambda: now[0],
-            tasks,
-            WEAK,
-            lambda: "mail.test",
+            folder, EmbeddedSettings(), Naming, lambda: now[0], tasks, WEAK, lambda: "mail.test"
         )
         for name, password in PASSWORDS.items():
             if embedded.accounts.find(name.encode()) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mailward_mailbox.instant import Instant
+from mailward.rules.model import Instant
 
 
 def wall_clock() -> Instant:

@@ -9,9 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mailward.wire.secret import Secret
-from mailward_mailbox.accounts.accounts import Accounts
-from mailward_mailbox.accounts.errors import (
+from mailward.backends.port import (
     AccountBusyError,
     AccountError,
     AccountExistsError,
@@ -20,6 +18,8 @@ from mailward_mailbox.accounts.errors import (
     NoSuchAccountError,
     UnfitAccountError,
 )
+from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.stream import Stream
 
 MAX_LINE_OCTETS = 16 * 1_048_576

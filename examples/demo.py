@@ -16,9 +16,10 @@ from pathlib import Path
 
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.accounts.naming import AccountNaming
+from mailward_mailbox.instant import Instant as MailInstant
 from mailward_mailbox.server import ACCOUNTS
 
-from mailward.rules.logins import Naming
 from mailward.rules.model import Instant
 from mailward.settings.build import build
 from mailward.settings.configuration import EMBEDDED, Configuration, DoorTls, Protocol, Web
@@ -31,8 +32,9 @@ Spoken = Protocol | Web
 
 def main() -> int:
     file, data = Path(sys.argv[1]), Path(sys.argv[2])
-    now = Instant(time.time())  # noqa: TID251 -- a program of its own, with a clock of its own
-    configuration = build(read_keys(file.read_text(), str(file)), {}, now).configuration
+    now = time.time()  # noqa: TID251 -- a program of its own, with a clock of its own
+    read = read_keys(file.read_text(), str(file))
+    configuration = build(read, {}, Instant(now)).configuration
     if configuration is None or not configuration.uses_embedded:
         print(f"{file} has no listener before the embedded mail server: no account is made")
         return 1
@@ -42,9 +44,9 @@ def main() -> int:
     return 0
 
 
-async def make(file: Path, passwords: Mapping[str, str], now: Instant) -> None:
+async def make(file: Path, passwords: Mapping[str, str], now: float) -> None:
     """Give each of them an account with that password, which may be there already."""
-    accounts = Accounts(file, Naming, lambda: now, Strength())
+    accounts = Accounts(file, AccountNaming, lambda: MailInstant(now), Strength())
     for name, password in passwords.items():
         change = accounts.add if accounts.find(name.encode()) is None else accounts.set_password
         await change(name, Secret(password.encode()))

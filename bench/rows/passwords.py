@@ -18,11 +18,11 @@ from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.checking.proofs import PROOF_SECONDS
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.accounts.naming import AccountNaming
+from mailward_mailbox.instant import Instant
 
 from bench.harness.figures import Goal, Line, Of
 from bench.harness.script import Extent, run
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant
 from mailward.wire.secret import Secret
 from tests.real.processes import private_folder
 
@@ -55,7 +55,7 @@ async def waited(accounts: Accounts, owner: int, client: IPv4Address) -> float:
 
 async def waits(folder: Path, place: Callable[[int], IPv4Address]) -> list[float]:
     now = [Instant(0.0)]
-    accounts = Accounts(folder / "accounts.db", Naming, lambda: now[0], Strength())
+    accounts = Accounts(folder / "accounts.db", AccountNaming, lambda: now[0], Strength())
     try:
         for owner in range(OWNERS):
             await accounts.add(f"owner{owner}", _PASSWORD)

@@ -17,22 +17,22 @@ import pytest
 from argon2 import PasswordHasher
 from mailbox_testing.doors import CLIENT, PASSWORD, WEAK, Premises, premises, said
 from mailward_mailbox.accounts.checking.turns import MAX_WAITING
-from mailward_mailbox.accounts.file import Account, AccountFile
-from mailward_mailbox.accounts.hashes import AT_ONCE
-from mailward_mailbox.accounts.schemes import SchemeError, read_scheme
-from mailward_mailbox.accounts.scram import scram_keys
-from mailward_mailbox.serving.logins import Exchange
-from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
-from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
-
-from mailward.backends.port import (
+from mailward_mailbox.accounts.errors import (
     AccountExistsError,
     AccountStorageError,
     MisreadError,
     NoSuchAccountError,
     UnfitAccountError,
 )
-from mailward.rules.logins import Naming
+from mailward_mailbox.accounts.file import Account, AccountFile
+from mailward_mailbox.accounts.hashes import AT_ONCE
+from mailward_mailbox.accounts.naming import AccountNaming
+from mailward_mailbox.accounts.schemes import SchemeError, read_scheme
+from mailward_mailbox.accounts.scram import scram_keys
+from mailward_mailbox.serving.logins import Exchange
+from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
+from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
+
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import (
     BearerMechanism,
@@ -103,7 +103,7 @@ async def test_every_spelling_of_a_login_is_one_account(house: Premises) -> None
         assert is_in(await house.login(name))
     with pytest.raises(AccountExistsError):
         await house.add("aLICE")
-    house.naming = Naming(default_domain="example.org")
+    house.naming = AccountNaming(default_domain="example.org")
     assert is_in(await house.login(b"alice@EXAMPLE.org"))
     assert not is_in(await house.login(b"alice@example.net"))
 

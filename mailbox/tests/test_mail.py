@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.file import MailFile
 from mailward_mailbox.mail.model import (
@@ -22,8 +23,6 @@ from mailward_mailbox.mail.model import (
     UnfitError,
 )
 from mailward_mailbox.mail.store import MAX_IDLE, MailStore
-
-from mailward.rules.model import Instant
 
 NOON = Instant(1_790_000_000.0)
 SEEN = frozenset({"\\Seen"})

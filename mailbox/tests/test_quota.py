@@ -12,12 +12,11 @@ import pytest
 from mailbox_testing.doors import Premises
 from mailbox_testing.hall import open_jmap
 from mailbox_testing.lines import house, messages, session
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import UPLOAD_SECONDS, AccountMail
 from mailward_mailbox.mail.file import MailFile
 from mailward_mailbox.mail.model import Fresh, MailError, OverQuotaError
 from mailward_mailbox.mail.store import MailStore
-
-from mailward.rules.model import Instant
 
 NOON = Instant(1_790_000_000.0)
 QUOTA = 100_000

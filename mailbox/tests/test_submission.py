@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mailbox_testing.doors import Premises, premises
 from mailbox_testing.lines import Talk, house, messages, session
+from mailward_mailbox.accounts.naming import AccountNaming
 
-from mailward.rules.logins import LoginFormat, Naming
 from mailward.settings.configuration import EmbeddedSettings
 
 MESSAGE = b"Subject: hello\r\n\r\nHow are you?\r\n"
@@ -101,7 +101,9 @@ async def test_who_has_several_of_the_addresses_gets_one_message(tmp_path: Path)
 async def test_an_address_is_local_where_its_domain_is(
     tmp_path: Path, address: str, answer: bytes
 ) -> None:
-    naming = Naming(default_domain="example.org", domain_aliases={"alias.example": "example.net"})
+    naming = AccountNaming(
+        default_domain="example.org", domain_aliases={"alias.example": "example.net"}
+    )
     async with premises(tmp_path) as here:
         here.naming = naming
         await here.add("ann@example.org")
@@ -114,7 +116,7 @@ async def test_an_address_is_local_where_its_domain_is(
 
 async def test_where_names_are_local_parts_no_other_domain_is_ours(tmp_path: Path) -> None:
     async with premises(tmp_path) as here:
-        here.naming = Naming(login_format=LoginFormat.LOCAL_PART)
+        here.naming = AccountNaming(is_local_part=True)
         await here.add("ann")
         async with session(here, here.embedded.submission, "ann") as ann:
             assert (await send(ann, ["ann@localhost"])).startswith(b"250")

@@ -20,12 +20,11 @@ from mailward_mailbox.imap.search.search import SearchResponse
 from mailward_mailbox.imap.search.text import found_in_body, header_text, sent_day
 from mailward_mailbox.imap.view import Enabled, MailboxView
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.file import MailFile
 from mailward_mailbox.mail.model import Message
 from mailward_mailbox.message.parse import parse, parse_header
-
-from mailward.rules.model import Instant
 
 _MESSAGE = (
     b"From: A <a@b>\r\nDate: 1 Jan 2026 10:00 +0000\r\nContent-Type: multipart/mixed; boundary=b"

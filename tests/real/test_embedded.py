@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import imaplib
+import os
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,8 +82,19 @@ def test_a_passwd_file_is_imported_whole_or_not_at_all(ward: EmbeddedWard, folde
     assert guess(ward.imap, "bob", "bob-opensesame") is Told.OK
 
 
-def test_a_message_that_was_answered_for_survives_the_death_of_the_daemon(
-    ward: EmbeddedWard,
+def crash_the_daemon(ward: EmbeddedWard) -> None:
+    ward.crash()
+    ward.start()
+
+
+def kill_the_mailbox(ward: EmbeddedWard) -> None:
+    os.kill(ward.mailbox_pid, signal.SIGKILL)
+    eventually(lambda: guess(ward.imap, "alice", ALICE) is Told.OK, "it was started again")
+
+
+@pytest.mark.parametrize("kill", [crash_the_daemon, kill_the_mailbox])
+def test_a_message_that_was_answered_for_survives_the_death_of_either_process(
+    ward: EmbeddedWard, kill: Callable[[EmbeddedWard], None]
 ) -> None:
     answered: list[bytes] = []
 
@@ -92,14 +105,13 @@ def test_a_message_that_was_answered_for_survives_the_death_of_the_daemon(
                 told = append(client, LETTER % len(answered))
                 answered.append(told.partition(b"APPENDUID ")[2].split()[1].rstrip(b"]"))
         except (imaplib.IMAP4.error, OSError):
-            client.shutdown()  # the daemon is dead
+            client.shutdown()  # its session is dead
 
     storing = threading.Thread(target=store)
     storing.start()
     eventually(lambda: len(answered) >= 50, "messages are stored")
-    ward.crash()
+    kill(ward)
     storing.join()
-    ward.start()
     with ward.client("alice", ALICE) as client:
         assert set(answered) <= set(uids(client))
         assert len(uids(client)) <= len(answered) + 1

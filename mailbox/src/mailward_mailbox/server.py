@@ -7,17 +7,17 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
-from mailward.backends.port import AccountsInUseError, AccountStorageError
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
 from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.errors import AccountsInUseError, AccountStorageError
 from mailward_mailbox.accounts.file import check_account_file
 from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.delivery.directory import Directory
 from mailward_mailbox.imap.backend import EmbeddedImap
 from mailward_mailbox.inside import Inside
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.backend import EmbeddedJmap
 from mailward_mailbox.lock import FolderLock, InUseError
 from mailward_mailbox.mail.store import MailStore
@@ -41,7 +41,7 @@ class Embedded:
         self,
         data: Path,
         settings: EmbeddedSettings,
-        naming: Callable[[], Naming],
+        naming: Callable[[], AccountNaming],
         clock: Callable[[], Instant],
         tasks: asyncio.TaskGroup,
         strength: Strength | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from mailward.rules.logins import LoginFormat, Naming
+from mailward_mailbox.accounts.naming import AccountNaming
 
 MAX_SETTINGS_OCTETS = 1_048_576
 _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):(\d{1,5})")
@@ -26,7 +26,7 @@ class Settings:
     hostname: str = ""
     relay: tuple[str, int] | None = None
     quota: int | None = None
-    naming: Naming = field(default_factory=Naming)
+    naming: AccountNaming = field(default_factory=AccountNaming)
 
 
 def read_settings(line: bytes) -> Settings:
@@ -67,7 +67,7 @@ def host_and_port(name: str, text: str) -> tuple[str, int]:
     return match[1] or match[2], int(match[3])
 
 
-def _naming(told: object) -> Naming:
+def _naming(told: object) -> AccountNaming:
     if not isinstance(told, dict):
         raise UnfitSettingsError("naming must be an object")
     aliases = told.get("domain_aliases", {})
@@ -76,14 +76,13 @@ def _naming(told: object) -> Naming:
     translation = _text(told, "translation")
     if len(translation) % 2:
         raise UnfitSettingsError("naming.translation must be pairs of characters")
-    try:
-        login_format = LoginFormat(told.get("login_format", LoginFormat.FULL.value))
-    except ValueError:
-        raise UnfitSettingsError('naming.login_format must be "full" or "local-part"') from None
-    return Naming(
+    login_format = told.get("login_format", "full")
+    if login_format not in {"full", "local-part"}:
+        raise UnfitSettingsError('naming.login_format must be "full" or "local-part"')
+    return AccountNaming(
         default_domain=_text(told, "default_domain"),
-        login_format=login_format,
         domain_aliases=MappingProxyType(dict(aliases)),
+        is_local_part=login_format == "local-part",
         translation=translation,
         detail_separator=_text(told, "detail_separator"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -434,3 +435,26 @@ async def test_a_long_message_goes_out_in_pieces(inbox: Selected) -> None:
         literal(text[5:2_000_005]),
     )
     assert inbox.client.longest <= 600_000
+
+
+async def test_a_long_message_in_pieces_is_the_same_as_in_one(inbox: Selected) -> None:
+    part = b"--b\r\nX: y\r\n\r\n" + b"0123456789abcdef" * 70_000 + b"\r\n"
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 2 + b"--b--\r\n"
+    await inbox.add(message)
+    text = part[len(b"--b\r\nX: y\r\n\r\n") : -2]
+    began = time.process_time()
+    for first in range(0, len(text), 65_536):
+        said = await inbox.fetch(b"1 BODY.PEEK[2]<%d.65536>" % first)
+        piece = literal(text[first : first + 65_536])
+        assert said == b"* 1 FETCH (BODY[2]<%d> %b)\r\n" % (first, piece)
+    assert time.process_time() - began < 1
+    for section, octets in (
+        (b"2.MIME", b"X: y\r\n\r\n"),
+        (b"HEADER", message[: message.index(b"--b")]),
+        (b"3", None),
+        (b"HEADER.FIELDS (SUBJECT)", b"\r\n"),
+    ):
+        told = b"NIL" if octets is None else literal(octets)
+        assert await value(inbox, b"BODY.PEEK[%b]" % section) == told
+    assert b'"mixed" ("boundary" "b")' in await inbox.fetch(b"1 BODYSTRUCTURE")
+    assert await value(inbox, b"BINARY.SIZE[1]") == b"%d" % len(text)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from mailbox_testing.hall import BOB, NOON, Jmap
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.model import Fresh
-
-from mailward.rules.model import Instant
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

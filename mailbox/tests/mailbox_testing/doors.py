@@ -13,7 +13,9 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.hashes import Strength
+from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.client import Client
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.server import Embedded
 from mailward_mailbox.serving.lines import LineService
@@ -22,8 +24,6 @@ from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.stream import Stream
 
 from mailbox_testing.pairs import AnyProtocol, connect
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import Credentials, Mechanism
@@ -42,7 +42,7 @@ class Premises:
     """An embedded server, what may change around it, and its clock."""
 
     embedded: Embedded
-    naming: Naming
+    naming: AccountNaming
     now: Instant
     connections: Connections
 
@@ -119,7 +119,7 @@ async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Pre
             strength,
         )
         connections = Connections(tasks)
-        built.append(Premises(embedded, Naming(), NOON, connections))
+        built.append(Premises(embedded, AccountNaming(), NOON, connections))
         try:
             yield built[0]
         finally:

@@ -13,7 +13,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.client import Client
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.http.reading import Body
 from mailward_mailbox.jmap.http.serving import Serving
 from mailward_mailbox.mail.account import AccountMail
@@ -25,8 +27,6 @@ from mailward_mailbox.stream import Stream
 from mailbox_testing.doors import WEAK
 from mailbox_testing.pairs import connect
 from mailbox_testing.web import Wire
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.http.framing import UntilClose, response_framing
 from mailward.wire.proxyline import TlsFacts
@@ -194,7 +194,13 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
     now = [NOON]
     async with asyncio.TaskGroup() as tasks:
         embedded = Embedded(
-            folder, EmbeddedSettings(), Naming, lambda: now[0], tasks, WEAK, lambda: "mail.test"
+            folder,
+            EmbeddedSettings(),
+            AccountNaming,
+            lambda: now[0],
+            tasks,
+            WEAK,
+            lambda: "mail.test",
         )
         for name, password in PASSWORDS.items():
             if embedded.accounts.find(name.encode()) is None:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailward_mailbox.imap.session import ImapSession, SharedLimits
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Flags, Fresh, Message
 from mailward_mailbox.mail.store import MailStore
-
-from mailward.rules.model import Instant
 
 NOON = Instant(1_790_000_000.0)
 SECONDS = 20.0

@@ -18,11 +18,10 @@ from mailward_mailbox.imap.search.parse import parse_search
 from mailward_mailbox.imap.search.search import search
 from mailward_mailbox.imap.view import Enabled, MailboxView
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Fresh, Message
 from mailward_mailbox.mail.store import MailStore
-
-from mailward.rules.model import Instant
 
 NOON = Instant(1_790_000_000.0)
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n")

@@ -27,7 +27,7 @@ PATHS = ("/jmap",)
 
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _ANSWER_TIMEOUT = timedelta(seconds=30)
-_WEB_ANSWER_TIMEOUT = timedelta(minutes=2)  # a query may look into every message
+_WEB_ANSWER_TIMEOUT = timedelta(minutes=1)  # a query may look into every message
 
 
 def read_embedded(reading: Reading) -> EmbeddedSettings:

@@ -110,6 +110,16 @@ async def test_killed_it_is_started_again_with_the_newest_settings(told: Told) -
     assert "the built-in mail server is ready again" in told.records(logging.WARNING)
 
 
+async def test_one_that_hangs_is_given_up_and_another_is_started(told: Told) -> None:
+    async with supervised("serves") as supervisor:
+        await supervisor.settled.wait()
+        os.kill(told.pids[0], signal.SIGSTOP)
+        supervisor.give_up()
+        await until(lambda: len(told.pids) == 2)
+    (error,) = told.records(logging.ERROR)
+    assert error.startswith("the built-in mail server did not answer any more")
+
+
 async def test_one_that_dies_at_once_is_tried_later_and_later_and_says_why(told: Told) -> None:
     def ends() -> list[str]:
         return [line for line in told.records(logging.ERROR) if "exit status" in line]

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from mailward.rules.logins import Naming
-from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import ScramOpening, ScramProof
 from mailward.wire.secret import Secret
@@ -32,13 +30,16 @@ from mailward_mailbox.accounts.errors import (
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.accounts.hashes import Hashes, Strength
 from mailward_mailbox.accounts.names import check_password, fit_account_name
+from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.accounts.passwd import Imported, read_passwd
 from mailward_mailbox.accounts.schemes import is_own, matches_imported, scheme_of
 from mailward_mailbox.accounts.scram import ScramKeys, ScramServer
 from mailward_mailbox.accounts.table import AccountTable
+from mailward_mailbox.instant import Instant
 
 _BUSY = Unavailable("too many passwords are being checked")
 _OPERATOR = Place((b"operator",), is_reserved=True)
+MAIL = "mail"
 _log = logging.getLogger("mailward.embedded")
 
 
@@ -53,7 +54,8 @@ class _Checked:
 class Accounts:
     """All accounts, in the file at *path*; *naming* gives how names are folded at present.
 
-    If the file is lost, but the folder *mail* holds mail of accounts, no login is answered.
+    If the file is lost, but the folder *mail* (``None``: ``mail`` beside the file) holds mail of
+    accounts, no login is answered.
 
     Raises:
         AccountError: the file cannot be opened.
@@ -62,13 +64,13 @@ class Accounts:
     def __init__(
         self,
         path: Path,
-        naming: Callable[[], Naming],
+        naming: Callable[[], AccountNaming],
         clock: Callable[[], Instant],
         strength: Strength,
         mail: Path | None = None,
     ) -> None:
         self._naming = naming
-        self._table = AccountTable(path, naming, mail)
+        self._table = AccountTable(path, naming, mail or path.parent / MAIL)
         self._hashes = Hashes(strength)
         # Compared with a guess while there are no accounts, and besides every imported hash.
         self._random, _ = self._hashes.made(Secret(secrets.token_bytes(16)))
@@ -136,7 +138,7 @@ class Accounts:
         account = self.find(opening.login)
         if account is not None and account.scram is not None:
             return ScramServer(opening, account.scram), account
-        name = self._naming().login(opening.login) or ""
+        name = self._unknown_name(opening.login)
         likeness = self._likenesses.scram(name)
         keys = self._hashes.stranger_keys(self._table.secret, name, likeness)
         return ScramServer(opening, keys), None
@@ -273,8 +275,12 @@ class Accounts:
 
     def _hash_like(self, name: bytes) -> str:
         """The hash that a guess for an unknown name is compared with, for the work alone."""
-        account = self._likenesses.account(self._naming().login(name) or "")
+        account = self._likenesses.account(self._unknown_name(name))
         return self._random if account is None else self._table.by_id[account].password
+
+    def _unknown_name(self, name: bytes) -> str:
+        """A name without an account, the same for all of its spellings where it has several."""
+        return self._naming().login(name) or name.decode("latin-1")
 
     def _check(self, hashed: str, password: Secret, owner: Account | None) -> _Checked:
         """In one of the threads that compute hashes. *owner* is whose password it would be."""

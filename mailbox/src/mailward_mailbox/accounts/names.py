@@ -1,23 +1,22 @@
-"""Which names an account may have. How a client spells one is for ``policy.naming`` to fold."""
+"""Which names and passwords an account may have."""
 
 from __future__ import annotations
 
 import re
 
-from mailward.rules.logins import Naming
 from mailward.wire.door import MAX_PASSWORD_OCTETS
 from mailward.wire.secret import Secret
 from mailward_mailbox.accounts.errors import UnfitAccountError
+from mailward_mailbox.accounts.naming import MAX_NAME_OCTETS, AccountNaming
 
-MAX_NAME_OCTETS = 255
 # RFC 5321 section 4.1.2's atoms, without what means something to files and to IMAP's patterns.
 _NAME = re.compile(r"[a-z0-9!#$&'+=?^_{|}~.-]+(?:@[a-z0-9.-]+)?")
 
 
-def fit_account_name(text: str, naming: Naming) -> str:
+def fit_account_name(text: str, naming: AccountNaming) -> str:
     """The one spelling of a name that an account may have.
 
-    >>> fit_account_name("Alice@Example.ORG", Naming())
+    >>> fit_account_name("Alice@Example.ORG", AccountNaming())
     'alice@example.org'
 
     Raises:
@@ -25,8 +24,11 @@ def fit_account_name(text: str, naming: Naming) -> str:
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_NAME_OCTETS:
         raise UnfitAccountError(f"a name has {MAX_NAME_OCTETS} octets at most")
-    login = naming.login_from_text(text)
-    if login is None or not login.isascii() or not login.isprintable():
+    try:
+        login = naming.login(text.encode())
+    except UnicodeEncodeError:
+        login = None
+    if login is None:
         raise UnfitAccountError("a name is made of ASCII letters, digits and punctuation")
     if "/" in login or "\\" in login:
         raise UnfitAccountError("a name holds no slash")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mailward.rules.logins import Naming
 from mailward.wire.secret import Secret
 from mailward_mailbox.accounts.errors import Misread, UnfitAccountError
 from mailward_mailbox.accounts.names import fit_account_name
+from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.accounts.schemes import (
     PLAIN,
     SCRAM,
@@ -34,7 +34,7 @@ class Imported:
     is_enabled: bool
 
 
-def read_passwd(lines: Sequence[str], naming: Naming) -> Iterator[Imported | Misread]:
+def read_passwd(lines: Sequence[str], naming: AccountNaming) -> Iterator[Imported | Misread]:
     """Every line that names somebody, or what is wrong with it. Lines count from 1."""
     for number, line in enumerate(lines, start=1):
         text = line.strip()

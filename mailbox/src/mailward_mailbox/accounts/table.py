@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from mailward.rules.logins import Naming
 from mailward_mailbox.accounts.errors import AccountStorageError
 from mailward_mailbox.accounts.file import Account, AccountFile, LostAccountsError
+from mailward_mailbox.accounts.naming import AccountNaming
 
 _log = logging.getLogger("mailward.embedded")
 
@@ -27,7 +27,7 @@ class AccountTable:
         AccountStorageError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, naming: Callable[[], Naming], mail: Path | None) -> None:
+    def __init__(self, path: Path, naming: Callable[[], AccountNaming], mail: Path) -> None:
         self._naming = naming
         self._file: AccountFile | None = None
         self.outage = ""
@@ -40,7 +40,7 @@ class AccountTable:
             _log.error("%s", error)
             self.secret, accounts = secrets.token_bytes(32), []
         self.by_id = {account.id: account for account in accounts}
-        self._folded: tuple[Naming, dict[str, str]] | None = None
+        self._folded: tuple[AccountNaming, dict[str, str]] | None = None
         self._has_scram: bool | None = None
         self._sessions: list[tuple[Account, Callable[[], object]]] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="accounts")

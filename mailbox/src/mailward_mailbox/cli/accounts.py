@@ -13,7 +13,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any
 
-from mailward.backends.port import AccountError
+from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.cli.failures import FailedError
 from mailward_mailbox.serving.control import MAX_LINE_OCTETS
 from mailward_mailbox.serving.offline import answer_offline

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mailward.rules.model import Instant
 from mailward.wire.lines import CRLF
 from mailward_mailbox.delivery.directory import Directory
 from mailward_mailbox.delivery.envelope import (
@@ -24,6 +23,7 @@ from mailward_mailbox.delivery.filing import Filing
 from mailward_mailbox.delivery.relay import hand_on
 from mailward_mailbox.delivery.report import report
 from mailward_mailbox.delivery.trace import Origin, above, received, return_path
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.model import (
     INBOX,
     BrokenError,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mailward.rules.logins import Naming, domain_a_labels
 from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.naming import AccountNaming, domain_a_labels
 from mailward_mailbox.delivery.envelope import Elsewhere, Here, Recipient
 
 LOCALHOST = "localhost"
@@ -20,7 +20,7 @@ class Directory:
     """Looks up the *accounts*; *naming* and *hostname* give what is configured at present."""
 
     def __init__(
-        self, accounts: Accounts, naming: Callable[[], Naming], hostname: Callable[[], str]
+        self, accounts: Accounts, naming: Callable[[], AccountNaming], hostname: Callable[[], str]
     ) -> None:
         self._accounts = accounts
         self._naming = naming

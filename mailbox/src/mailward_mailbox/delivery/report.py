@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from mailward.rules.model import Instant
 from mailward.wire.lines import CRLF
 from mailward_mailbox.delivery.envelope import Refused
+from mailward_mailbox.instant import Instant
 
 MAX_HEADER_OCTETS = 32_768
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from mailward.rules.model import Address, Instant
+from mailward_mailbox.client import Address
+from mailward_mailbox.instant import Instant
 
 MAX_TRACE_OCTETS = 4_096
 """So much shorter than a mailbox would take it a message has to be."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Message
+from mailward_mailbox.message.part import Part
 
 MAX_THREADS = 2
 """Each more lets the event loop wait 5 ms longer for the GIL."""
@@ -21,6 +22,9 @@ MAX_TOGETHER = 64
 MAX_TOGETHER_OCTETS = 1_048_576
 BEGINNING_OCTETS = 32_768
 """Of a message whose header is wanted; one with a longer header is read as a whole."""
+
+MAX_OUTLINES = 32
+"""A client may fetch a long message in hundreds of pieces: it is parsed once for them."""
 
 _R = TypeVar("_R")
 
@@ -42,10 +46,22 @@ class MessageReader:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_THREADS, "imap-messages")
         self._long = asyncio.Semaphore(1)
+        self._outlines: dict[str, Part] = {}
+        """By blob: of long messages that were read last, the oldest first."""
 
     def close(self) -> None:
         """Begin no further step."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def outline(self, blob: str) -> Part | None:
+        """Where the parts of a long message are, if it was read not long ago."""
+        return self._outlines.get(blob)
+
+    def keep_outline(self, blob: str, outline: Part) -> None:
+        self._outlines.pop(blob, None)
+        self._outlines[blob] = outline
+        if len(self._outlines) > MAX_OUTLINES:
+            del self._outlines[next(iter(self._outlines))]
 
     async def each(
         self,
@@ -54,16 +70,18 @@ class MessageReader:
         extent: Extent,
         work: Callable[[Numbered, bytes], _R],
         *,
-        stream: Callable[[Numbered], _R] | None = None,
+        stream: Callable[[Numbered], _R | None] = lambda _: None,
     ) -> AsyncIterator[tuple[Numbered, _R | None]]:
         """What *work*, called in a thread, makes of the octets of each message, in their order.
 
         The octets end anywhere behind the header where *extent* is HEADER. ``None``: the octets
-        are not there any more. *stream* does without them where the message is long.
+        are not there any more. *stream* may do without those of a long message.
         """
         for together in _together(messages, extent):
-            if stream is not None and together[0][1].size > MAX_TOGETHER_OCTETS:
-                yield together[0], stream(together[0])
+            is_long = together[0][1].size > MAX_TOGETHER_OCTETS
+            streamed = stream(together[0]) if is_long else None
+            if streamed is not None:
+                yield together[0], streamed
                 continue
             for done in await self._step(mail, together, extent, work):
                 yield done

@@ -8,7 +8,6 @@ from datetime import timedelta
 from mailward.backends.http import Wire
 from mailward.backends.port import Client as DoorClient
 from mailward.backends.port import ProofAnswer, Proven
-from mailward.rules.model import Instant
 from mailward.settings.configuration import EMBEDDED
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.authorization import BasicCredentials, HttpCredentials
@@ -17,6 +16,7 @@ from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.inside import Inside
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.http.resource import SESSION_PATH
 from mailward_mailbox.jmap.http.serving import Premises, Serving
 from mailward_mailbox.mail.store import MailStore

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mailward.rules.model import Instant
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.errors import MethodError
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import (

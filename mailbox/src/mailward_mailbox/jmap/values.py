@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.errors import invalid
 
 MAX_ID_CHARS = 255

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.file import MailFile
 from mailward_mailbox.mail.model import (
     DELIMITER,

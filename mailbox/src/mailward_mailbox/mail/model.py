@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 
 DELIMITER = "/"
 INBOX = "INBOX"

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from zlib import crc32
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.faults import MailFaults
 from mailward_mailbox.mail.file import MailFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 
 
 def wall_clock() -> Instant:

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from mailward.backends.port import (
+from mailward.wire.secret import Secret
+from mailward_mailbox.accounts.accounts import Accounts
+from mailward_mailbox.accounts.errors import (
     AccountBusyError,
     AccountError,
     AccountExistsError,
@@ -18,8 +20,6 @@ from mailward.backends.port import (
     NoSuchAccountError,
     UnfitAccountError,
 )
-from mailward.wire.secret import Secret
-from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.stream import Stream
 
 MAX_LINE_OCTETS = 16 * 1_048_576

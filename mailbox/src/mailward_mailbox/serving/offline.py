@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mailward.rules.logins import Naming
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.hashes import Strength
-from mailward_mailbox.server import ACCOUNTS, MAIL, locked
+from mailward_mailbox.accounts.naming import AccountNaming
+from mailward_mailbox.server import ACCOUNTS, locked
 from mailward_mailbox.serving.clock import wall_clock
 from mailward_mailbox.serving.control import Control
 
@@ -23,7 +23,7 @@ async def answer_offline(data: Path, line: bytes) -> dict[str, Any]:
     _act_as_owner(data)
     lock = locked(data)
     try:
-        accounts = Accounts(data / ACCOUNTS, Naming, wall_clock, Strength(), data / MAIL)
+        accounts = Accounts(data / ACCOUNTS, AccountNaming, wall_clock, Strength())
         try:
             return await Control(accounts, accounts.faults).answer(line)
         finally:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import uvloop
 
-from mailward.backends.port import AccountError
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.door import Door
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.smtp.door import SubmissionDoor
+from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.server import Embedded
 from mailward_mailbox.serving.clock import wall_clock
 from mailward_mailbox.serving.confinement import confine, raise_descriptor_limit

@@ -15,6 +15,8 @@ from mailward.backends.port import AccountError
 CONTROL = "control.sock"
 LOOK_SECONDS = 60.0
 """Between two looks at what the process says of itself."""
+HUNG_LOOKS = 2
+"""So many looks in a row without an answer: it hangs, and another one is started."""
 
 
 class Mailbox:
@@ -61,10 +63,16 @@ class Mailbox:
         return status
 
     async def _keep_looking(self) -> None:
+        unanswered = 0
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_now.wait()
             self._look_now.clear()
-            if not self._supervisor.fault:
-                await self.status()
+            if self._supervisor.fault or await self.status() is not None:
+                unanswered = 0
+                continue
+            unanswered += 1
+            if unanswered >= HUNG_LOOKS:
+                self._supervisor.give_up()
+                unanswered = 0

@@ -74,6 +74,7 @@ class MailboxProcess:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._is_ready = False
         self._is_late = False
+        self._is_hung = False
         self._is_stopping = False
 
     async def run(self) -> str:
@@ -107,6 +108,12 @@ class MailboxProcess:
         """Hand it other settings; it may be about to end."""
         if self._settings is not None and not self._settings.is_closing():
             self._settings.write(f"{line}\n".encode())
+
+    def give_up(self) -> None:
+        """End it at once: it hangs."""
+        if self._process is not None:
+            self._is_hung = True
+            self._process.kill()
 
     async def stop(self) -> None:
         """End it: with SIGTERM, and with SIGKILL if that is not enough."""
@@ -173,6 +180,8 @@ class MailboxProcess:
     def _ending(self, status: int) -> str:
         if self._is_late:
             how = f"was not ready in {START_SECONDS:.0f} s"
+        elif self._is_hung:
+            how = "did not answer any more"
         elif status < 0:
             how = f"was ended by {signal.Signals(-status).name}"
         else:

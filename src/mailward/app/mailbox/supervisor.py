@@ -51,6 +51,11 @@ class Supervisor:
         if self._process is not None:
             self._process.tell(line)
 
+    def give_up(self) -> None:
+        """The process hangs: end it, so that another one is started."""
+        if self._process is not None:
+            self._process.give_up()
+
     async def run(self) -> None:
         """Start it, and start it again each time it ends, until :meth:`stop`."""
         pause = self._first_pause

@@ -19,7 +19,6 @@ def settings_line(configuration: Configuration, hostname: str) -> str:
                 "default_domain": naming.default_domain,
                 "domain_aliases": dict(naming.domain_aliases),
                 "login_format": naming.login_format.value,
-                "master_separator": naming.master_separator,
                 "translation": naming.translation,
                 "detail_separator": naming.detail_separator,
             },

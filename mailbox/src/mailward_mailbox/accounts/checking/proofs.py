@@ -7,9 +7,9 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
-from mailward.rules.model import Instant
 from mailward.wire.secret import Secret
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.instant import Instant
 
 PROOF_SECONDS = 60.0
 """HTTP clients send their password with every request."""

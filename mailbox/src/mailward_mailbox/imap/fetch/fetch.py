@@ -18,6 +18,7 @@ from mailward_mailbox.imap.reading import (
 from mailward_mailbox.imap.sequences import SequenceSet
 from mailward_mailbox.imap.view import MailboxView
 from mailward_mailbox.mail.model import SEEN, MailError
+from mailward_mailbox.message.part import Part
 
 STREAMED_OCTETS = 262_144
 """Of a long section, in memory at a time."""
@@ -123,17 +124,28 @@ class _Fetch:
                 yield one, self._render(one)
                 await self._output.pause()
         else:
-            stream = self._render if self._items.are_streamed else None
-            mail, render = self._view.mail, self._render
-            async for done in self._reader.each(mail, messages, extent, render, stream=stream):
-                yield done
+            mail, work, stream = self._view.mail, self._render, self._stream_long
+            async for one, done in self._reader.each(mail, messages, extent, work, stream=stream):
+                if done is not None and done.outline is not None:
+                    self._reader.keep_outline(one[1].blob, done.outline)
+                yield one, done
 
-    def _render(self, one: Numbered, octets: bytes | None = None) -> FetchResponse:
+    def _stream_long(self, one: Numbered) -> FetchResponse | None:
+        """The response to a long message whose sections are read from the disk as they stand."""
+        if self._items.are_streamed:
+            return self._render(one)
+        outline = self._reader.outline(one[1].blob)
+        if outline is None or not self._items.are_spans:
+            return None
+        return self._render(one, outline=outline)
+
+    def _render(
+        self, one: Numbered, octets: bytes | None = None, outline: Part | None = None
+    ) -> FetchResponse:
         number, message = one
-        return render(
-            FetchedMessage(number, message, self._asked(one), self._view.flags(message), octets),
-            is_utf8=self._is_utf8,
-        )
+        items, flags = self._asked(one), self._view.flags(message)
+        fetched = FetchedMessage(number, message, items, flags, octets, outline)
+        return render(fetched, is_utf8=self._is_utf8)
 
     async def _can_stream(self, response: FetchResponse) -> bool:
         if not any(isinstance(piece, Span) for piece in response.pieces):

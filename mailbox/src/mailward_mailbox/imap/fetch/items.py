@@ -103,8 +103,17 @@ class FetchItems:
             for item in self.items
         )
 
+    @property
+    def are_spans(self) -> bool:
+        """Whether all that is needed of a message is where its parts begin and end."""
+        return all(
+            item.text not in _FIELDS if isinstance(item, BodySection) else not extent(item)
+            for item in self.items
+        )
 
-_OF_HEADER = frozenset({SectionText.HEADER, SectionText.FIELDS, SectionText.FIELDS_NOT})
+
+_FIELDS = frozenset({SectionText.FIELDS, SectionText.FIELDS_NOT})
+_OF_HEADER = _FIELDS | {SectionText.HEADER}
 
 
 def extent(item: FetchItem) -> Extent:

@@ -14,7 +14,14 @@ from mailward_mailbox.imap.fetch.items import (
     Path,
     SectionText,
 )
-from mailward_mailbox.imap.fetch.sections import Span, bounds, find_part, find_section, some_fields
+from mailward_mailbox.imap.fetch.sections import (
+    Span,
+    bounds,
+    find_part,
+    find_section,
+    outline,
+    some_fields,
+)
 from mailward_mailbox.imap.fetch.strings import internal_date, literal8_head, literal_head
 from mailward_mailbox.imap.fetch.structure import NIL, StructureWriter
 from mailward_mailbox.mail.model import Message
@@ -40,6 +47,8 @@ class FetchedMessage:
     flags: bytes = b""
     """As FLAGS shows them."""
     octets: bytes | None = field(default=None, repr=False)
+    outline: Part | None = None
+    """Its parts, where they are known from before: sections do without octets then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class FetchResponse:
     pieces: tuple[Piece, ...] = field(repr=False)
     has_unknown_encoding: bool = False
     """A BINARY item is left out."""
+    outline: Part | None = None
+    """Of a long message that had to be parsed."""
 
 
 def render(fetched: FetchedMessage, *, is_utf8: bool) -> FetchResponse:
@@ -75,12 +86,17 @@ class _Renderer:
                 continue
             label = item.value if isinstance(item, Attribute) else item.label
             pieces += [b" " * bool(pieces) + label + b" ", *value]
-        if not pieces:
-            return FetchResponse(self._fetched.message, (), has_unknown_encoding)
-        head = b"* %d FETCH (" % self._fetched.number
+        if pieces:
+            pieces = [b"* %d FETCH (" % self._fetched.number, *pieces, b")\r\n"]
         return FetchResponse(
-            self._fetched.message, _joined([head, *pieces, b")\r\n"]), has_unknown_encoding
+            self._fetched.message, _joined(pieces), has_unknown_encoding, self._outline()
         )
+
+    def _outline(self) -> Part | None:
+        fetched = self._fetched
+        was_parsed = fetched.outline is None and "_root" in self.__dict__
+        is_long = fetched.message.size > MAX_INLINE_OCTETS
+        return outline(self._root) if was_parsed and is_long else None
 
     # -- the message ---------------------------------------------------------------------------
 
@@ -92,7 +108,7 @@ class _Renderer:
 
     @cached_property
     def _root(self) -> Part:
-        return parse(self._octets)
+        return self._fetched.outline or parse(self._octets)
 
     @cached_property
     def _header(self) -> Header:
@@ -100,7 +116,8 @@ class _Renderer:
 
     def _read(self, path: Path, text: SectionText) -> Part | Span | None:
         """The section; those of the message's own header need no more than that."""
-        if path or text in (SectionText.ALL, SectionText.TEXT, SectionText.MIME):
+        is_of_parts = path or text in (SectionText.ALL, SectionText.TEXT, SectionText.MIME)
+        if is_of_parts or self._fetched.outline is not None:
             return find_section(self._root, path, text)
         end, body = header_bounds(self._octets, 0, len(self._octets))
         message = Part(self._octets, "", 0, end, body, body, "text", "plain", (), {})
@@ -228,4 +245,4 @@ def _joined(pieces: list[Piece]) -> tuple[Piece, ...]:
             run.clear()
         else:
             run.append(piece)
-    return *joined, b"".join(run)
+    return (*joined, b"".join(run)) if run else tuple(joined)

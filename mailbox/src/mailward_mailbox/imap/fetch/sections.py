@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailward_mailbox.imap.fetch.items import Partial, Path, SectionText
 from mailward_mailbox.message.part import Part
@@ -30,6 +30,18 @@ def bounds(size: int, partial: Partial | None) -> tuple[int, int]:
         return 0, size
     first = min(partial[0], size)
     return first, min(first + partial[1], size)
+
+
+def outline(part: Part) -> Part:
+    """Where the parts begin and end, without octets: small, whatever the message is."""
+    return replace(
+        part,
+        octets=b"",
+        params=(),
+        mime={},
+        parts=tuple(map(outline, part.parts)),
+        message=part.message and outline(part.message),
+    )
 
 
 def find_part(root: Part, path: Path) -> Part | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mailward.rules.model import Instant
 from mailward_mailbox.imap.errors import NoError
 from mailward_mailbox.imap.sequences import write_numbers
 from mailward_mailbox.imap.state import SessionState
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.model import Fresh
 
 

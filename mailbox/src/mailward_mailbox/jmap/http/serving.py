@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
-from mailward.rules.model import Instant
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.http.answers import CONTINUE, CROWDED, DOWN, UNNAMED, WRONG
 from mailward.wire.http.authorization import BasicCredentials, read_authorization
@@ -24,6 +23,7 @@ from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.calls import make_calls
 from mailward_mailbox.jmap.desk import Desk
 from mailward_mailbox.jmap.errors import RequestError, not_json, over_limit

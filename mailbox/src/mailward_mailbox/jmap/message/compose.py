@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.errors import SetError, unfit
 from mailward_mailbox.jmap.message.written import (
     Entity,

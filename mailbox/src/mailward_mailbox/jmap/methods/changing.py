@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from mailward.rules.model import Instant
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.contents import find_blob
 from mailward_mailbox.jmap.desk import Desk, keywords, with_keywords
 from mailward_mailbox.jmap.errors import SetError, unfit

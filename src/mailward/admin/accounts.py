@@ -25,7 +25,7 @@ from mailward.backends.port import (
 from mailward.wire.secret import Secret
 
 MAX_LINES = 1_000
-"""Of a list; a plain password among them takes a tenth of a second."""
+"""Of a list; a plain password among them takes 20 ms."""
 
 
 class AccountRoutes:

@@ -18,14 +18,10 @@ TRY_AGAIN_SECONDS = 0.05  # somebody may just be looking whether it is taken
 
 
 class StoreLock:
-    """The lock of the store at *path*, by whatever name that file is reached.
+    """The lock of the store at *path*, by whatever name that file is reached."""
 
-    *key* is the setting that says where it is.
-    """
-
-    def __init__(self, path: Path, key: str = "store.path") -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._key = key
         self._held: int | None = None
 
     def take(self) -> None:
@@ -41,7 +37,7 @@ class StoreLock:
             if self._held is not None:
                 return
         if self._held is None:
-            raise StoreError(why_held(self._path, holder(self._path), self._key))
+            raise StoreError(why_held(self._path, holder(self._path)))
 
     def release(self) -> None:
         if self._held is None:
@@ -94,9 +90,9 @@ def holder(path: Path) -> int | None:
         os.close(opened)
 
 
-def why_held(path: Path, process: int | None, key: str = "store.path") -> str:
+def why_held(path: Path, process: int | None) -> str:
     which = f" (process {process})" if process else ""
-    return f"{path}: another mailward{which} uses it; stop that one, or set {key}"
+    return f"{path}: another mailward{which} uses it; stop that one, or set store.path"
 
 
 def own_as(opened: int, path: Path) -> None:

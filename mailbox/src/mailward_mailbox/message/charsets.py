@@ -27,10 +27,7 @@ def decoded(octets: bytes, charset: str) -> tuple[str, bool]:
     if codec is None or codec.incrementaldecoder is None:
         return _guessed(octets)[0], False
     try:
-        if len(octets) <= PIECE_OCTETS:
-            text = _whole(octets.decode(codec.name, "replace"))
-        else:
-            text = _in_pieces(octets, codec.incrementaldecoder("replace"))
+        text = _in_pieces(octets, codec.incrementaldecoder("replace"))
     except (LookupError, ValueError):
         return _guessed(octets)[0], False
     return text, "\ufffd" not in text
@@ -53,10 +50,7 @@ def read_text(raw: bytes) -> str:
 
 def _guessed(octets: bytes) -> tuple[str, bool]:
     """Without a name it is mostly UTF-8."""
-    if len(octets) <= PIECE_OCTETS:
-        text = octets.decode("utf-8", "replace")
-    else:
-        text = _in_pieces(octets, _UTF_8("replace"))
+    text = _in_pieces(octets, _UTF_8("replace"))
     return text, "\ufffd" not in text
 
 

@@ -29,8 +29,8 @@ async def _open(state: SessionState, words: ImapWords, *, is_read_only: bool) ->
     enabled.is_condstore |= wants_condstore
     if state.view is not None:
         state.view = None
-        if enabled.is_rev2 or enabled.is_condstore:
-            output.line(b"* OK [CLOSED] The mailbox selected before is closed")
+        # RFC 7162 section 3.2.11: always, whatever the client has enabled.
+        output.line(b"* OK [CLOSED] The mailbox selected before is closed")
     mailbox = state.mail.mailbox(name)
     view = MailboxView(state.mail, mailbox, enabled, is_read_only)
     await view.opening(output)

@@ -217,9 +217,7 @@ def cut_text(text: str, octets: int) -> tuple[str, bool]:
     >>> cut_text("grün", 3)
     ('gr', True)
     """
-    if not octets:
-        return text, False
-    encoded = text[: octets + 1].encode()  # a character has one octet at least
-    if len(encoded) <= octets:
+    encoded = text.encode()
+    if not octets or len(encoded) <= octets:
         return text, False
     return encoded[:octets].decode("utf-8", "ignore"), True

@@ -228,14 +228,9 @@ def _in_other_mailbox(value: object) -> Condition[Email]:
     others = listed(identifier)(value)
     if len(others) > MAX_MAILBOXES:
         raise WrongValue(f"a list of {MAX_MAILBOXES} ids at most")
-    named: set[str] = set()
-
-    def holds(email: Email) -> Verdict:
-        if not named:
-            named.update(email.desk.named(one) for one in others)
-        return any(place.mailbox not in named for place in email.places)
-
-    return holds
+    return lambda email: any(
+        place.mailbox not in {email.desk.named(one) for one in others} for place in email.places
+    )
 
 
 CONDITIONS: Mapping[str, Reader] = {

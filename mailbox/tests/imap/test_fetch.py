@@ -218,7 +218,7 @@ async def test_a_list_of_addresses_does_not_grow_beyond_measure(inbox: Selected)
 
 async def test_the_structure_of_a_plain_message(inbox: Selected) -> None:
     await inbox.add(PLAIN)
-    plain = b'("text" "plain" NIL NIL NIL "7bit" 20 2'
+    plain = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 20 2'
     assert await value(inbox, b"BODY") == plain + b")"
     assert await value(inbox, b"BODYSTRUCTURE") == plain + b" NIL NIL NIL NIL)"
 
@@ -231,9 +231,10 @@ async def test_the_structure_of_parts_in_parts(inbox: Selected) -> None:
     assert await value(inbox, b"BODYSTRUCTURE") == (
         b'(("text" "plain" ("charset" "utf-8") NIL NIL "base64" 12 0 NIL NIL ("de" "en") NIL)'
         b'("message" "rfc822" NIL NIL NIL "7bit" %d (NIL "inner"%b)'
-        b' (("text" "plain" NIL "<a@b>" NIL "7bit" 3 0 NIL NIL NIL NIL)'
+        b' (("text" "plain" ("charset" "us-ascii") "<a@b>" NIL "7bit" 3 0 NIL NIL NIL NIL)'
         b'("message" "rfc822" NIL NIL NIL "7bit" %d (NIL "innermost"%b)'
-        b' ("text" "plain" NIL NIL NIL "7bit" 6 1 NIL NIL NIL NIL) 3 NIL NIL NIL NIL)'
+        b' ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 6 1 NIL NIL NIL NIL)'
+        b" 3 NIL NIL NIL NIL)"
         b' "alternative" ("boundary" "i") NIL NIL NIL) %d NIL NIL NIL NIL)'
         b'("application" "pdf" ("name" "x.pdf") NIL "a file" "x-unheard" 3 "abc"'
         b' ("attachment" ("filename" "x.pdf" "size" "3")) NIL "http://x.example/")'
@@ -286,17 +287,17 @@ async def test_a_section_is_just_its_octets(inbox: Selected, section: bytes, oct
 @pytest.mark.parametrize(
     "section", [b"4", b"1.1", b"1.HEADER", b"1.TEXT", b"2.1.HEADER", b"2.3", b"3.TEXT", b"2.2.2"]
 )
-async def test_a_section_that_is_not_there_is_nil(inbox: Selected, section: bytes) -> None:
+async def test_a_section_that_is_not_there_is_empty(inbox: Selected, section: bytes) -> None:
     await inbox.add(MIXED)
-    assert await value(inbox, b"BODY.PEEK[%b]" % section) == b"NIL"
+    assert await value(inbox, b"BODY.PEEK[%b]" % section) == b'""'
 
 
 async def test_the_text_of_a_message_without_parts_is_part_one(inbox: Selected) -> None:
     await inbox.add(PLAIN)
     assert await value(inbox, b"BODY.PEEK[1]") == literal(b"how are you?\r\nwell\r\n")
     assert await value(inbox, b"BODY.PEEK[1.MIME]") == literal(PLAIN[: PLAIN.index(b"how")])
-    assert await value(inbox, b"BODY.PEEK[2]") == b"NIL"
-    assert await value(inbox, b"BODY.PEEK[1.1]") == b"NIL"
+    assert await value(inbox, b"BODY.PEEK[2]") == b'""'
+    assert await value(inbox, b"BODY.PEEK[1.1]") == b'""'
 
 
 async def test_a_partial_section_is_answered_with_its_origin(inbox: Selected) -> None:
@@ -395,7 +396,7 @@ async def test_binary_is_a_part_decoded(inbox: Selected) -> None:
     assert await inbox.fetch(b"1 BINARY.PEEK[1]<2.2>") == (
         b"* 1 FETCH (BINARY[1]<2> %b)\r\n" % literal(octets[2:4])
     )
-    assert await value(inbox, b"BINARY.PEEK[9]") == b"NIL"
+    assert await value(inbox, b"BINARY.PEEK[9]") == b'""'
 
 
 async def test_a_binary_part_is_a_literal8(inbox: Selected) -> None:
@@ -454,7 +455,7 @@ async def test_a_long_message_in_pieces_is_the_same_as_in_one(inbox: Selected) -
         (b"3", None),
         (b"HEADER.FIELDS (SUBJECT)", b"\r\n"),
     ):
-        told = b"NIL" if octets is None else literal(octets)
+        told = b'""' if octets is None else literal(octets)
         assert await value(inbox, b"BODY.PEEK[%b]" % section) == told
     assert b'"mixed" ("boundary" "b")' in await inbox.fetch(b"1 BODYSTRUCTURE")
     assert await value(inbox, b"BINARY.SIZE[1]") == b"%d" % len(text)

@@ -23,7 +23,7 @@ from mailward_mailbox.imap.fetch.sections import (
     some_fields,
 )
 from mailward_mailbox.imap.fetch.strings import internal_date, literal8_head, literal_head
-from mailward_mailbox.imap.fetch.structure import NIL, StructureWriter
+from mailward_mailbox.imap.fetch.structure import StructureWriter
 from mailward_mailbox.mail.model import Message
 from mailward_mailbox.message.header import Header, header_bounds
 from mailward_mailbox.message.parse import parse, parse_header
@@ -32,6 +32,9 @@ from mailward_mailbox.message.transfer import IDENTITIES, UnknownEncodingError, 
 
 MAX_INLINE_OCTETS = 1_048_576
 """Of the sections in one response; further ones are read again while they are sent."""
+
+_NOT_THERE = b'""'
+"""Of a section that the message does not have: empty, as other servers answer."""
 
 Piece = bytes | Span
 """Octets to send, or where they stand in the stored message."""
@@ -167,7 +170,7 @@ class _Renderer:
             found = self._read(item.path, item.text)
         match found:
             case None:
-                return [NIL]
+                return [_NOT_THERE]
             case Span():
                 return self._literal(found.cut(item.partial))
             case Part():
@@ -191,7 +194,7 @@ class _Renderer:
         """Decoded; a literal8 where there is NUL in it, or the sender said that it is binary."""
         found = self._binary_part(item.path)
         if found is None:
-            return [NIL]
+            return [_NOT_THERE]
         span, encoding = found
         if encoding in IDENTITIES:
             cut = span.cut(item.partial)

@@ -74,7 +74,7 @@ class StructureWriter:
         fields = [
             string(part.kind.encode()),
             string(part.subtype.encode()),
-            self._parameters(part.params),
+            self._parameters(_with_charset(part)),
             self._nstring(part.content_id),
             self._nstring(part.description),
             string(part.encoding.encode()),
@@ -131,6 +131,13 @@ class StructureWriter:
             self._nstring(one.mailbox),
             self._nstring(one.host),
         )
+
+
+def _with_charset(part: Part) -> Parameters:
+    """The parameters; US-ASCII is the charset of a text that names none (RFC 2046, 4.1.2)."""
+    if part.kind != "text" or any(name.lower().startswith("charset") for name, _ in part.params):
+        return part.params
+    return *part.params, ("charset", b"us-ascii")
 
 
 def _first_fields(header: Header) -> Mapping[bytes, bytes]:

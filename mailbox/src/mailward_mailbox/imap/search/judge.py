@@ -44,18 +44,30 @@ class MessageText:
     """What was read of a message: its *header*, and all of it where *whole* is there."""
 
     header: Header
-    whole: Part | None
-    texts: frozenset[str]
-    """All that is looked for in bodies."""
+    whole: Part | None = None
+    in_bodies: frozenset[str] = frozenset()
+    """All that BODY looks for."""
+    in_messages: frozenset[str] = frozenset()
+    """All that TEXT looks for."""
 
     @cached_property
     def header_text(self) -> str:
         return header_text(self.header)
 
     @cached_property
-    def found(self) -> frozenset[str] | None:
-        """Those of :attr:`texts` that the body holds; ``None``: it was not read."""
-        return None if self.whole is None else found_in_body(self.whole, self.texts)
+    def found_in_body(self) -> frozenset[str] | None:
+        """Those of :attr:`in_bodies` that are there; ``None``: the body was not read."""
+        return self._found(self.in_bodies, has_headers=False)
+
+    @cached_property
+    def found_in_message(self) -> frozenset[str] | None:
+        """Those of :attr:`in_messages` that are behind the header; ``None`` as above."""
+        return self._found(self.in_messages, has_headers=True)
+
+    def _found(self, texts: frozenset[str], *, has_headers: bool) -> frozenset[str] | None:
+        if self.whole is None:
+            return None
+        return found_in_body(self.whole, texts, has_headers=has_headers)
 
     @cached_property
     def sent_day(self) -> int | None:
@@ -72,9 +84,8 @@ class Judge:
     def __init__(self, view: MailboxView, key: SearchKey) -> None:
         self._view = view
         self._key = key
-        self.texts = frozenset(
-            one.text for one in leaves(key) if isinstance(one, InBody | InMessage)
-        )
+        self._in_bodies = frozenset(one.text for one in leaves(key) if isinstance(one, InBody))
+        self._in_messages = frozenset(one.text for one in leaves(key) if isinstance(one, InMessage))
         self.reads_header = any(isinstance(one, OfHeader) for one in leaves(key))
         self.reads_body = any(isinstance(one, OfContent) for one in leaves(key))
         self._places: Mapping[SearchKey, Sequence[range]] = {
@@ -84,6 +95,10 @@ class Judge:
             for one in leaves(key)
             if isinstance(one, InNumbers | InUids)
         }
+
+    def text(self, header: Header, whole: Part | None = None) -> MessageText:
+        """What was read of a message."""
+        return MessageText(header, whole, self._in_bodies, self._in_messages)
 
     def decide(self, one: Numbered, text: MessageText | None = None) -> Verdict:
         """Whether the message has it, as far as *text* of it was read."""
@@ -149,9 +164,14 @@ def _in_header(key: SentIn | InField, text: MessageText) -> bool:
 
 
 def _in_content(key: InBody | InMessage, text: MessageText) -> Verdict:
-    if isinstance(key, InMessage) and key.text in text.header_text:
-        return True
-    return None if text.found is None else key.text in text.found
+    match key:
+        case InBody(wanted):
+            found = text.found_in_body
+        case InMessage(wanted):
+            if wanted in text.header_text:
+                return True
+            found = text.found_in_message
+    return None if found is None else wanted in found
 
 
 def _is_in(place: int, ranges: Sequence[range]) -> bool:

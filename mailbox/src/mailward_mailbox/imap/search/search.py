@@ -9,7 +9,7 @@ from mailward_mailbox.imap.errors import NoError
 from mailward_mailbox.imap.fetch.strings import string
 from mailward_mailbox.imap.output import Output
 from mailward_mailbox.imap.reading import Extent, MessageReader, Numbered
-from mailward_mailbox.imap.search.judge import Judge, MessageText, Verdict
+from mailward_mailbox.imap.search.judge import Judge, Verdict
 from mailward_mailbox.imap.search.keys import ReturnOption, Search
 from mailward_mailbox.imap.sequences import SequenceSet, write_numbers
 from mailward_mailbox.imap.view import MailboxView
@@ -104,10 +104,10 @@ async def _find(
             found.append(one)
 
     def of_header(one: Numbered, octets: bytes) -> Verdict:
-        return judge.decide(one, MessageText(parse_header(octets), None, judge.texts))
+        return judge.decide(one, judge.text(parse_header(octets)))
 
     def of_whole(one: Numbered, octets: bytes) -> Verdict:
-        return judge.decide(one, MessageText(parse_header(octets), parse(octets), judge.texts))
+        return judge.decide(one, judge.text(parse_header(octets), parse(octets)))
 
     for one in view.pick(_EVERYTHING, by_uid=False):
         keep(one, judge.decide(one))

@@ -52,11 +52,15 @@ def sent_day(header: Header) -> int | None:
         return None
 
 
-def found_in_body(message: Part, texts: Collection[str]) -> frozenset[str]:
-    """Those of *texts* that stand in the body: in its texts, and in the headers of its parts."""
+def found_in_body(message: Part, texts: Collection[str], *, has_headers: bool) -> frozenset[str]:
+    """Those of *texts* that stand in the texts of the body, and in its headers if it *has_headers*.
+
+    BODY matches no field of a header, not of a part or of a message inside either (RFC 9051 section
+    6.4.4); TEXT matches them all.
+    """
     left, found = set(texts) - {""}, {""}
     overlap = max(map(len, texts), default=1) - 1
-    for pieces in _bodies(message):
+    for pieces in _bodies(message, has_headers=has_headers):
         before = ""
         for piece in pieces:
             text = before + piece
@@ -68,17 +72,17 @@ def found_in_body(message: Part, texts: Collection[str]) -> frozenset[str]:
     return frozenset(found) & frozenset(texts)
 
 
-def _bodies(message: Part) -> Iterator[Iterator[str]]:
-    """The pieces of each text, headers of parts and of messages inside among them."""
-    left: list[tuple[Part, bool]] = [(message, False)]
+def _bodies(message: Part, *, has_headers: bool) -> Iterator[Iterator[str]]:
+    """The pieces of each text, and maybe of the headers of parts and of messages inside."""
+    left = [message]
     while left:
-        part, has_header = left.pop()
-        if has_header:
+        part = left.pop()
+        if has_headers and part is not message:
             yield iter((header_text(part.header),))
         if part.message is not None:
-            left.append((part.message, True))
+            left.append(part.message)
         elif part.parts:
-            left.extend((one, True) for one in reversed(part.parts))
+            left.extend(reversed(part.parts))
         elif part.kind == "text":
             yield _pieces(part)
 

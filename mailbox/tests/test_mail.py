@@ -242,6 +242,21 @@ async def test_a_full_disk_leaves_nothing_half_written(store: MailStore, mail: A
     assert list(mail.mailbox("INBOX").messages) == [1, 2]
 
 
+async def test_a_disk_that_is_full_now_and_then_is_logged_once(
+    store: MailStore, mail: AccountMail, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.wrap_future(
+        mail._thread.submit(mail._file._database.execute, "PRAGMA max_page_count = 40")  # noqa: SLF001 -- a disk that is full at that size
+    )
+    for number in range(5):
+        with pytest.raises(NoRoomError):
+            await mail.append(inbox(mail), Fresh(b"x" * 1_000_000))
+        assert ["its disk is full" in fault for fault in store.faults()] == [True]
+        await mail.append(inbox(mail), Fresh(b"%d" % number))
+        assert not store.faults()
+    assert len(caplog.messages) == 1
+
+
 async def test_a_file_that_is_read_only_is_told_as_broken(store: MailStore, tmp_path: Path) -> None:
     (tmp_path / "mail").mkdir()
     store.path("alice").write_bytes(b"no database" * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from mailbox_testing.doors import PASSWORD, WEAK, Premises, premises
 from mailward_mailbox.accounts.checking.accepted import MAX_ADDRESSES, MAX_PAIRS, AcceptedClients
 from mailward_mailbox.accounts.checking.turns import BusyError, Place, Rotation, Turns
 from mailward_mailbox.accounts.file import Account, AccountFile
-from mailward_mailbox.accounts.hashes import AT_ONCE, Strength
+from mailward_mailbox.accounts.hashes import Strength
 from mailward_mailbox.accounts.scram import scram_keys
 
 from mailward.wire.dialogue import Rejected, Unavailable
@@ -65,7 +66,8 @@ async def guess_on(house: Premises, client: IPv4Address, names: Sequence[bytes])
 @asynccontextmanager
 async def besieged(folder: Path, hasher: RecordingHasher) -> AsyncIterator[Premises]:
     """30 accounts whose owners have logged in once, and 200 clients that guess."""
-    async with premises(folder, replace(WEAK, hasher=hasher)) as house:
+    # One at once: how the machine shares its cores changes no order then.
+    async with premises(folder, replace(WEAK, hasher=hasher, at_once=1)) as house:
         for owner in OWNERS:
             await house.add(name(owner).decode())
             assert isinstance(await log_in(house, owner, home(owner)), Account)
@@ -99,7 +101,7 @@ async def test_owners_at_their_addresses_get_in_before_the_guesses_of_200_networ
         checks = len(hasher.compared) - before
     assert all(isinstance(answer, Account) for answer in answers)
     # Three turns of four are kept for them: of 20 ms each, on two cores, that is 0.4 s.
-    assert checks <= 4 * len(OWNERS) // 3 + 4 * AT_ONCE
+    assert checks <= 4 * len(OWNERS) // 3 + 8
 
 
 async def test_owners_at_new_addresses_get_in_within_one_round_of_all_networks(
@@ -112,7 +114,7 @@ async def test_owners_at_new_addresses_get_in_within_one_round_of_all_networks(
         answers = await asyncio.gather(*(log_in(house, owner, away[owner]) for owner in OWNERS))
         checks = len(hasher.compared) - before
     assert all(isinstance(answer, Account) for answer in answers)
-    assert checks <= len(ATTACKERS) + len(OWNERS) + 4 * AT_ONCE
+    assert checks <= len(ATTACKERS) + len(OWNERS) + 8
 
 
 async def served(turns: Turns, places: Sequence[Place]) -> list[Place]:
@@ -178,6 +180,36 @@ async def outcome(turns: Turns, place: Place) -> bool:
 async def test_a_wait_that_is_too_long_ends_and_takes_no_turn() -> None:
     turns = Turns(1, wait_seconds=0.01)
     await turns.wait(Place())
+    assert not await outcome(turns, Place())
+    turns.give_back()
+    assert await outcome(turns, Place())
+
+
+async def test_no_turn_is_lost_whatever_clients_do() -> None:
+    turns, dice = Turns(2, max_waiting=6, wait_seconds=0.002), random.Random(14)
+
+    async def have_a_turn(place: Place, steps: int) -> None:
+        try:
+            await turns.wait(place)
+        except BusyError:
+            return
+        try:
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        finally:
+            turns.give_back()
+
+    for _ in range(60):
+        async with asyncio.TaskGroup() as tasks:
+            running = []
+            for _ in range(20):
+                place = Place((b"%d" % dice.randint(1, 4),), is_reserved=dice.random() < 0.5)
+                running.append(tasks.create_task(have_a_turn(place, dice.randint(0, 9))))
+            while running:
+                await asyncio.sleep(dice.choice((0, 0, 0.001)))
+                running.pop(dice.randrange(len(running))).cancel()
+    for place in (Place(), Place()):
+        await turns.wait(place)
     assert not await outcome(turns, Place())
     turns.give_back()
     assert await outcome(turns, Place())

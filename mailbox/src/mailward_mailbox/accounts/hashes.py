@@ -37,7 +37,7 @@ _own_hasher = partial(PasswordHasher, time_cost=2, memory_cost=19_456, paralleli
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How much work a guess at what is kept is, and so is every login.
+    """How much work a guess at what is kept is, and so is every login; *at_once* of them.
 
     argon2id with 19 MiB and two passes is the least that OWASP recommends. RFC 9106's second
     choice takes eight times as long, which is to the good of whoever sends many guesses.
@@ -45,6 +45,7 @@ class Strength:
 
     hasher: PasswordHasher = field(default_factory=_own_hasher)
     scram_iterations: int = ITERATIONS
+    at_once: int = AT_ONCE
 
 
 class Hashes:
@@ -53,8 +54,8 @@ class Hashes:
     def __init__(self, strength: Strength) -> None:
         self._hasher = strength.hasher
         self._iterations = strength.scram_iterations
-        self._turns = Turns(AT_ONCE)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
+        self._turns = Turns(strength.at_once)
+        self._threads = ThreadPoolExecutor(strength.at_once, thread_name_prefix="argon2")
 
     async def compute(self, job: Callable[[], _T], place: Place) -> _T:
         """Do *job*, which is slow, when the turn of *place* comes.

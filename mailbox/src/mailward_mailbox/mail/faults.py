@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.model import BrokenError, DamagedError, NoRoomError, OverQuotaError
 
 MAX_LINES = 20
+MAX_LOGGED = 1_000
+LOG_AGAIN_SECONDS = 600.0
+"""A full disk takes a small change now and then: not each turn of it is worth two lines."""
 
 _log = logging.getLogger("mailward.embedded")
 
 
 class MailFaults:
-    """The faults at present; each is logged once, when it begins. *name_of* names an account."""
+    """The faults at present; each is logged when it begins. *name_of* names an account."""
 
-    def __init__(self, name_of: Callable[[str], str]) -> None:
+    def __init__(self, name_of: Callable[[str], str], clock: Callable[[], Instant]) -> None:
         self._name_of = name_of
+        self._clock = clock
         self._faults: dict[str, NoRoomError | BrokenError] = {}
+        self._logged: dict[tuple[str, str], Instant] = {}
 
     def opened(self, account: str, error: BaseException | None) -> None:
         """The account's file was opened, or failed to."""
@@ -33,7 +39,7 @@ class MailFaults:
                 self._end(account)
         elif isinstance(error, NoRoomError | BrokenError) and not isinstance(error, OverQuotaError):
             if str(error) != str(self._faults.get(account)):
-                _log.error("the mail of %s: %s", self._name_of(account), error)
+                self._log(account, error)
             self._faults[account] = error
 
     def is_lasting(self, account: str) -> bool:
@@ -46,6 +52,18 @@ class MailFaults:
         more = len(found) - MAX_LINES
         return found if more <= 0 else [*found[:MAX_LINES], f"and the mail of {more} more accounts"]
 
+    def _log(self, account: str, error: NoRoomError | BrokenError) -> None:
+        now, what = self._clock(), (account, str(error))
+        last = self._logged.pop(what, None)
+        is_due = last is None or now - last >= LOG_AGAIN_SECONDS
+        if is_due:
+            _log.error("the mail of %s: %s", self._name_of(account), error)
+        self._logged[what] = now if is_due or last is None else last
+        while len(self._logged) > MAX_LOGGED:
+            del self._logged[next(iter(self._logged))]
+
     def _end(self, account: str) -> None:
-        if self._faults.pop(account, None) is not None:
+        was_lasting = self.is_lasting(account)
+        self._faults.pop(account, None)
+        if was_lasting:
             _log.warning("the mail of %s can be used again", self._name_of(account))

@@ -48,7 +48,7 @@ class MailStore:
         self._folder = folder
         self._clock = clock
         self._quota = quota
-        self._faults = MailFaults(name_of)
+        self._faults = MailFaults(name_of, clock)
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix="mail") for _ in range(THREADS)]
         self._shared: dict[str, _Shared] = {}
         """The last used is the last."""

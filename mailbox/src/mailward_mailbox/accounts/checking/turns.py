@@ -16,8 +16,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 MAX_WAITING = 512
 """In each of the two lines. Every waiting check holds a connection and a password of 4 KiB."""
-WAIT_SECONDS = 10.0
-"""A client that waits longer has given up, or is about to."""
+WAIT_SECONDS = 20.0
+"""The front door waits 30 s for an answer."""
 RESERVED_IN_A_ROW = 3
 """Turns of the reserved line before one of the other, while both wait."""
 

@@ -133,7 +133,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
         while b"APPENDUID" in append(client, LETTER % stored + b"x" * 500_000):
             stored += 1
         assert 0 < stored < 16
-        assert b"UNAVAILABLE" in append(client, b"x" * 2_000_000)
+        assert b"OVERQUOTA" in append(client, b"x" * 2_000_000)
         assert len(uids(client)) == stored
     ward.crash()
     ward.start()

@@ -71,6 +71,14 @@ secret = "{hash}"
 """
 
 
+EMBEDDED = """\
+[server.listener.imap]
+protocol = "imap"
+bind = ["127.0.0.1:143"]
+backend = "embedded"
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Machine]:
     """A machine on which mailward was installed from a clean clone, without a network."""
@@ -141,23 +149,58 @@ def test_as_installed_it_runs_and_listens_nowhere(server: Machine) -> None:
     assert "no listener is configured" in journal(server)
 
 
+def status_of(server: Machine, pid: str) -> dict[str, str]:
+    """What the kernel tells of a process."""
+    lines = server.run("cat", f"/proc/{pid}/status").splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
 def test_it_opens_low_ports_and_has_no_other_right(service: Machine) -> None:
     assert "mailward ready" in service.run(
         "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/143; head -n1 <&3"
     )
-    main = shown(service, "MainPID")
-    status = dict(
-        line.split(":\t", 1)
-        for line in service.run("cat", f"/proc/{main}/status").splitlines()
-        if ":\t" in line
-    )
+    status = status_of(service, shown(service, "MainPID"))
     only_low_ports = f"{1 << 10:016x}"  # CAP_NET_BIND_SERVICE
-    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd"):
         assert status[kind] == only_low_ports
+    assert int(status["CapAmb"], 16) == 0
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
     assert "0" not in status["Uid"].split()
     assert shown(service, "User") == "mailward"
     assert service.run("stat", "-c", "%U %a", "/var/lib/mailward") == "mailward 700\n"
+
+
+def test_the_built_in_mail_server_bears_the_sandbox_and_has_no_right_at_all(
+    service: Machine,
+) -> None:
+    service.write(CONFIG, EMBEDDED)
+    service.run("systemctl", "restart", "mailward")
+    added = "echo opensesame | mailward accounts add alice --password-stdin"
+    service.run("sh", "-c", added)
+    login = (
+        "exec 3<>/dev/tcp/127.0.0.1/143; printf 'a login alice opensesame\\r\\n' >&3; head -n2 <&3"
+    )
+    assert "a OK" in service.run("bash", "-c", login)
+    child = service.run("pgrep", "-f", "mailward_mailbox serve").strip()
+    status = status_of(service, child)
+    for kind in ("CapPrm", "CapEff", "CapAmb"):
+        assert int(status[kind], 16) == 0
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert service.run("cat", f"/proc/{child}/oom_score_adj") == "500\n"
+    assert b"NOTIFY_SOCKET" not in service.run("cat", f"/proc/{child}/environ").encode()
+    main = shown(service, "MainPID")
+    service.run("kill", "-KILL", child)
+    eventually(
+        lambda: (
+            service.run("pgrep", "-f", "mailward_mailbox serve", status=None).strip()
+            not in {"", child}
+        ),
+        "it is started again",
+    )
+    assert shown(service, "MainPID") == main
+    service.run("systemctl", "stop", "mailward")
+    assert service.run("pgrep", "-f", "mailward_mailbox serve", status=1) == ""
+    assert shown(service, "Result") == "success"
 
 
 def test_it_can_write_its_data_and_nothing_else(service: Machine) -> None:

@@ -38,8 +38,9 @@ class FolderLock:
             os.close(opened)
             which = f" (process {int(said)})" if said.isdigit() else ""
             raise InUseError(f"{self._folder}: another process{which} uses it") from None
-        os.ftruncate(opened, 0)
-        os.pwrite(opened, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # on a full disk the lock holds without its process's number
+            os.ftruncate(opened, 0)
+            os.pwrite(opened, b"%d\n" % os.getpid(), 0)
         self._opened = opened
 
     def release(self) -> None:

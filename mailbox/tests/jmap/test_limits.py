@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mailbox_testing.hall import ALICE, BOB, PASSWORDS, Jmap, open_jmap
 from mailbox_testing.web import Wire
+from mailward_mailbox.jmap.http.serving import MAX_UNDER_WAY_OCTETS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -57,6 +58,18 @@ async def test_a_client_that_leaves_gives_its_place_back(jmap: Jmap) -> None:
             (await begun(jmap, "/jmap/api/")).abort()
         while (await jmap.post(REQUEST)).status != 200:
             pass
+
+
+async def test_requests_share_the_room_for_their_bodies(jmap: Jmap) -> None:
+    room = jmap.embedded.jmap.premises.room
+    left = MAX_UNDER_WAY_OCTETS - len(REQUEST) + 1
+    assert room.take(left)
+    refused = await jmap.post(REQUEST, BOB)
+    room.give_back(left)
+    assert refused.status == 503
+    assert (await jmap.post(REQUEST, BOB)).status == 200
+    assert room.take(MAX_UNDER_WAY_OCTETS)
+    room.give_back(MAX_UNDER_WAY_OCTETS)
 
 
 async def test_ids_and_states_are_the_same_after_a_restart(tmp_path: Path) -> None:

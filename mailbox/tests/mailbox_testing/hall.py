@@ -182,10 +182,10 @@ async def say(
     told = {known.lower(): value.decode("latin-1") for known, value in head.fields.items}
     framing = response_framing(head, method)
     assert not isinstance(framing, UntilClose)
-    body_of, octets = Body(wire, framing), b""
+    body_of, octets = Body(wire, framing), bytearray()
     while piece := await body_of.read():
         octets += piece
-    return Response(head.status, told, octets)
+    return Response(head.status, told, bytes(octets))
 
 
 @asynccontextmanager

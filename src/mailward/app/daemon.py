@@ -46,6 +46,7 @@ from mailward.app.neighbours import neighbours
 from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
 from mailward.app.premises import OccupiedError, Premises, PremisesError
+from mailward.app.privileges import keep_capabilities_to_ourselves
 from mailward.app.systemd import keep_watch, notify, reloading, watchdog_seconds
 from mailward.app.tokenkey import TokenKeyError, token_key
 from mailward.app.upstreams import placed_upstreams
@@ -94,6 +95,7 @@ def serve(config: str | None, data: str | None, check: bool) -> int:
     set_up_logs(configuration.log)
     faulthandler.enable()  # what a watchdog ends (SIGABRT) says where it stood
     _raise_descriptor_limit()
+    keep_capabilities_to_ourselves()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         premises = Premises(premises_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _TOO_LARGE = Refused(552, "5.2.2", "The mailbox has no room for so large a messa
 _NO_ROOM = Refused(451, "4.3.1", "There is no room for it now, try again later")
 _TROUBLE = Refused(451, "4.3.0", "It cannot be stored now, try again later")
 
+_PIECE_OCTETS = 1_048_576
 _T = TypeVar("_T")
 
 
@@ -92,7 +94,7 @@ class Delivery:
         a report in the sender's inbox says who did not get it: told to try again, he would send it
         twice to the others.
         """
-        octets = in_whole_lines(octets)
+        octets = await asyncio.to_thread(in_whole_lines, octets)
         identity = secrets.token_hex(8)
         addresses = [recipient.address for recipient in envelope.recipients]
         trace = received(origin, self.hostname(), addresses, identity, self._clock())
@@ -181,10 +183,21 @@ def in_whole_lines(octets: bytes) -> bytes:
     What is submitted has no other; what IMAP or JMAP stored may, and a relay that took a bare LF
     for one would find an end of the message in it, and commands of whoever wrote it behind that.
     """
-    pairs = octets.count(CRLF)
-    if octets.count(b"\r") == pairs and octets.count(b"\n") == pairs:
-        return octets
-    return octets.replace(CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", CRLF)
+    pieces, at = [], 0
+    while at < len(octets):
+        end = at + _PIECE_OCTETS
+        end += octets.endswith(b"\r", at, end)  # no cut inside of a CRLF
+        pieces.append(_in_whole_lines(octets[at:end]))
+        at = end
+    return b"".join(pieces)
+
+
+def _in_whole_lines(piece: bytes) -> bytes:
+    """Of a piece that is short: no other thread runs meanwhile."""
+    pairs = piece.count(CRLF)
+    if piece.count(b"\r") == pairs and piece.count(b"\n") == pairs:
+        return piece
+    return piece.replace(CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", CRLF)
 
 
 def _each_account_once(recipients: Sequence[Recipient]) -> list[Here]:

@@ -78,11 +78,18 @@ async def _make(
     call: Call, request: Request, desk: Desk, answers: list[Answer], budget: Budget
 ) -> Mapping[str, object]:
     if call.name == "Core/echo" and CORE in request.using:
-        return resolve(call, answers, budget)
+        return await _resolved(call, answers, budget)
     known = METHODS.get(call.name)
     if known is None or known[0] not in request.using:
         raise MethodError("unknownMethod")
-    arguments = Arguments(resolve(call, answers, budget))
+    arguments = Arguments(await _resolved(call, answers, budget))
     if arguments.one("accountId", identifier) != desk.account.id:
         raise MethodError("accountNotFound")
     return await known[1](desk, arguments)
+
+
+async def _resolved(call: Call, answers: list[Answer], budget: Budget) -> dict[str, object]:
+    """Its arguments; what they refer to may be as large as an answer."""
+    if any(name.startswith("#") for name in call.arguments):
+        return await asyncio.to_thread(resolve, call, answers, budget)
+    return call.arguments

@@ -21,7 +21,7 @@ from mailward_mailbox.mail.model import (
     Message,
 )
 
-MAX_CONTENT_CHARS = 67_108_864
+MAX_CONTENT_CHARS = 33_554_432
 """What all calls of a request may take out of messages: an answer is made in memory."""
 
 _KEYWORDS = {SEEN: "$seen", ANSWERED: "$answered", FLAGGED: "$flagged", DRAFT: "$draft"}

@@ -11,8 +11,8 @@ SUBMISSION = "urn:ietf:params:jmap:submission"
 MAX_UPLOAD_OCTETS = MAX_MESSAGE_OCTETS
 MAX_CONCURRENT_UPLOADS = 4
 MAX_REQUEST_OCTETS = 10_000_000
-MAX_VALUES = 500_000
-"""In a request: each takes far longer to read than its octets, and nobody else has a turn then."""
+MAX_VALUES = 100_000
+"""Of a request: each takes far longer to read than its octets."""
 MAX_CONCURRENT_REQUESTS = 4
 MAX_EVENT_SOURCES = 16
 MAX_CALLS = 32

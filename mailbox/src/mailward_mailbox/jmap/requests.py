@@ -29,6 +29,7 @@ MAX_REFERENCES = 100
 """RFC 8620 section 3.7 sets no bound; each may be as large as an answer."""
 MAX_CREATED_IDS = 10_000
 
+_STRING_OR_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.DOTALL)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -57,7 +58,7 @@ def read_json(octets: bytes) -> object:
     Raises:
         RequestError: it is none, or too much of it.
     """
-    if octets.count(b",") > MAX_VALUES:
+    if _has_too_many_values(octets):
         raise over_limit("maxSizeRequest", f"{MAX_VALUES} values at most")
     try:
         value: object = json.loads(
@@ -68,9 +69,21 @@ def read_json(octets: bytes) -> object:
         )
     except (ValueError, RecursionError):
         raise not_json("this is no I-JSON") from None
-    if not _is_flat(value) or (b"\\u" in octets and not _is_unicode(value)):
+    if not _is_flat(value):
         raise not_json("this is nested too deep, or has half a character in it")
     return value
+
+
+def _has_too_many_values(octets: bytes) -> bool:
+    """Whether there are too many, counted before any of them takes memory."""
+    if sum(octets.count(mark) for mark in (b",", b"[", b"{")) <= MAX_VALUES:
+        return False
+    count = 0
+    for found in _STRING_OR_MARK.finditer(octets):
+        count += found[1] is not None
+        if count > MAX_VALUES:
+            return True
+    return False
 
 
 def read_request(octets: bytes) -> Request:
@@ -219,23 +232,32 @@ def _finite(text: str) -> float:
 
 
 def _is_flat(value: object) -> bool:
-    """Whether it is not nested too deep."""
+    """Whether it is not nested too deep, and no text in it has half a character."""
     level = [value]
     for _ in range(MAX_NESTING):
-        level = [
-            below
-            for one in level
-            if isinstance(one, dict | list)
-            for below in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
+        below: list[object] = []
+        for one in level:
+            match one:
+                case str() if not _is_unicode(one):
+                    return False
+                case list():
+                    below += one
+                case dict():
+                    below += one
+                    below += one.values()
+                case _:
+                    pass
+        if not below:
             return True
+        level = below
     return False
 
 
-def _is_unicode(value: object) -> bool:
+def _is_unicode(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True

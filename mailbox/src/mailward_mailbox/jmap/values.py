@@ -12,6 +12,8 @@ from mailward_mailbox.jmap.errors import invalid
 
 MAX_ID_CHARS = 255
 MAX_INT = 2**53 - 1  # RFC 8620 section 1.3
+MAX_MEMBERS = 10_000
+"""Of a list or an object; one with more would be read for longer than others should wait."""
 
 _UTC_DATE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?Z")
 # RFC 8621 section 4.1.1
@@ -94,8 +96,8 @@ def identifier(value: object) -> str:
 
 def listed(read: Callable[[object], _T]) -> Callable[[object], list[_T]]:
     def read_all(value: object) -> list[_T]:
-        if not isinstance(value, list):
-            raise WrongValue("a list")
+        if not isinstance(value, list) or len(value) > MAX_MEMBERS:
+            raise WrongValue(f"a list of {MAX_MEMBERS} members at most")
         return [read(one) for one in value]
 
     return read_all
@@ -109,8 +111,8 @@ def mapped(read: Callable[[object], _T]) -> Callable[[object], dict[str, _T]]:
 
 
 def record(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise WrongValue("an object")
+    if not isinstance(value, dict) or len(value) > MAX_MEMBERS:
+        raise WrongValue(f"an object of {MAX_MEMBERS} members at most")
     return value
 
 

@@ -27,7 +27,10 @@ def decoded(octets: bytes, charset: str) -> tuple[str, bool]:
     if codec is None or codec.incrementaldecoder is None:
         return _guessed(octets)[0], False
     try:
-        text = _in_pieces(octets, codec.incrementaldecoder("replace"))
+        if len(octets) <= PIECE_OCTETS:
+            text = _whole(octets.decode(codec.name, "replace"))
+        else:
+            text = _in_pieces(octets, codec.incrementaldecoder("replace"))
     except (LookupError, ValueError):
         return _guessed(octets)[0], False
     return text, "\ufffd" not in text
@@ -50,7 +53,10 @@ def read_text(raw: bytes) -> str:
 
 def _guessed(octets: bytes) -> tuple[str, bool]:
     """Without a name it is mostly UTF-8."""
-    text = _in_pieces(octets, _UTF_8("replace"))
+    if len(octets) <= PIECE_OCTETS:
+        text = octets.decode("utf-8", "replace")
+    else:
+        text = _in_pieces(octets, _UTF_8("replace"))
     return text, "\ufffd" not in text
 
 

@@ -14,6 +14,7 @@ from mailward_mailbox.message.transfer import UnknownEncodingError, decode
 _TAG = re.compile(r"<(/?)([A-Za-z]*+)[^<>]*+>")
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{20}|[xX][0-9A-Fa-f]{20})[0-9A-Fa-f]*;?")
 """Of a character that does not exist: the standard library fails at thousands of digits."""
+_PIECE_CHARS = 1_048_576
 _HIDDEN = frozenset({"head", "script", "style", "title"})
 
 
@@ -39,7 +40,20 @@ def text_of(part: Part, at_most: int | None = None) -> tuple[str, bool]:
     """
     octets, is_whole = body_of(part)
     text, is_right = decoded(octets[:at_most], charset_of(part) or "")
-    return text.replace("\r\n", "\n"), is_whole and is_right
+    return with_lf(text), is_whole and is_right
+
+
+def with_lf(text: str) -> str:
+    """The text with LF for each CRLF, changed in pieces: no other thread runs while one is."""
+    if "\r" not in text:
+        return text
+    pieces, at = [], 0
+    while at < len(text):
+        end = at + _PIECE_CHARS
+        end += text.endswith("\r", at, end)  # no cut inside of a CRLF
+        pieces.append(text[at:end].replace("\r\n", "\n"))
+        at = end
+    return "".join(pieces)
 
 
 def plain(part: Part, at_most: int) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from json import JSONEncoder
 
 from mailward.wire.http.answers import Answer
 from mailward.wire.http.head import write_response
+from mailward_mailbox.jmap.desk import weight
 from mailward_mailbox.jmap.errors import RequestError
 
+_PIECE_CHARS = 262_144
+_JSON = ("Content-Type", b"application/json; charset=utf-8")
+_dumps = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NO_STORE = ("Cache-Control", b"no-cache, no-store, must-revalidate")
 
 
@@ -39,8 +45,41 @@ class Reply:
 
 
 def of_json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Reply:
-    body = json.dumps(value, separators=(",", ":")).encode()
-    return Reply(status, body, (("Content-Type", b"application/json; charset=utf-8"), _NO_STORE))
+    return Reply(status, json_octets(value), (_JSON, _NO_STORE))
+
+
+async def of_long_json(value: object) -> Reply:
+    """The same for an answer that may be long: it is written beside the event loop."""
+    octets = await asyncio.to_thread(json_octets, value)
+    return Reply(HTTPStatus.OK, octets, (_JSON, _NO_STORE))
+
+
+def json_octets(value: object) -> bytes:
+    """JSON, written in pieces: no other thread runs while one is."""
+    return b"".join(piece.encode() for piece in _pieces(value))
+
+
+def _pieces(value: object) -> Iterator[str]:
+    match value:
+        case str() if len(value) > _PIECE_CHARS:
+            yield '"'
+            for at in range(0, len(value), _PIECE_CHARS):
+                yield _dumps(value[at : at + _PIECE_CHARS])[1:-1]
+            yield '"'
+        case dict() | list() | tuple() if weight(value, _PIECE_CHARS) <= _PIECE_CHARS:
+            yield _dumps(value)
+        case dict():
+            for number, (name, one) in enumerate(value.items()):
+                yield f"{',' if number else '{'}{_dumps(name)}:"
+                yield from _pieces(one)
+            yield "}"
+        case list() | tuple():
+            for number, one in enumerate(value):
+                yield "," if number else "["
+                yield from _pieces(one)
+            yield "]"
+        case _:
+            yield _dumps(value)
 
 
 def of_problem(error: RequestError) -> Reply:

@@ -22,7 +22,7 @@ EVENTS_PATH = "/jmap/events/"
 
 
 def session(account: Account, origin: str) -> dict[str, object]:
-    """The resource. *origin* is how the client calls us, empty: URLs are paths."""
+    """The resource. *origin* is the scheme and the host by which the client finds the server."""
     events = f"{EVENTS_PATH}?types={{types}}&closeafter={{closeafter}}&ping={{ping}}"
     return {
         **_timeless(account),

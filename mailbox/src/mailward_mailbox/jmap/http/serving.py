@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -30,7 +30,7 @@ from mailward_mailbox.jmap.errors import RequestError, not_json, over_limit
 from mailward_mailbox.jmap.http.blobs import download, upload
 from mailward_mailbox.jmap.http.events import EventSource
 from mailward_mailbox.jmap.http.reading import Body, CutOffError, next_head
-from mailward_mailbox.jmap.http.reply import Reply, of_json, of_problem
+from mailward_mailbox.jmap.http.reply import Reply, of_json, of_long_json, of_problem
 from mailward_mailbox.jmap.http.resource import (
     API_PATH,
     DOWNLOAD_PATH,
@@ -52,12 +52,15 @@ from mailward_mailbox.jmap.requests import read_request as read_jmap
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError, NoRoomError
 from mailward_mailbox.mail.store import MailStore
+from mailward_mailbox.room import Room
 from mailward_mailbox.stream import Stream
 
 HEAD_SECONDS = 60.0
 """From the end of one request to the end of the next one's head."""
 REQUEST_SECONDS = 600.0
 """For the rest of a request, and its answer: 25 MB over a slow line, a query of every message."""
+MAX_UNDER_WAY_OCTETS = 4 * MAX_UPLOAD_OCTETS
+_NO_ROOM = "too much is on its way, try again later"
 _JSON = "application/json"
 _READING = ("GET", "HEAD")
 
@@ -73,6 +76,8 @@ class Premises:
     requests: Counter[str] = field(default_factory=Counter)
     uploads: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
+    room: Room = field(default_factory=lambda: Room(MAX_UNDER_WAY_OCTETS))
+    """For the bodies of all requests together."""
 
 
 @contextmanager
@@ -224,13 +229,13 @@ class Serving:
             if _media_type(head) != _JSON:
                 raise not_json("the content type is not application/json")
             too_long = over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most")
-            octets = await _whole(body, MAX_REQUEST_OCTETS, too_long)
-            request = await asyncio.to_thread(read_jmap, octets)
+            async with self._whole(body, MAX_REQUEST_OCTETS, too_long) as octets:
+                request = await asyncio.to_thread(read_jmap, octets)
             async with self._mail.open(account.id) as mail:
                 desk = self._desk(account, mail, request, client)
                 answers = await make_calls(request, desk)
             created = {} if request.created is None else {"createdIds": desk.created}
-            return of_json(
+            return await of_long_json(
                 {"methodResponses": answers, "sessionState": session_state(account), **created}
             )
 
@@ -253,17 +258,45 @@ class Serving:
                 f"{MAX_UPLOAD_OCTETS} octets at most",
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
-            octets = await _whole(body, MAX_UPLOAD_OCTETS, too_long)
-            async with self._mail.open(account.id) as mail:
+            async with (
+                self._whole(body, MAX_UPLOAD_OCTETS, too_long) as octets,
+                self._mail.open(account.id) as mail,
+            ):
                 return await upload(account, mail, head, octets)
+
+    @asynccontextmanager
+    async def _whole(
+        self, body: Body, at_most: int, too_long: RequestError
+    ) -> AsyncIterator[bytes]:
+        """All of a body, for which there is room while it is used.
+
+        Raises:
+            RequestError: it is *too_long*, or the bodies of all requests are together.
+        """
+        room, taken, octets = self._premises.room, 0, bytearray()
+        try:
+            while piece := await body.read():
+                if not room.take(len(piece)):
+                    raise RequestError("about:blank", _NO_ROOM, HTTPStatus.SERVICE_UNAVAILABLE)
+                taken += len(piece)
+                if taken > at_most:
+                    raise too_long
+                octets += piece
+            whole = bytes(octets)
+            octets.clear()
+            yield whole
+        finally:
+            room.give_back(taken)
 
 
 def _origin(head: RequestHead, client: Client) -> str:
-    """How the client calls us.
+    """Where the client finds the server: the Host that it asked for, by TLS or not.
 
-    Without TLS of our own somebody before us may have it, so no URL says that there is none.
+    The front door passes the Host on as it is and tells of TLS in Forwarded (RFC 7239). Clients
+    cannot use URLs without an origin, although RFC 8620 does not forbid them.
     """
-    return "" if client.tls is None else f"https://{head.host.decode('ascii')}"
+    scheme = "http" if client.tls is None else "https"
+    return f"{scheme}://{head.host.decode('ascii')}"
 
 
 def _check_method(head: RequestHead, *known: str) -> None:
@@ -274,12 +307,3 @@ def _check_method(head: RequestHead, *known: str) -> None:
 def _media_type(head: RequestHead) -> str:
     value = head.fields.one("content-type") or b""
     return value.partition(b";")[0].strip().decode("latin-1").lower()
-
-
-async def _whole(body: Body, at_most: int, too_long: RequestError) -> bytes:
-    octets = bytearray()
-    while piece := await body.read():
-        octets += piece
-        if len(octets) > at_most:
-            raise too_long
-    return bytes(octets)

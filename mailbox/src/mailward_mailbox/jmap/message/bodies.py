@@ -217,7 +217,9 @@ def cut_text(text: str, octets: int) -> tuple[str, bool]:
     >>> cut_text("grün", 3)
     ('gr', True)
     """
-    encoded = text.encode()
-    if not octets or len(encoded) <= octets:
+    if not octets:
+        return text, False
+    encoded = text[: octets + 1].encode()  # a character has one octet at least
+    if len(encoded) <= octets:
         return text, False
     return encoded[:octets].decode("utf-8", "ignore"), True

@@ -158,11 +158,11 @@ def _is_property(name: str) -> bool:
 
 
 def _part_properties(value: object) -> Sequence[str]:
-    names = listed(text)(value)
+    names = list(dict.fromkeys(listed(text)(value)))
     for name in names:
         if name not in ALL_PART_PROPERTIES and header_property(name) is None:
             raise invalid(f"a part has no property {name[:100]}")
-    return list(dict.fromkeys(names))
+    return names
 
 
 def _in_memory(places: list[Message]) -> dict[str, object]:

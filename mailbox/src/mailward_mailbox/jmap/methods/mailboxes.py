@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from mailward_mailbox.jmap.desk import Desk, flag_keywords, is_visible
-from mailward_mailbox.jmap.methods.filters import read_filter, read_sort
+from mailward_mailbox.jmap.methods.filters import Order, Verdict, read_filter, read_sort
 from mailward_mailbox.jmap.methods.standard import Get, Window, get_answer
 from mailward_mailbox.jmap.values import Arguments, flag, identifier, text
 from mailward_mailbox.mail.model import DELIMITER, Mailbox
@@ -23,6 +25,9 @@ _SORTS = ("sortOrder", "name", "parentId")
 _ROLES_FIRST = ("inbox", "drafts", "sent", "archive", "junk", "trash")
 
 
+Facts = Mapping[str, object]
+
+
 async def mailbox_get(desk: Desk, arguments: Arguments) -> dict[str, object]:
     get = Get.read(
         arguments,
@@ -31,16 +36,17 @@ async def mailbox_get(desk: Desk, arguments: Arguments) -> dict[str, object]:
         _PROPERTIES,
     )
     arguments.end()
-    tree = _Tree(desk)
-    found, missing = [], []
-    for name in get.ids:
-        mailbox = desk.mail.by_id.get(desk.named(name))
-        if mailbox is None:
-            missing.append(name)
-        else:
-            shown = tree.shown(mailbox, get.properties)
-            found.append({one: shown[one] for one in get.properties})
-    return get_answer(desk, found, missing)
+    by_id = {name: desk.mail.by_id.get(desk.named(name)) for name in get.ids}
+    there = [mailbox for mailbox in by_id.values() if mailbox is not None]
+    found = await asyncio.to_thread(_shown, _Tree(desk), there, get.properties)
+    return get_answer(desk, found, [name for name, one in by_id.items() if one is None])
+
+
+def _shown(
+    tree: _Tree, mailboxes: Sequence[Mailbox], properties: Sequence[str]
+) -> list[dict[str, object]]:
+    each = [tree.shown(mailbox, properties) for mailbox in mailboxes]
+    return [{name: one[name] for name in properties} for one in each]
 
 
 async def mailbox_query(desk: Desk, arguments: Arguments) -> dict[str, object]:
@@ -51,25 +57,46 @@ async def mailbox_query(desk: Desk, arguments: Arguments) -> dict[str, object]:
     filters_tree = arguments.maybe("filterAsTree", flag, default=False)
     window = Window.read(arguments)
     arguments.end()
-    mailboxes = desk.mail.mailboxes()
+    search = partial(
+        _found,
+        *(tree, desk.mail.mailboxes(), matches, orders),
+        as_tree=as_tree,
+        filters_tree=filters_tree,
+    )
+    return window.answer(desk, await asyncio.to_thread(search))
+
+
+def _found(
+    tree: _Tree,
+    mailboxes: list[Mailbox],
+    matches: Callable[[Facts], Verdict] | None,
+    orders: Sequence[Order],
+    *,
+    as_tree: bool,
+    filters_tree: bool,
+) -> list[str]:
     chosen = {one.id for one in mailboxes if matches is None or matches(tree.facts(one))}
     for order in reversed(orders):
         mailboxes.sort(key=lambda one: tree.key(one, order.name), reverse=not order.is_ascending)
     if as_tree:
         mailboxes = tree.as_tree(mailboxes)
-    found = [
+    return [
         one.id
         for one in mailboxes
         if one.id in chosen and not (filters_tree and tree.above(one) - chosen)
     ]
-    return window.answer(desk, found)
 
 
 class _Tree:
-    """An account's mailboxes, each below the one that its name begins with."""
+    """An account's mailboxes, each below the one that its name begins with.
+
+    A thread may look at it: what changes meanwhile is copied before it is looked at.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._unread: dict[str, bool] = {}
+        """By thread: one may have emails in every mailbox."""
         self._by_name = {mailbox.name: mailbox for mailbox in desk.mail.by_id.values()}
 
     def parent(self, mailbox: Mailbox) -> Mailbox | None:
@@ -136,7 +163,7 @@ class _Tree:
         }
 
     def _counts(self, mailbox: Mailbox) -> dict[str, object]:
-        there = [message for message in mailbox.messages.values() if is_visible(message)]
+        there = [message for message in list(mailbox.messages.values()) if is_visible(message)]
         unread = {one.email for one in there if _is_unread(flag_keywords(one.flags))}
         threads = {one.thread for one in there}
         return {
@@ -147,12 +174,13 @@ class _Tree:
         }
 
     def _has_unread(self, thread: str) -> bool:
-        emails = self._desk.mail.emails
-        return any(
-            is_visible(message) and _is_unread(flag_keywords(message.flags))
-            for email in self._desk.mail.threads.get(thread, ())
-            for message in emails[email].values()
-        )
+        if thread not in self._unread:
+            self._unread[thread] = any(
+                _is_unread(flag_keywords(message.flags))
+                for email in list(self._desk.mail.threads.get(thread, ()))
+                for message in self._desk.places(email)
+            )
+        return self._unread[thread]
 
 
 def _is_unread(keywords: set[str]) -> bool:
@@ -164,9 +192,6 @@ def _sort_order(mailbox: Mailbox) -> int:
     if mailbox.role in _ROLES_FIRST:
         return 1 + _ROLES_FIRST.index(mailbox.role)
     return 10
-
-
-Facts = Mapping[str, object]
 
 
 def _same(name: str, value: object) -> Callable[[Facts], bool]:

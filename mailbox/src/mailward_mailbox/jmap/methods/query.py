@@ -29,9 +29,8 @@ from mailward_mailbox.jmap.methods.searched import (
 from mailward_mailbox.jmap.methods.standard import Window
 from mailward_mailbox.jmap.values import Arguments, flag
 
-AT_ONCE = 500
-"""Emails that are looked at before others have their turn."""
-
+SHORT_OCTETS = 65_536
+"""An email that is not longer is read as a whole at once: its header alone takes as long."""
 _Keys = list[str | float]
 
 
@@ -51,15 +50,20 @@ async def email_query(desk: Desk, arguments: Arguments) -> dict[str, object]:
     window = Window.read(arguments)
     arguments.end()
     found = await _Search(desk, matches, orders).run()
+    ids = await asyncio.to_thread(_in_order, found, orders, collapses=collapses)
+    return window.answer(desk, ids)
+
+
+def _in_order(found: list[_Found], orders: Sequence[Order], *, collapses: bool) -> list[str]:
+    found.sort(key=lambda one: one.id)
     for place, order in reversed(list(enumerate(orders))):
-        by = partial(_key, place)
-        found.sort(key=by, reverse=not order.is_ascending)
+        found.sort(key=partial(_key, place), reverse=not order.is_ascending)
     if collapses:
         seen: dict[str, _Found] = {}
         for one in found:
             seen.setdefault(one.thread, one)
         found = list(seen.values())
-    return window.answer(desk, [one.id for one in found])
+    return [one.id for one in found]
 
 
 def _key(place: int, found: _Found) -> Any:
@@ -82,19 +86,19 @@ class _Search:
         self._threads: dict[str, Thread] = {}
 
     async def run(self) -> list[_Found]:
-        sorted_only, others = await self._by_memory()
+        sorted_only, others = await asyncio.to_thread(self._by_memory)
         # What matches already is read only as far as it is sorted by.
-        others = await self._look(others, header_only=True)
         await self._look(sorted_only, header_only=True)
-        await self._look(others, header_only=False)
-        return sorted(self._found, key=lambda one: one.id)
+        long = [email for email in others if email.first.size > SHORT_OCTETS]
+        short = [email for email in others if email.first.size <= SHORT_OCTETS]
+        await self._look(short, header_only=False)
+        await self._look(await self._look(long, header_only=True), header_only=False)
+        return self._found
 
-    async def _by_memory(self) -> tuple[list[Email], list[Email]]:
+    def _by_memory(self) -> tuple[list[Email], list[Email]]:
         """Those that match but for their sort keys, and those that nobody can tell of yet."""
         matching, others = [], []
-        for number, name in enumerate(list(self._desk.mail.emails)):
-            if number % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
+        for name in list(self._desk.mail.emails):
             places = self._desk.places(name)
             if not places:
                 continue

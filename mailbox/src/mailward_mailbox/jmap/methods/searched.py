@@ -228,9 +228,14 @@ def _in_other_mailbox(value: object) -> Condition[Email]:
     others = listed(identifier)(value)
     if len(others) > MAX_MAILBOXES:
         raise WrongValue(f"a list of {MAX_MAILBOXES} ids at most")
-    return lambda email: any(
-        place.mailbox not in {email.desk.named(one) for one in others} for place in email.places
-    )
+    named: set[str] = set()
+
+    def holds(email: Email) -> Verdict:
+        if not named:
+            named.update(email.desk.named(one) for one in others)
+        return any(place.mailbox not in named for place in email.places)
+
+    return holds
 
 
 CONDITIONS: Mapping[str, Reader] = {

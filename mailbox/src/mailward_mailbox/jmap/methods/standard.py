@@ -39,7 +39,7 @@ class Get:
         ids = everything() if given is None else list(dict.fromkeys(given))
         if len(ids) > MAX_OBJECTS_IN_GET:
             raise MethodError("requestTooLarge", f"{MAX_OBJECTS_IN_GET} ids at most")
-        wanted = arguments.maybe("properties", listed(text), list(default))
+        wanted = list(dict.fromkeys(arguments.maybe("properties", listed(text), list(default))))
         for name in wanted:
             if not known(name):
                 raise invalid(f"there is no property {name[:100]}")

@@ -5,7 +5,7 @@ What is sent is delivered, or not, before it is answered: so no submission is ke
 
 from __future__ import annotations
 
-import re
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ from mailward_mailbox.jmap.values import (
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, Message
 from mailward_mailbox.message.addresses import read_addresses
 from mailward_mailbox.message.forms import line_of
-from mailward_mailbox.message.header import Header, without_fields
+from mailward_mailbox.message.header import MAX_HEADER_OCTETS, without_fields
 from mailward_mailbox.message.parse import parse_header
 
 MAX_SENT_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
@@ -61,7 +61,6 @@ _SUBMISSION = (
     *("deliveryStatus", "dsnBlobIds", "mdnBlobIds"),
 )
 _MINE = "self"
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLIND = frozenset({"bcc", "resent-bcc"})
 
 
@@ -133,15 +132,12 @@ async def _send(desk: Desk, emails: dict[str, str], given: Mapping[str, object])
     if wrong:
         raise unfit(sorted(wrong))
     # Before anybody looks for its author: a field behind a bare CR would be one for others only.
-    octets = in_whole_lines(await _octets(desk, places[0]))
-    envelope = _envelope(desk, given.get("envelope"), parse_header(octets))
+    octets, read = await asyncio.to_thread(_read, await _octets(desk, places[0]))
+    envelope = _envelope(desk, given.get("envelope"), read)
     client = desk.client
     protocol = "HTTPS" if client.tls is not None else "HTTP"
     origin = Origin(desk.account.name, client.source[0], "jmap", protocol)
-    # RFC 8621 section 7.5: nobody learns who else got it.
-    # A lone CR or LF ends a line for some and not for others (RFC 5321 section 2.3.8).
-    sent = _LINE_END.sub(b"\r\n", without_fields(octets, _BLIND))
-    _, outcome = await desk.delivery.deliver(origin, envelope, sent)
+    _, outcome = await desk.delivery.deliver(origin, envelope, octets)
     match outcome:
         case Refused():
             raise SetError("forbiddenToSend" if outcome.is_final else "serverFail", outcome.why)
@@ -166,6 +162,37 @@ async def _octets(desk: Desk, message: Message) -> bytes:
     return octets
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the header of an email says of its envelope."""
+
+    addresses: Mapping[str, Sequence[str]]
+    is_ascii: bool
+
+    def of(self, *names: str) -> list[str]:
+        return [address for name in names for address in self.addresses[name]]
+
+
+def _read(octets: bytes) -> tuple[bytes, _Read]:
+    """The email as it is sent, and what its header says of the envelope.
+
+    A lone CR or LF ends a line for some and not for others (RFC 5321 section 2.3.8), so it is
+    changed first. RFC 8621 section 7.5: no recipient learns of those of Bcc.
+    """
+    octets = in_whole_lines(octets)
+    if len(octets) > MAX_SENT_OCTETS:
+        raise SetError("tooLarge", more={"maxSize": MAX_SENT_OCTETS})
+    header = parse_header(octets)
+    if header.end > MAX_HEADER_OCTETS:  # fields behind that are not seen here
+        raise SetError("invalidEmail", f"a header has {MAX_HEADER_OCTETS} octets at most")
+    addresses = {
+        name: [one.email for raw in header.all(name) for one in read_addresses(line_of(raw))]
+        for name in ("from", "sender", "to", "cc", "bcc")
+    }
+    is_ascii = all(one.value.isascii() for one in header.fields)
+    return without_fields(octets, _BLIND), _Read(addresses, is_ascii)
+
+
 # -- the envelope ------------------------------------------------------------------------------
 
 
@@ -177,13 +204,14 @@ class _Said:
     recipients: Sequence[str]
 
 
-def _envelope(desk: Desk, given: object, header: Header) -> Envelope:
-    if not _of(header, "from"):
+def _envelope(desk: Desk, given: object, read: _Read) -> Envelope:
+    authors = read.of("from")
+    if not 0 < len(authors) <= MAX_RECIPIENTS:
         raise SetError("invalidEmail", "it has no author", {"properties": ["from"]})
-    said = _from_header(desk, header) if given is None else _from_client(given)
+    said = _from_header(desk, read) if given is None else _from_client(given)
     if said.sender and not _is_own(desk, said.sender):
         raise SetError("forbiddenMailFrom", "that is not your address")
-    if not all(_is_own(desk, address) for address in _of(header, "from")):
+    if not all(_is_own(desk, address) for address in authors):
         raise SetError("forbiddenFrom", "the email is from somebody else")
     if not said.recipients:
         raise SetError("noRecipients")
@@ -201,8 +229,7 @@ def _envelope(desk: Desk, given: object, header: Header) -> Envelope:
         why = next(iter(refused.values()))
         raise SetError("invalidRecipients", why, {"invalidRecipients": list(refused)})
     is_ascii = all(address.isascii() for address in (said.sender, *said.recipients))
-    is_ascii = is_ascii and all(one.value.isascii() for one in header.fields)
-    return Envelope(said.sender, found, is_utf8=not is_ascii)
+    return Envelope(said.sender, found, is_utf8=not (is_ascii and read.is_ascii))
 
 
 def _from_client(given: object) -> _Said:
@@ -221,18 +248,14 @@ def _address(given: Mapping[str, object]) -> str:
     return address
 
 
-def _from_header(desk: Desk, header: Header) -> _Said:
-    authors = _of(header, "sender") or _of(header, "from")
+def _from_header(desk: Desk, read: _Read) -> _Said:
+    authors = read.of("sender") or read.of("from")
     sender = authors[0] if authors and _is_own(desk, authors[0]) else desk.address
-    recipients = [one for name in ("to", "cc", "bcc") for one in _of(header, name)]
+    recipients = read.of("to", "cc", "bcc")
     wrong = [one for one in recipients if not one.isprintable() or set(one) & set("<> ")]
     if wrong:
-        raise SetError("invalidRecipients", more={"invalidRecipients": wrong})
+        raise SetError("invalidRecipients", more={"invalidRecipients": wrong[:MAX_RECIPIENTS]})
     return _Said(sender, list(dict.fromkeys(recipients)))
-
-
-def _of(header: Header, name: str) -> list[str]:
-    return [address.email for raw in header.all(name) for address in read_addresses(line_of(raw))]
 
 
 def _is_own(desk: Desk, address: str) -> bool:

@@ -121,7 +121,7 @@ async def test_no_account_has_a_name_that_means_something_else_somewhere(
 ) -> None:
     with pytest.raises(UnfitAccountError):
         await house.add(name)
-    assert not house.embedded.accounts.everybody()
+    assert not house.server.accounts.everybody()
 
 
 @pytest.mark.parametrize("name", ["a", "a.b+c", "alice@example.org", "x" * 255, "o'neil", "a=b_c"])
@@ -194,7 +194,7 @@ async def test_a_token_is_no_wrong_password(house: Premises) -> None:
 
 async def test_a_disabled_or_removed_account_lets_nobody_in_at_once(house: Premises) -> None:
     await house.add("alice")
-    accounts = house.embedded.accounts
+    accounts = house.server.accounts
     assert is_in(await house.login())
     await accounts.set_enabled("alice", is_enabled=False)
     assert not is_in(await house.login())
@@ -212,7 +212,7 @@ async def test_whoever_gets_the_name_next_does_not_get_the_mail(house: Premises)
     await house.add("alice")
     first = await house.session()
     await first.command(b"APPEND INBOX {1+}\r\nx")
-    await house.embedded.accounts.remove("alice")
+    await house.server.accounts.remove("alice")
     await house.add("alice")
     again = await house.session()
     assert b"* 0 EXISTS" in await again.command(b"SELECT INBOX")
@@ -221,7 +221,7 @@ async def test_whoever_gets_the_name_next_does_not_get_the_mail(house: Premises)
 async def test_another_password_is_the_only_one_at_once(house: Premises) -> None:
     await house.add("alice")
     assert is_in(await house.login())
-    await house.embedded.accounts.set_password("alice", Secret(b"other"))
+    await house.server.accounts.set_password("alice", Secret(b"other"))
     assert not is_in(await house.login())
     assert is_in(await house.login(b"alice", b"other"))
     assert is_in(await scram(house, "alice", "other"))
@@ -231,7 +231,7 @@ async def test_accounts_are_there_again_after_a_restart(tmp_path: Path) -> None:
     async with premises(tmp_path) as house:
         await house.add("alice")
         await house.add("bob")
-        await house.embedded.accounts.set_enabled("bob", is_enabled=False)
+        await house.server.accounts.set_enabled("bob", is_enabled=False)
     async with premises(tmp_path) as house:
         assert is_in(await house.login(b"alice"))
         assert not is_in(await house.login(b"bob"))
@@ -355,7 +355,7 @@ IMPORTED = {
 async def test_an_imported_password_is_right_and_becomes_argon2id(
     house: Premises, hashed: str
 ) -> None:
-    accounts = house.embedded.accounts
+    accounts = house.server.accounts
     assert await accounts.take_in([f"alice:{hashed}:1000:1000::/home/a::x=y"]) == 1
     for wrong in (b"wrong", b"pw\0", b"\xff", b"x" * 4096):
         assert not is_in(await house.login(b"alice", wrong))
@@ -367,7 +367,7 @@ async def test_an_imported_password_is_right_and_becomes_argon2id(
 
 
 async def test_scram_is_offered_as_soon_as_everybody_can_use_it(house: Premises) -> None:
-    accounts, imap = house.embedded.accounts, house.embedded.imap
+    accounts, imap = house.server.accounts, house.server.imap
     assert "AUTH=SCRAM-SHA-256" in imap.offer
     await accounts.take_in([f"alice:{IMPORTED['SSHA512']}"])
     assert "AUTH=SCRAM-SHA-256" not in imap.offer
@@ -391,16 +391,16 @@ async def test_an_import_is_whole_or_nothing_and_names_every_line(house: Premise
     ]
     for check in (True, False):
         with pytest.raises(MisreadError) as raised:
-            await house.embedded.accounts.take_in(lines, check=check)
+            await house.server.accounts.take_in(lines, check=check)
         assert [one.line for one in raised.value.misread] == [4, 5, 6, 7, 8, 9, 10]
         assert "secret" not in " ".join(one.why for one in raised.value.misread)
-    assert [view.name for view in house.embedded.accounts.everybody()] == ["alice"]
+    assert [view.name for view in house.server.accounts.everybody()] == ["alice"]
 
 
 async def test_a_locked_account_is_imported_as_disabled(house: Premises) -> None:
-    await house.embedded.accounts.take_in(["alice:!{PLAIN}pw"])
+    await house.server.accounts.take_in(["alice:!{PLAIN}pw"])
     assert not is_in(await house.login(b"alice", b"pw"))
-    await house.embedded.accounts.set_enabled("alice", is_enabled=True)
+    await house.server.accounts.set_enabled("alice", is_enabled=True)
     assert is_in(await house.login(b"alice", b"pw"))
 
 
@@ -423,8 +423,8 @@ async def test_unknown_disabled_and_imported_accounts_take_the_work_of_any_other
     async with premises(tmp_path, replace(WEAK, hasher=hasher)) as house:
         await house.add("alice")
         await house.add("shut")
-        await house.embedded.accounts.set_enabled("shut", is_enabled=False)
-        await house.embedded.accounts.take_in([f"old:{IMPORTED['PLAIN-MD5']}"])
+        await house.server.accounts.set_enabled("shut", is_enabled=False)
+        await house.server.accounts.take_in([f"old:{IMPORTED['PLAIN-MD5']}"])
         for count, name in enumerate((b"alice", b"shut", b"nobody", b"old"), start=1):
             assert not is_in(await house.login(name, b"wrong"))
             assert hasher.compared == count, name

@@ -50,7 +50,7 @@ def set_version(path: Path, version: int) -> None:
 
 
 async def verify(house: Premises, name: bytes, password: bytes = PASSWORD) -> object:
-    return await house.embedded.accounts.verify(name, Secret(password))
+    return await house.server.accounts.verify(name, Secret(password))
 
 
 async def stock(folder: Path) -> None:
@@ -78,7 +78,7 @@ async def test_files_of_the_first_version_open_with_all_that_is_in_them(tmp_path
                 assert octets.startswith(b"Message-ID: <2@example>")
                 assert await mail.active_script() == b"keep;"
                 assert mail.usage() == len(octets) + len(b"keep;") + len(b"an upload")
-            assert not house.embedded.faults()
+            assert not house.server.faults()
 
 
 async def test_accounts_of_a_newer_version_are_refused_and_left_as_they_are(
@@ -101,9 +101,9 @@ async def test_a_mailbox_that_cannot_be_opened_is_named_and_others_go_on(
 ) -> None:
     await stock(tmp_path)
     async with premises(tmp_path) as house:
-        alice = house.embedded.accounts.find(b"alice")
+        alice = house.server.accounts.find(b"alice")
         assert alice is not None
-        path = house.embedded.mail.path(alice.id)
+        path = house.server.mail.path(alice.id)
         kept = path.read_bytes()
         if what == "newer":
             set_version(path, NEWER)
@@ -116,14 +116,14 @@ async def test_a_mailbox_that_cannot_be_opened_is_named_and_others_go_on(
                 async with house.mail(b"alice"):
                     pass
         await house.session(b"bob")
-        (fault,) = house.embedded.faults()
+        (fault,) = house.server.faults()
         assert fault.startswith("the mail of alice: ")
         assert str(path) in fault
         assert caplog.messages == [fault]
         path.write_bytes(kept)
         async with house.mail(b"alice") as mail:
             assert len(mail.mailbox("INBOX").messages) == 1
-        assert not house.embedded.faults()
+        assert not house.server.faults()
         assert caplog.messages[1:] == ["the mail of alice can be used again"]
 
 
@@ -143,21 +143,21 @@ async def test_lost_accounts_are_an_outage_and_no_wrong_passwords(
             database.execute("DELETE FROM account")
             database.commit()
     async with premises(tmp_path) as house:
-        accounts = house.embedded.accounts
+        accounts = house.server.accounts
         for name in (b"alice", b"nobody"):
             assert isinstance(await verify(house, name), Unavailable)
             opening = ScramOpening(ScramMechanism.SHA_256, name, b"a", b"n,,n=%b,r=a" % name)
             assert isinstance(accounts.open_scram(opening), Unavailable)
         with pytest.raises(AccountStorageError, match="lost or empty"):
             await house.add("carl")
-        (fault,) = house.embedded.faults()
+        (fault,) = house.server.faults()
         assert "accounts.db: it is lost or empty" in fault
         assert caplog.messages == [fault]
     assert path.exists() == (how != "gone")
     path.write_bytes(kept)
     async with premises(tmp_path) as house:
         assert isinstance(await verify(house, b"alice"), Account)
-        assert not house.embedded.faults()
+        assert not house.server.faults()
 
 
 async def test_without_the_old_mail_lost_accounts_begin_anew(tmp_path: Path) -> None:
@@ -173,10 +173,10 @@ async def test_accounts_that_an_operator_has_removed_are_not_lost(tmp_path: Path
     await stock(tmp_path)
     async with premises(tmp_path) as house:
         for name in ("alice", "bob"):
-            await house.embedded.accounts.remove(name)
+            await house.server.accounts.remove(name)
     async with premises(tmp_path) as house:
         assert await verify(house, b"alice") == Rejected()
-        assert not house.embedded.faults()
+        assert not house.server.faults()
         await house.add("alice")
 
 
@@ -190,9 +190,9 @@ async def test_a_change_of_accounts_is_not_written_to_a_file_that_a_restart_woul
             await house.add("carl")
         assert await verify(house, b"carl") == Rejected()
         assert isinstance(await verify(house, b"alice"), Account)
-        assert any("accounts.db" in fault for fault in house.embedded.faults())
+        assert any("accounts.db" in fault for fault in house.server.faults())
         accounts_file(tmp_path).write_bytes(b"")
-        assert "another file is in its place" in house.embedded.faults()[0]
+        assert "another file is in its place" in house.server.faults()[0]
 
 
 async def test_a_message_is_not_accepted_into_a_file_that_a_restart_would_not_find(
@@ -206,7 +206,7 @@ async def test_a_message_is_not_accepted_into_a_file_that_a_restart_would_not_fi
             with pytest.raises(BrokenError):
                 await mail.append(mail.mailbox("INBOX").id, LETTER)
             assert len(mail.mailbox("INBOX").messages) == 1
-        (fault,) = house.embedded.faults()
+        (fault,) = house.server.faults()
         assert fault.startswith("the mail of alice")
 
 

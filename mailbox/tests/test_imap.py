@@ -342,7 +342,7 @@ async def test_sessions_end_when_the_server_does(tmp_path: Path) -> None:
 async def test_a_session_ends_when_its_login_would_not_succeed_any_more(
     house: Premises, alice: Session, change: str
 ) -> None:
-    accounts = house.embedded.accounts
+    accounts = house.server.accounts
     (view,) = accounts.everybody()
     match change:
         case "disabled":
@@ -358,5 +358,5 @@ async def test_a_session_goes_on_whatever_becomes_of_other_accounts(
     house: Premises, alice: Session
 ) -> None:
     await house.add("bob")
-    await house.embedded.accounts.remove("bob")
+    await house.server.accounts.remove("bob")
     assert b"t OK" in await alice.command(b"NOOP")

@@ -62,14 +62,14 @@ DIALOGUE: list[tuple[bytes, bytes]] = [
 @pytest.mark.parametrize("size", [1, 1_000_000], ids=["octet by octet", "all at once"])
 async def test_every_command_is_answered_by_the_book(tmp_path: Path, size: int) -> None:
     stream = b"".join(said + b"\r\n" for said, _ in DIALOGUE)
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         for at in range(0, len(stream), size):
             await alice.say(stream[at : at + size])
         assert await alice.rest() == b"".join(answer for _, answer in DIALOGUE)
 
 
 async def test_capabilities_tell_what_scripts_may_use_and_whose_they_are(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         shown = await alice.command(b"CAPABILITY")
     assert shown.splitlines() == [
         b'"IMPLEMENTATION" "mailward"',
@@ -83,7 +83,7 @@ async def test_capabilities_tell_what_scripts_may_use_and_whose_they_are(tmp_pat
 
 
 async def test_a_script_of_ten_megabytes_is_refused_and_the_session_goes_on(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         huge = b"#" * 10_000_000
         assert await alice.command(b'PUTSCRIPT "a" {%d+}\r\n%b' % (len(huge), huge)) == TOO_LONG
         fits = b"#" * MAX_SCRIPT_OCTETS
@@ -93,13 +93,13 @@ async def test_a_script_of_ten_megabytes_is_refused_and_the_session_goes_on(tmp_
 
 async def test_a_script_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
     script = b"if not " + b"not " * 50_000 + b"true { keep; }"
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         answer = await alice.command(b'PUTSCRIPT "a" {%d+}\r\n%b' % (len(script), script))
         assert answer == b'NO "line 1: it is nested deeper than 32"\r\n'
 
 
 async def test_there_are_only_so_many_scripts(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         for number in range(MAX_SCRIPTS):
             assert await alice.command(b'PUTSCRIPT "s%d" "keep;"' % number) == DONE
         more = b'NO (QUOTA/MAXSCRIPTS) "There are 64 scripts already"\r\n'
@@ -120,16 +120,16 @@ async def test_there_are_only_so_many_scripts(tmp_path: Path) -> None:
 async def test_who_cannot_be_understood_any_more_is_told_goodbye(
     tmp_path: Path, said: bytes
 ) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.managesieve) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.managesieve) as alice:
         await alice.say(said)
         assert (await alice.rest()).splitlines()[-1].startswith(b"BYE ")
 
 
 async def test_scripts_outlive_the_server_and_belong_to_their_owner(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
-        async with session(here, here.embedded.managesieve) as alice:
+        async with session(here, here.server.managesieve) as alice:
             assert await alice.command(b'PUTSCRIPT "mine" "keep;"') == DONE
-        async with session(here, here.embedded.managesieve, "bob") as bob:
+        async with session(here, here.server.managesieve, "bob") as bob:
             assert await bob.command(b'GETSCRIPT "mine"') == MISSING
-    async with premises(tmp_path) as here, session(here, here.embedded.managesieve) as alice:
+    async with premises(tmp_path) as here, session(here, here.server.managesieve) as alice:
         assert await alice.command(b'GETSCRIPT "mine"') == b"{5}\r\nkeep;\r\n" + DONE

@@ -60,7 +60,7 @@ async def guess_on(house: Premises, client: IPv4Address, names: Sequence[bytes])
     while True:
         number += 1
         guess = Secret(b"wrong %d" % number)
-        await house.embedded.accounts.verify(names[number % len(names)], guess, client)
+        await house.server.accounts.verify(names[number % len(names)], guess, client)
 
 
 @asynccontextmanager
@@ -88,7 +88,7 @@ async def besieged(folder: Path, hasher: RecordingHasher) -> AsyncIterator[Premi
 async def log_in(
     house: Premises, owner: int, client: IPv4Address
 ) -> Account | Rejected | Unavailable:
-    return await house.embedded.accounts.verify(name(owner), Secret(PASSWORD), client)
+    return await house.server.accounts.verify(name(owner), Secret(PASSWORD), client)
 
 
 async def test_owners_at_their_addresses_get_in_before_the_guesses_of_200_networks(
@@ -317,7 +317,7 @@ async def test_scram_is_not_offered_while_some_clients_would_refuse_an_accounts_
 ) -> None:
     put_old(tmp_path, "alice", "bob")
     async with premises(tmp_path) as house:
-        accounts = house.embedded.accounts
+        accounts = house.server.accounts
         assert not accounts.has_scram
         await house.session(b"alice")
         assert not accounts.has_scram
@@ -328,7 +328,7 @@ async def test_scram_is_not_offered_while_some_clients_would_refuse_an_accounts_
 async def rounds(house: Premises, name: bytes) -> bytes:
     """What a SCRAM exchange says of *name*: the length of the salt, and the number of rounds."""
     opening = ScramOpening(ScramMechanism.SHA_256, name, b"abc", b"n,,n=%b,r=abc" % name)
-    begun = house.embedded.accounts.open_scram(opening)
+    begun = house.server.accounts.open_scram(opening)
     assert not isinstance(begun, Unavailable)
     server, _ = begun
     _, salt, iterations = server.challenge.split(b",")

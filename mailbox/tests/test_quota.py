@@ -182,7 +182,7 @@ async def test_references_go_with_the_last_message_of_their_thread(
 
 
 def limit(here: Premises, octets: int) -> None:
-    here.embedded.settings = replace(here.embedded.settings, quota=octets)
+    here.server.settings = replace(here.server.settings, quota=octets)
 
 
 async def test_imap_says_overquota(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ async def test_imap_says_overquota(tmp_path: Path) -> None:
 async def test_a_sender_is_told_whether_it_is_worth_another_try(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
         limit(here, 10_000)
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             for size, answer in (
                 (6_000, b"250"),
                 (6_001, b"452 4.2.2 The mailbox is full, try again later\r\n"),
@@ -214,7 +214,7 @@ async def test_a_sender_is_told_whether_it_is_worth_another_try(tmp_path: Path) 
 async def test_managesieve_says_quota_maxsize(tmp_path: Path) -> None:
     async with house(tmp_path, "alice") as here:
         limit(here, 1_000)
-        async with session(here, here.embedded.managesieve) as alice:
+        async with session(here, here.server.managesieve) as alice:
             script = b"keep; #" + b"x" * 600
             put = b'PUTSCRIPT "%b" {%d+}\r\n%b'
             assert (await alice.command(put % (b"a", len(script), script))).startswith(b"OK")
@@ -228,7 +228,7 @@ async def test_managesieve_says_quota_maxsize(tmp_path: Path) -> None:
 
 async def test_jmap_says_over_quota(tmp_path: Path) -> None:
     async with open_jmap(tmp_path) as jmap:
-        embedded = jmap.embedded
+        embedded = jmap.server
         embedded.settings = replace(embedded.settings, quota=1_000)
         blob = await jmap.upload(b"Subject: x\r\n\r\n" + b"x" * 900)
         box = await jmap.mailbox("INBOX")

@@ -11,8 +11,7 @@ import pytest
 from mailbox_testing.doors import Premises
 from mailbox_testing.lines import house, messages, session
 from mailbox_testing.relay import Relay
-
-from mailward.settings.configuration import EmbeddedSettings
+from mailward_mailbox.settings import Settings
 
 MESSAGE = b"Subject: out\r\n\r\n..dots\r\n.\r\n"
 
@@ -23,14 +22,14 @@ async def relayed(folder: Path) -> AsyncIterator[tuple[Premises, Relay]]:
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     async with server, house(folder, "alice", "bob") as here:
         port = server.sockets[0].getsockname()[1]
-        here.embedded.settings = EmbeddedSettings(relay=("127.0.0.1", port))
+        here.server.settings = Settings(relay=("127.0.0.1", port))
         yield here, relay
 
 
 async def send(
     here: Premises, *to: str, message: bytes = MESSAGE, utf8: bool = False, sender: str = "a@b.c"
 ) -> bytes:
-    async with session(here, here.embedded.submission) as alice:
+    async with session(here, here.server.submission) as alice:
         parameters = b" SMTPUTF8" if utf8 else b""
         await alice.ask(b"MAIL FROM:<%b>%b\r\n" % (sender.encode(), parameters))
         for address in to:
@@ -98,7 +97,7 @@ async def test_what_the_relay_refuses_its_sender_hears(
 
 async def test_a_relay_that_is_not_there_is_tried_again_later(tmp_path: Path) -> None:
     async with house(tmp_path, "alice") as here:
-        here.embedded.settings = EmbeddedSettings(relay=("127.0.0.1", 1))
+        here.server.settings = Settings(relay=("127.0.0.1", 1))
         assert (await send(here, "x@far.example")).startswith(b"451 4.4.1 ")
 
 
@@ -113,7 +112,7 @@ async def test_who_the_relay_does_not_take_is_told_by_a_report(tmp_path: Path) -
 
 async def test_nothing_of_ours_is_handed_on(tmp_path: Path) -> None:
     async with relayed(tmp_path) as (here, relay):
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             await alice.ask(b"MAIL FROM:<>\r\n")
             assert (await alice.ask(b"RCPT TO:<nobody@localhost>\r\n")).startswith(b"550 5.1.1")
         assert relay.said == []

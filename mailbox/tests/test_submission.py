@@ -10,8 +10,7 @@ import pytest
 from mailbox_testing.doors import Premises, premises
 from mailbox_testing.lines import Talk, house, messages, session
 from mailward_mailbox.accounts.naming import AccountNaming
-
-from mailward.settings.configuration import EmbeddedSettings
+from mailward_mailbox.settings import Settings
 
 MESSAGE = b"Subject: hello\r\n\r\nHow are you?\r\n"
 BEFORE_DATA = b"MAIL FROM:<alice@localhost>\r\nRCPT TO:<bob@localhost>\r\n"
@@ -26,7 +25,7 @@ def body_of(octets: bytes) -> bytes:
 
 async def test_what_is_sent_is_in_the_inbox_when_it_is_answered(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             await alice.say(BEFORE_DATA)
             assert await alice.reply() == b"250 2.1.0 OK\r\n"
             assert await alice.reply() == b"250 2.1.5 OK\r\n"
@@ -44,7 +43,7 @@ async def test_pipelined_transactions_are_answered_in_order(tmp_path: Path, size
     stream = BEFORE_DATA + b"BDAT 6\r\nA: b\r\nBDAT 3 LAST\r\n\r\nx"
     stream += BEFORE_DATA + b"BDAT 0 LAST\r\nNOOP\r\nQUIT\r\n"
     async with house(tmp_path, "alice", "bob") as here:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             for at in range(0, len(stream), size):
                 await alice.say(stream[at : at + size])
             codes = [line[:9] for line in (await alice.rest()).splitlines()]
@@ -75,7 +74,7 @@ async def activate(here: Premises, name: str, script: str) -> None:
 
 async def test_who_has_several_of_the_addresses_gets_one_message(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             to = ["bob", "Bob@localhost", "bob@localhost", "alice"]
             assert (await send(alice, to)).startswith(b"250")
         assert len(await messages(here, "bob")) == 1
@@ -108,7 +107,7 @@ async def test_an_address_is_local_where_its_domain_is(
         here.naming = naming
         await here.add("ann@example.org")
         await here.add("bob@example.net")
-        async with session(here, here.embedded.submission, "ann") as ann:
+        async with session(here, here.server.submission, "ann") as ann:
             await ann.ask(b"MAIL FROM:<>\r\n")
             said = await ann.ask(b"RCPT TO:<%b>\r\n" % address.encode())
             assert said.startswith(answer)
@@ -118,7 +117,7 @@ async def test_where_names_are_local_parts_no_other_domain_is_ours(tmp_path: Pat
     async with premises(tmp_path) as here:
         here.naming = AccountNaming(is_local_part=True)
         await here.add("ann")
-        async with session(here, here.embedded.submission, "ann") as ann:
+        async with session(here, here.server.submission, "ann") as ann:
             assert (await send(ann, ["ann@localhost"])).startswith(b"250")
             assert (await send(ann, ["ann@far.example"])).startswith(b"550 5.7.1")
 
@@ -126,7 +125,7 @@ async def test_where_names_are_local_parts_no_other_domain_is_ours(tmp_path: Pat
 async def test_what_a_script_rejects_is_refused_with_its_words(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
         await activate(here, "bob", 'require "reject"; reject "not\r\nmine";')
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             assert await send(alice, ["bob"]) == b"550-5.7.1 not\r\n550 5.7.1 mine\r\n"
         assert await messages(here, "bob") == []
 
@@ -135,7 +134,7 @@ async def test_the_words_of_a_rejection_are_cut_to_what_a_reply_may_be(tmp_path:
     async with house(tmp_path, "alice", "bob") as here:
         why = ("x" * 5_000 + "\r\n") * 40
         await activate(here, "bob", f'require "reject"; reject "{why}";')
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             lines = (await send(alice, ["bob"])).splitlines(keepends=True)
     assert len(lines) == 20
     assert max(map(len, lines)) <= 512
@@ -144,7 +143,7 @@ async def test_the_words_of_a_rejection_are_cut_to_what_a_reply_may_be(tmp_path:
 async def test_who_is_refused_by_some_only_is_told_by_a_report(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob", "eve") as here:
         await activate(here, "bob", 'require "reject"; reject "not mine";')
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             assert (await send(alice, ["bob", "eve"])).startswith(b"250")
         assert len(await messages(here, "eve")) == 1
         (report,) = await messages(here, "alice")
@@ -165,7 +164,7 @@ async def test_a_script_files_where_it_says_and_makes_the_mailbox(tmp_path: Path
     script = 'require "fileinto"; fileinto "Lists/News"; keep;'
     async with house(tmp_path, "alice") as here:
         await activate(here, "alice", script)
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             assert (await send(alice, ["alice"])).startswith(b"250")
             assert (await send(alice, ["alice"])).startswith(b"250")
         assert len(await messages(here, "alice", "Lists/News")) == 2
@@ -191,7 +190,7 @@ async def test_no_script_loses_a_message(
     message = b"Subject: " + b"a" * 200_000 + b"\r\n\r\n"
     async with house(tmp_path, "alice") as here:
         await activate(here, "alice", script)
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             for _ in range(2):
                 assert (await send(alice, ["alice"], message)).startswith(b"250")
         assert len(await messages(here, "alice")) == 2
@@ -202,14 +201,14 @@ async def test_no_script_loses_a_message(
 async def test_a_discarded_message_is_accepted_and_gone(tmp_path: Path) -> None:
     async with house(tmp_path, "alice") as here:
         await activate(here, "alice", "discard;")
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             assert (await send(alice, ["alice"])).startswith(b"250")
         assert await messages(here, "alice") == []
 
 
 async def test_a_full_disk_is_told_and_the_message_tried_again(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here, here.mail(b"bob") as mail:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             full = mail._file._database.execute  # noqa: SLF001 -- a disk that is full at that size
             await mail._ask(lambda: full("PRAGMA max_page_count = 40"))  # noqa: SLF001
             long = MESSAGE + b"x" * 500_000 + b"\r\n"
@@ -227,7 +226,7 @@ async def test_where_the_disk_is_full_for_one_only_the_sender_is_told(tmp_path: 
     async with house(tmp_path, "alice", "bob", "eve") as here, here.mail(b"bob") as mail:
         full = mail._file._database.execute  # noqa: SLF001 -- a disk that is full at that size
         await mail._ask(lambda: full("PRAGMA max_page_count = 40"))  # noqa: SLF001
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             long = MESSAGE + b"x" * 500_000 + b"\r\n"
             assert (await send(alice, ["bob", "eve"], long)).startswith(b"250")
         assert len(await messages(here, "eve")) == 1
@@ -237,15 +236,15 @@ async def test_where_the_disk_is_full_for_one_only_the_sender_is_told(tmp_path: 
 
 async def test_whoever_lost_the_login_sends_nothing_more(tmp_path: Path) -> None:
     async with house(tmp_path, "alice", "bob") as here:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             assert (await send(alice, ["bob"])).startswith(b"250")
-            await here.embedded.accounts.set_enabled("alice", is_enabled=False)
+            await here.server.accounts.set_enabled("alice", is_enabled=False)
             assert (await alice.rest()).startswith(b"421 4.7.0")
         assert len(await messages(here, "bob")) == 1
 
 
 async def test_whoever_tries_out_addresses_is_cut_off(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.submission) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.submission) as alice:
         await alice.say(b"MAIL FROM:<>\r\n")
         for number in range(30):
             await alice.say(b"RCPT TO:<guess%d>\r\n" % number)
@@ -255,9 +254,9 @@ async def test_whoever_tries_out_addresses_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_a_hundred_recipients_are_enough(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.submission) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.submission) as alice:
         await alice.ask(b"MAIL FROM:<>\r\n")
-        here.embedded.settings = EmbeddedSettings(relay=("127.0.0.1", 9))
+        here.server.settings = Settings(relay=("127.0.0.1", 9))
         for number in range(100):
             said = await alice.ask(b"RCPT TO:<r%d@far.example>\r\n" % number)
             assert said == b"250 2.1.5 OK\r\n"
@@ -267,7 +266,7 @@ async def test_a_hundred_recipients_are_enough(tmp_path: Path) -> None:
 
 async def test_a_name_that_a_client_makes_up_cannot_write_a_header(tmp_path: Path) -> None:
     async with house(tmp_path, "alice") as here:
-        async with session(here, here.embedded.submission) as alice:
+        async with session(here, here.server.submission) as alice:
             await alice.ask(b"EHLO x)(by=evil<>;\r\n")
             await send(alice, ["alice"])
         (received,) = await messages(here, "alice")
@@ -275,7 +274,7 @@ async def test_a_name_that_a_client_makes_up_cannot_write_a_header(tmp_path: Pat
 
 
 async def test_an_idle_session_is_not_in_the_way_of_an_end(tmp_path: Path) -> None:
-    async with house(tmp_path, "alice") as here, session(here, here.embedded.submission) as alice:
+    async with house(tmp_path, "alice") as here, session(here, here.server.submission) as alice:
         await alice.ask(b"NOOP\r\n")
         await here.end()
         assert (await alice.rest()).startswith(b"421 4.3.2 ")

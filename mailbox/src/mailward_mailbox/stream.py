@@ -8,6 +8,8 @@ from contextlib import suppress
 PIECE_OCTETS = 65_536
 """So much is taken at once; while so much waits to be taken, nothing more is read."""
 
+LINGER_SECONDS = 5.0
+
 
 class Stream(asyncio.Protocol):
     """A connection whose octets are taken without waiting for a line, and may be given back."""
@@ -174,6 +176,18 @@ class Stream(asyncio.Protocol):
             await self._writing
         finally:
             self._writing = None
+
+
+async def linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say that we end, and drop what still comes, for a while.
+
+    A connection that is closed while something unread is on its way takes the last words with it.
+    """
+    writer.write_eof()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while await reader.read(PIECE_OCTETS):
+                pass
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

@@ -95,9 +95,9 @@ async def test_so_many_listen_and_no_more_until_one_leaves(jmap: Jmap) -> None:
 async def test_who_is_locked_out_hears_nothing_any_more(jmap: Jmap) -> None:
     async with listening(jmap, name=BOB) as wire:
         await wire.response()
-        await jmap.embedded.accounts.set_enabled(BOB, is_enabled=False)
+        await jmap.server.accounts.set_enabled(BOB, is_enabled=False)
         try:
             await jmap.put(PLAIN, name=BOB)
             assert await wire.read() == b""
         finally:
-            await jmap.embedded.accounts.set_enabled(BOB, is_enabled=True)
+            await jmap.server.accounts.set_enabled(BOB, is_enabled=True)

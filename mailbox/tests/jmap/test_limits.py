@@ -61,7 +61,7 @@ async def test_a_client_that_leaves_gives_its_place_back(jmap: Jmap) -> None:
 
 
 async def test_requests_share_the_room_for_their_bodies(jmap: Jmap) -> None:
-    room = jmap.embedded.jmap.premises.room
+    room = jmap.server.jmap.room
     left = MAX_UNDER_WAY_OCTETS - len(REQUEST) + 1
     assert room.take(left)
     refused = await jmap.post(REQUEST, BOB)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from mailbox_testing.hall import ALICE, BOB, Jmap
 from mailbox_testing.relay import Relay
-
-from mailward.settings.configuration import EmbeddedSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -225,15 +224,15 @@ async def test_a_relay_is_sent_no_end_of_a_message_but_ours(jmap: Jmap) -> None:
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        before, jmap.embedded.settings = (
-            jmap.embedded.settings,
-            EmbeddedSettings(relay=("127.0.0.1", port)),
+        before, jmap.server.settings = (
+            jmap.server.settings,
+            replace(jmap.server.settings, relay=("127.0.0.1", port)),
         )
         try:
             octets = f"From: {ALICE}\r\nTo: x@far.example\r\n\r\nx\n.\nRSET\n".encode()
             assert (await send(jmap, octets, envelope=None))["created"]
         finally:
-            jmap.embedded.settings = before
+            jmap.server.settings = before
     (taken,) = relay.taken
     assert b"x\r\n..\r\nRSET\r\n.\r\n" in taken
     assert b"\n.\n" not in taken

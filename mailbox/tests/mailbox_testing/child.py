@@ -54,7 +54,7 @@ async def keep_until_killed(folder: Path) -> None:
 
 async def show(folder: Path) -> None:
     async with premises(folder) as house:
-        say(*(view.name for view in house.embedded.accounts.everybody()))
+        say(*(view.name for view in house.server.accounts.everybody()))
         async with house.mail() as mail:
             messages = mail.mailbox("INBOX").messages
             for message in messages.values():
@@ -93,7 +93,7 @@ async def write_to_read_only_files(folder: Path) -> None:
             async with house.mail():
                 pass
         except MailError:
-            say(*house.embedded.faults())
+            say(*house.server.faults())
 
 
 WORK: dict[str, Callable[[Path], Awaitable[None]]] = {

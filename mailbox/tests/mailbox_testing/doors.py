@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.client import Client
 from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
-from mailward_mailbox.server import Embedded
+from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.lines import LineService
 from mailward_mailbox.serving.listener import Connections, this_task
 from mailward_mailbox.serving.logins import Logins
+from mailward_mailbox.settings import Settings
 from mailward_mailbox.stream import Stream
 
 from mailbox_testing.pairs import AnyProtocol, connect
-from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.dialogue import Rejected, Unavailable
 from mailward.wire.door import Credentials, Mechanism
 from mailward.wire.secret import Secret
@@ -33,6 +33,7 @@ CLIENT = Client((IPv4Address("192.0.2.7"), 40_000), (IPv4Address("192.0.2.1"), 1
 PASSWORD = b"opensesame"
 WEAK = Strength(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), 4_096)
 """So that tests are quick."""
+FOLDER = "embedded"
 NOON = Instant(1_790_000_000.0)
 ANSWER_SECONDS = 10.0
 
@@ -41,25 +42,32 @@ ANSWER_SECONDS = 10.0
 class Premises:
     """An embedded server, what may change around it, and its clock."""
 
-    embedded: Embedded
-    naming: AccountNaming
+    server: MailServer
     now: Instant
     connections: Connections
+
+    @property
+    def naming(self) -> AccountNaming:
+        return self.server.settings.naming
+
+    @naming.setter
+    def naming(self, naming: AccountNaming) -> None:
+        self.server.settings = replace(self.server.settings, naming=naming)
 
     def passes(self, seconds: float) -> None:
         self.now = Instant(self.now + seconds)
 
     async def add(self, name: str = "alice", password: bytes = PASSWORD) -> None:
-        await self.embedded.accounts.add(name, Secret(password))
+        await self.server.accounts.add(name, Secret(password))
 
     @property
     def logins(self) -> Logins:
-        return Logins(self.embedded.accounts)
+        return Logins(self.server.accounts)
 
     async def end(self) -> None:
         """End it as the process does: sessions first."""
         await self.connections.close()
-        await self.embedded.close()
+        await self.server.close()
 
     async def login(
         self, name: bytes = b"alice", password: bytes = PASSWORD
@@ -68,8 +76,8 @@ class Premises:
 
     async def session(self, name: bytes = b"alice") -> Session:
         """A session of IMAP of an account."""
-        session = await self.connect(self.embedded.imap, name, Session)
-        session.capabilities = self.embedded.imap.capabilities
+        session = await self.connect(self.server.imap, name, Session)
+        session.capabilities = self.server.imap.capabilities
         return session
 
     async def connect(
@@ -87,7 +95,7 @@ class Premises:
 
         async def serve(stream: Stream, _: socket.socket) -> None:
             reader, writer = stream.hand_over(b"")
-            accounts, mail = self.embedded.accounts, self.embedded.mail
+            accounts, mail = self.server.accounts, self.server.mail
             async with mail.open(account.id) as opened:
                 with accounts.while_current(account, this_task().cancel):
                     begun.set()
@@ -99,9 +107,9 @@ class Premises:
 
     @asynccontextmanager
     async def mail(self, name: bytes = b"alice") -> AsyncIterator[AccountMail]:
-        account = self.embedded.accounts.find(name)
+        account = self.server.accounts.find(name)
         assert account is not None
-        async with self.embedded.mail.open(account.id) as mail:
+        async with self.server.mail.open(account.id) as mail:
             yield mail
 
 
@@ -110,16 +118,8 @@ async def premises(folder: Path, strength: Strength = WEAK) -> AsyncIterator[Pre
     """An embedded server below *folder*, without accounts where it is new."""
     async with asyncio.TaskGroup() as tasks:
         built: list[Premises] = []
-        embedded = Embedded(
-            folder,
-            EmbeddedSettings(),
-            lambda: built[0].naming,
-            lambda: built[0].now,
-            tasks,
-            strength,
-        )
-        connections = Connections(tasks)
-        built.append(Premises(embedded, AccountNaming(), NOON, connections))
+        server = MailServer(folder / FOLDER, Settings(), lambda: built[0].now, strength)
+        built.append(Premises(server, NOON, Connections(tasks)))
         try:
             yield built[0]
         finally:

@@ -13,21 +13,20 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.client import Client
 from mailward_mailbox.instant import Instant
 from mailward_mailbox.jmap.http.reading import Body
 from mailward_mailbox.jmap.http.serving import Serving
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Flags, Fresh, Message
-from mailward_mailbox.server import Embedded
+from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.listener import Connections
+from mailward_mailbox.settings import Settings
 from mailward_mailbox.stream import Stream
 
-from mailbox_testing.doors import WEAK
+from mailbox_testing.doors import FOLDER, WEAK
 from mailbox_testing.pairs import connect
 from mailbox_testing.web import Wire
-from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.http.framing import UntilClose, response_framing
 from mailward.wire.proxyline import TlsFacts
 from mailward.wire.secret import Secret
@@ -56,14 +55,14 @@ class Response:
 class Jmap:
     """What a test works with."""
 
-    embedded: Embedded
+    server: MailServer
     ids: Mapping[str, str]
     now: list[Instant]
     connections: Connections
 
     @asynccontextmanager
     async def mail(self, name: str = ALICE) -> AsyncIterator[AccountMail]:
-        async with self.embedded.mail.open(self.ids[name]) as mail:
+        async with self.server.mail.open(self.ids[name]) as mail:
             yield mail
 
     async def put(
@@ -94,7 +93,7 @@ class Jmap:
         """A connection of *client*."""
 
         async def serve(stream: Stream, _: socket.socket) -> None:
-            await Serving(self.embedded.jmap.premises, lambda _: client).serve(stream)
+            await Serving(self.server.jmap, lambda _: client).serve(stream)
 
         return await connect(self.connections, serve, Wire)
 
@@ -193,24 +192,17 @@ async def open_jmap(folder: Path) -> AsyncIterator[Jmap]:
     """Everything; ended, and opened anew when it is called again with the same *folder*."""
     now = [NOON]
     async with asyncio.TaskGroup() as tasks:
-        embedded = Embedded(
-            folder,
-            EmbeddedSettings(),
-            AccountNaming,
-            lambda: now[0],
-            tasks,
-            WEAK,
-            lambda: "mail.test",
-        )
+        settings = Settings(hostname="mail.test")
+        server = MailServer(folder / FOLDER, settings, lambda: now[0], WEAK)
         for name, password in PASSWORDS.items():
-            if embedded.accounts.find(name.encode()) is None:
-                await embedded.accounts.add(name, Secret(password.encode()))
+            if server.accounts.find(name.encode()) is None:
+                await server.accounts.add(name, Secret(password.encode()))
         ids = {
             name: account.id
             for name in PASSWORDS
-            if (account := embedded.accounts.find(name.encode())) is not None
+            if (account := server.accounts.find(name.encode())) is not None
         }
         connections = Connections(tasks)
-        yield Jmap(embedded, ids, now, connections)
+        yield Jmap(server, ids, now, connections)
         await connections.close()
-    await embedded.close()
+    await server.close()

@@ -51,8 +51,8 @@ class Faulty:
 
 
 async def opened(house: Premises, service: LineService | None = None) -> Stream:
-    spoken = service or house.embedded.imap
-    shared = lines.Premises(house.embedded.accounts, house.embedded.mail, house.logins, Waiting())
+    spoken = service or house.server.imap
+    shared = lines.Shared(house.server.accounts, house.server.mail, house.logins, Waiting())
     connections = LineConnections(
         shared, spoken, lambda: ImapDoor(spoken.offer, passwords=True), is_proxied=True
     )

@@ -40,7 +40,7 @@ from mailward_mailbox.instant import Instant
 _BUSY = Unavailable("too many passwords are being checked")
 _OPERATOR = Place((b"operator",), is_reserved=True)
 MAIL = "mail"
-_log = logging.getLogger("mailward.embedded")
+_log = logging.getLogger("mailbox.accounts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mailward_mailbox.accounts.errors import AccountStorageError
 from mailward_mailbox.accounts.file import Account, AccountFile, LostAccountsError
 from mailward_mailbox.accounts.naming import AccountNaming
 
-_log = logging.getLogger("mailward.embedded")
+_log = logging.getLogger("mailbox.accounts")
 
 
 class AccountTable:

@@ -26,7 +26,7 @@ from mailward_mailbox.sieve.tokens import SieveError
 MAX_COMPLAINTS = 1_000
 
 _KEPT = Filed((INBOX,))
-_log = logging.getLogger("mailward.embedded")
+_log = logging.getLogger("mailbox.delivery")
 
 
 class Filing:

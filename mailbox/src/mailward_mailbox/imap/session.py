@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 from mailward.wire.lines import LineError
-from mailward_mailbox.farewell import linger
 from mailward_mailbox.imap.commands import CommandReader, GoAhead, ImapCommand, RefusedCommand
 from mailward_mailbox.imap.errors import NoError, no_error
 from mailward_mailbox.imap.methods import (
@@ -33,6 +32,7 @@ from mailward_mailbox.imap.words import BadCommandError, ImapWords
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, MailError
 from mailward_mailbox.room import Room
+from mailward_mailbox.stream import linger
 
 MAX_UNDER_WAY_OCTETS = 4 * MAX_MESSAGE_OCTETS
 """In the literals of all sessions together."""

@@ -27,7 +27,7 @@ from mailward_mailbox.mail.model import MailError
 
 Method = Callable[[Desk, Arguments], Awaitable[Mapping[str, object]]]
 
-_log = logging.getLogger("mailward.embedded")
+_log = logging.getLogger("mailbox.jmap")
 
 METHODS: Mapping[str, tuple[str, Method]] = MappingProxyType(
     {

@@ -13,7 +13,7 @@ MAX_LOGGED = 1_000
 LOG_AGAIN_SECONDS = 600.0
 """A full disk takes a small change now and then: not each turn of it is worth two lines."""
 
-_log = logging.getLogger("mailward.embedded")
+_log = logging.getLogger("mailbox.mail")
 
 
 class MailFaults:

@@ -27,11 +27,10 @@ from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.serving.logins import Exchange, Logins
 from mailward_mailbox.serving.waiting import Place
-from mailward_mailbox.stream import Stream
+from mailward_mailbox.stream import LINGER_SECONDS, Stream
 
 LOGIN_SECONDS = 60.0
 """From the greeting to the login; the time that a check of a password takes is not counted."""
-LINGER_SECONDS = 5.0
 MAX_REFUSALS = 10
 """Of logins, on one connection."""
 _PIECE_OCTETS = 4_096

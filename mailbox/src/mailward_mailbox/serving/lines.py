@@ -58,7 +58,7 @@ class LineService(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Premises:
+class Shared:
     """What the connections of all protocols share."""
 
     accounts: Accounts
@@ -72,13 +72,13 @@ class LineConnections:
 
     def __init__(
         self,
-        premises: Premises,
+        shared: Shared,
         service: LineService,
         door: Callable[[], Door],
         *,
         is_proxied: bool,
     ) -> None:
-        self._premises = premises
+        self._shared = shared
         self._service = service
         self._door = door
         self._is_proxied = is_proxied
@@ -109,7 +109,7 @@ class LineConnections:
         """
         if not self._is_proxied:
             return direct_client(accepted)
-        waiting = self._premises.waiting
+        waiting = self._shared.waiting
         place = waiting.enter(None, this_task().cancel)
         if place is None:
             raise _NoClientError("too many connections have sent no PROXY header yet")
@@ -126,7 +126,7 @@ class LineConnections:
     ) -> tuple[Account, AccountMail, Client] | None:
         """Whose session begins; its mail stays open as long as *stack* does."""
         end = _Displaced(this_task())
-        place = self._premises.waiting.enter(None if client is None else client.source[0], end)
+        place = self._shared.waiting.enter(None if client is None else client.source[0], end)
         if place is None:
             stream.write(door.crowded())
             return None
@@ -136,16 +136,16 @@ class LineConnections:
             if self._sessions[account.id] >= MAX_SESSIONS:
                 return False
             try:
-                opening = self._premises.mail.open(account.id)
+                opening = self._shared.mail.open(account.id)
                 mail.append(await stack.enter_async_context(opening))
             except MailError as error:
                 _log.error("%s", error)
                 return False
             # It may have been disabled while its mail was opened.
-            return self._premises.accounts.is_current(account)
+            return self._shared.accounts.is_current(account)
 
         try:
-            talk = LoginTalk(stream, door, client, self._premises.logins, place)
+            talk = LoginTalk(stream, door, client, self._shared.logins, place)
             account = await talk.run(enter)
         except Closed as closed:
             await say_and_close(stream, closed.last_words)
@@ -154,7 +154,7 @@ class LineConnections:
             stream.write(door.crowded() if end.has_come else door.stopping())
             raise
         finally:
-            self._premises.waiting.leave(place)
+            self._shared.waiting.leave(place)
         if client is None:
             raise ValueError("a client that is not known cannot log in")
         return account, mail[0], replace(client, name=door.client_name)
@@ -167,7 +167,7 @@ class LineConnections:
             return  # it sent more behind its credentials than is held
         self._sessions[account.id] += 1
         try:
-            with self._premises.accounts.while_current(account, this_task().cancel):
+            with self._shared.accounts.while_current(account, this_task().cancel):
                 await stream.drain()
                 reader, writer = stream.hand_over(door.leftover())
                 await self._service.serve(account, mail, client, reader, writer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -16,17 +15,16 @@ from pathlib import Path
 
 import uvloop
 
-from mailward.settings.configuration import EmbeddedSettings
 from mailward.wire.door import Door
 from mailward.wire.imap.door import ImapDoor
 from mailward.wire.managesieve.door import ManageSieveDoor
 from mailward.wire.smtp.door import SubmissionDoor
 from mailward_mailbox.accounts.errors import AccountError
-from mailward_mailbox.server import Embedded
+from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.clock import wall_clock
 from mailward_mailbox.serving.confinement import confine, raise_descriptor_limit
 from mailward_mailbox.serving.control import Control
-from mailward_mailbox.serving.lines import LineConnections, LineService, Premises
+from mailward_mailbox.serving.lines import LineConnections, LineService, Shared
 from mailward_mailbox.serving.listener import Connections, Listener, Serve
 from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.serving.logs import set_up_logs
@@ -122,26 +120,15 @@ class _Process:
 
     def __init__(self, plan: Plan, settings: Settings, tasks: asyncio.TaskGroup) -> None:
         self._plan = plan
-        self._settings = settings
-        self._server = Embedded(
-            plan.data,
-            EmbeddedSettings(".", settings.relay, settings.quota),
-            lambda: self._settings.naming,
-            wall_clock,
-            tasks,
-            hostname=self._hostname,
-        )
-        waiting = Waiting()
-        server = self._server
-        self._premises = Premises(server.accounts, server.mail, Logins(server.accounts), waiting)
+        self._server = server = MailServer(plan.data, settings, wall_clock)
+        self._shared = Shared(server.accounts, server.mail, Logins(server.accounts), Waiting())
         self._connections = Connections(tasks)
         self._listeners: list[Listener] = []
         self._paths: list[Path] = []
 
     def change(self, settings: Settings) -> None:
         """Go on with other settings; sessions that are open go on with them, too."""
-        self._settings = settings
-        self._server.settings = EmbeddedSettings(".", settings.relay, settings.quota)
+        self._server.settings = settings
 
     def refuse(self, why: str) -> None:
         """Settings cannot be used: those before stay."""
@@ -203,10 +190,10 @@ class _Process:
 
     def _serve(self, service: Service, *, is_proxied: bool) -> Serve:
         if service is Service.JMAP:
-            premises, waiting = self._server.jmap.premises, self._premises.waiting
-            return WebConnections(premises, waiting, is_proxied=is_proxied).serve
+            jmap, waiting = self._server.jmap, self._shared.waiting
+            return WebConnections(jmap, waiting, is_proxied=is_proxied).serve
         spoken, door = self._line_service(service)
-        return LineConnections(self._premises, spoken, door, is_proxied=is_proxied).serve
+        return LineConnections(self._shared, spoken, door, is_proxied=is_proxied).serve
 
     def _line_service(self, service: Service) -> tuple[LineService, Callable[[], Door]]:
         """What speaks *service*, and the door that its connections log in at."""
@@ -216,13 +203,10 @@ class _Process:
                 return server.imap, lambda: ImapDoor(server.imap.offer, passwords=True)
             case Service.SUBMISSION:
                 return server.submission, lambda: SubmissionDoor(
-                    server.submission.offer, hostname=self._hostname(), passwords=True
+                    server.submission.offer, hostname=server.hostname(), passwords=True
                 )
             case Service.MANAGESIEVE:
                 sieve = server.managesieve
                 return sieve, lambda: ManageSieveDoor(sieve.offer, passwords=True)
             case Service.JMAP:
                 raise ValueError("JMAP is no line protocol")
-
-    def _hostname(self) -> str:
-        return self._settings.hostname or platform.node()

@@ -1,4 +1,4 @@
-"""The embedded server's submission."""
+"""Submission as a service: what is offered before the login, and a session after it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from mailward.wire.door import Closing, Reply
 from mailward.wire.smtp.reply import address_literal, greeting_name
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.accounts.mechanisms import offered_mechanisms
 from mailward_mailbox.client import Client
 from mailward_mailbox.delivery.delivery import Delivery
 from mailward_mailbox.delivery.trace import MAX_TRACE_OCTETS, Origin
-from mailward_mailbox.farewell import linger
-from mailward_mailbox.inside import BUFFER_OCTETS, Inside
-from mailward_mailbox.login import EmbeddedBackend
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS
-from mailward_mailbox.mail.store import MailStore
 from mailward_mailbox.room import Room
+from mailward_mailbox.stream import PIECE_OCTETS, linger
 from mailward_mailbox.submission.session import (
     SubmissionSession,
     Submitted,
@@ -32,19 +30,17 @@ MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
 SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
 
 
-class EmbeddedSubmission(EmbeddedBackend):
-    """As :class:`mailward.backends.port.Backend` says."""
+class SubmissionService:
+    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
 
-    def __init__(
-        self, accounts: Accounts, mail: MailStore, inside: Inside, delivery: Delivery
-    ) -> None:
-        super().__init__(accounts, mail, inside)
+    def __init__(self, accounts: Accounts, delivery: Delivery) -> None:
+        self._accounts = accounts
         self._delivery = delivery
         self._room = Room(MAX_UNDER_WAY_OCTETS)
 
     @property
     def offer(self) -> Sequence[str]:
-        return (*extensions(MAX_OCTETS), f"AUTH {' '.join(self.mechanisms)}")
+        return (*extensions(MAX_OCTETS), f"AUTH {' '.join(offered_mechanisms(self._accounts))}")
 
     @property
     def capabilities(self) -> Sequence[str]:
@@ -88,7 +84,7 @@ class EmbeddedSubmission(EmbeddedBackend):
             match session.next_event():
                 case None:
                     async with asyncio.timeout(SILENCE.total_seconds()):
-                        octets = await reader.read(BUFFER_OCTETS)
+                        octets = await reader.read(PIECE_OCTETS)
                     if not octets:
                         return
                     session.receive_data(octets)

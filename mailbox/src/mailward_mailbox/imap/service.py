@@ -1,4 +1,4 @@
-"""The embedded server's IMAP."""
+"""IMAP as a service: what is offered before the login, and a session after it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from collections.abc import Sequence
 
 from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.accounts.mechanisms import offered_mechanisms
 from mailward_mailbox.client import Client
 from mailward_mailbox.imap.methods.general import CAPABILITIES
 from mailward_mailbox.imap.session import ImapSession, SharedLimits
-from mailward_mailbox.inside import Inside
-from mailward_mailbox.login import EmbeddedBackend
 from mailward_mailbox.mail.account import AccountMail
-from mailward_mailbox.mail.store import MailStore
 
 
-class EmbeddedImap(EmbeddedBackend):
-    """As :class:`mailward.backends.port.Backend` says."""
+class ImapService:
+    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
 
-    def __init__(self, accounts: Accounts, mail: MailStore, inside: Inside) -> None:
-        super().__init__(accounts, mail, inside)
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._shared = SharedLimits()
 
     @property
     def offer(self) -> Sequence[str]:
-        mechanisms = (f"AUTH={name}" for name in self.mechanisms)
+        mechanisms = (f"AUTH={name}" for name in offered_mechanisms(self._accounts))
         return ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "ID", *mechanisms)
 
     @property

@@ -1,4 +1,4 @@
-"""The embedded server's ManageSieve."""
+"""ManageSieve as a service: what is offered before the login, and a session after it."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mailward.wire.lines import LineError
+from mailward_mailbox.accounts.accounts import Accounts
 from mailward_mailbox.accounts.file import Account
+from mailward_mailbox.accounts.mechanisms import offered_mechanisms
 from mailward_mailbox.client import Client
-from mailward_mailbox.farewell import linger
-from mailward_mailbox.inside import BUFFER_OCTETS
-from mailward_mailbox.login import EmbeddedBackend
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.managesieve.commands import Command, Commands, Malformed
 from mailward_mailbox.managesieve.session import ManageSieveSession
 from mailward_mailbox.sieve.parser import EXTENSIONS
+from mailward_mailbox.stream import PIECE_OCTETS, linger
 
 SILENCE = timedelta(minutes=30)  # RFC 5804 section 1.2
 MAX_MALFORMED = 20
 
 
-class EmbeddedManageSieve(EmbeddedBackend):
-    """As :class:`mailward.backends.port.Backend` says."""
+class ManageSieveService:
+    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
 
     @property
     def offer(self) -> Sequence[str]:
-        return (*self.capabilities, f"SASL {' '.join(self.mechanisms)}")
+        return (*self.capabilities, f"SASL {' '.join(offered_mechanisms(self._accounts))}")
 
     @property
     def capabilities(self) -> Sequence[str]:
@@ -67,7 +70,7 @@ async def _speak(
         command = commands.next()
         if command is None:
             async with asyncio.timeout(SILENCE.total_seconds()):
-                octets = await reader.read(BUFFER_OCTETS)
+                octets = await reader.read(PIECE_OCTETS)
             if not octets:
                 return
             commands.receive_data(octets)

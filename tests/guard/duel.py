@@ -19,7 +19,7 @@ from mailward.guard.service import Guard
 from mailward.guard.shared import SharedAddresses
 from mailward.guard.sweep import Sweep
 from mailward.rules.judge import Banish, Verdict
-from mailward.rules.model import Attempt, Ban, Instant, Login, Outcome, Reason
+from mailward.rules.model import Attempt, Ban, Instant, Login, Outcome, Reason, SubjectKind
 from mailward.stores.port import Store
 from tests.guard.oracle import (
     ADDRESS,
@@ -77,6 +77,8 @@ class Duel:
         self.under_way: list[tuple[Guess, Ticket]] = []
         self._arrivals = 0
         self._is_stale = False
+        self._were_held: set[Name] = set()
+        """The addresses that no limit kept back before the step under way."""
         self._may_be_stored = [self.oracle.as_of_now()]
         """What a crash may leave: the state after any step that was not waited for."""
         self._unjudged = True
@@ -123,6 +125,7 @@ class Duel:
         """The backend answers a guess; *leaver* goes from the line in that very moment."""
         if not self.under_way:
             return
+        self._were_held = self._held()
         guess, ticket = self.under_way.pop(which % len(self.under_way))
         self.oracle.guesses.remove(guess.attempt)
         fall = self._fall(guess.attempt, outcome, self.now)
@@ -140,6 +143,7 @@ class Duel:
 
     async def settle_together(self, outcomes: list[Outcome]) -> None:
         """Several answers in one turn of the loop."""
+        self._were_held = self._held()
         settlements: list[Awaitable[object]] = []
         # In small rooms somebody could be sent out and come back within this one step.
         at_most = 1 if self.oracle.rules.room <= SMALL_ROOM else len(self.under_way)
@@ -272,7 +276,8 @@ class Duel:
             name_of(ban.subject)
             for ban in self.guard.mirror.kept()
             if self.oracle.rules.observe
-            and not ban.covers(self.now)
+            or (self.oracle.rules.hold and ban.subject.kind is SubjectKind.ADDRESS)
+            if not ban.covers(self.now)
             and ban.reason is Reason.AUTHENTICATION
             and self.oracle.rules.terms[ban.subject.kind.value] == WHILE_FULL
         }
@@ -422,10 +427,16 @@ class Duel:
                     served.append((guess.arrived, guess.attempt))
         for _, attempt in served:
             for name in self.oracle.subjects(attempt):
-                assert not self.oracle.has_no_place(name, 1), f"a guess too many for {name}"
+                was_held = at_once and name in self._were_held
+                assert was_held or not self.oracle.has_no_place(name, 1), (
+                    f"a guess too many for {name}"
+                )
         if not self._is_stale:
             waiting = [(guess.arrived, guess.attempt) for guess in self.waiting]
             assert is_in_turn(self.oracle, waiting, () if at_once else served)
+
+    def _held(self) -> set[Name]:
+        return {name for name in self._names() if self.oracle.is_held(name)}
 
     def _resolve(self) -> None:
         """See what is inside a new window; failures that were out once may or may not be."""

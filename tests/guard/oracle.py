@@ -326,7 +326,7 @@ class Oracle:
             del self.kept.bans[name]
             if ban.by_hand or self.rules.terms[name[0]] != WHILE_FULL:
                 self.evict(name) if is_stored else self.forget(name)
-            elif self.rules.observe:
+            elif self.rules.observe or (self.rules.hold and name[0] == ADDRESS):
                 self.renewable.add(name)
         for name, ban in list(self.observed.items()):
             if ban.holds(now):

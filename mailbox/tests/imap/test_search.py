@@ -230,7 +230,6 @@ async def test_modseq_in_esearch_is_that_of_what_is_told(inbox: Selected) -> Non
         b"SUBJECT",
         b"ON 32-Jan-2026",
         b"LARGER x",
-        b"9",
         b"RETURN (NONSENSE) ALL",
         b"RETURN (ALL)",
         b"CHARSET UTF-8",

@@ -78,7 +78,7 @@ async def test_numbers_stay_while_a_command_is_about_numbers(
     assert b"* 1 FETCH (UID 2 FLAGS" in await alice.ok(b"UID STORE 2 +FLAGS (\\Draft)")
 
 
-@pytest.mark.parametrize("number", [b"4", b"1:4", b"4294967295"])
+@pytest.mark.parametrize("number", [b"4", b"1:4", b"4294967295", b"4:*", b"*:4"])
 async def test_a_number_beyond_the_last_is_bad_and_a_uid_is_not(
     house: ImapHouse, alice: ImapClient, number: bytes
 ) -> None:
@@ -87,7 +87,10 @@ async def test_a_number_beyond_the_last_is_bad_and_a_uid_is_not(
     await alice.ok(b"SELECT INBOX")
     assert b"t BAD" in await alice.command(b"STORE %b FLAGS ()" % number)
     assert b"t OK" in await alice.command(b"UID STORE %b FLAGS ()" % number)
-    assert b"* 3 FETCH" in await alice.command(b"STORE 4:* FLAGS (x)")
+    assert b"* 3 FETCH" in await alice.command(b"STORE * FLAGS (x)")
+    await alice.ok(b"SELECT Sent")
+    assert b"t BAD" in await alice.command(b"FETCH 1:* FLAGS")
+    assert await alice.ok(b"SEARCH 1:*,%b" % number) == b"* SEARCH\r\nt OK SEARCH completed\r\n"
 
 
 async def test_flags_are_added_removed_and_replaced_in_any_case(
@@ -105,6 +108,33 @@ async def test_flags_are_added_removed_and_replaced_in_any_case(
         assert b"* 1 FETCH (FLAGS %b)" % flags in await alice.ok(b"STORE 1 " + command)
     assert b"FETCH" not in await alice.ok(b"STORE 1 FLAGS.SILENT (z)")
     assert house.mail.mailbox("INBOX").messages[1].flags == {"z"}
+
+
+async def test_a_keyword_has_one_spelling_in_a_mailbox(house: ImapHouse, alice: ImapClient) -> None:
+    for _ in range(2):
+        await house.put()
+    await alice.ok(b"SELECT INBOX")
+    await alice.ok(b"STORE 1 FLAGS (Work)")
+    assert b"(\\Recent Work)" in await alice.ok(b"STORE 2 FLAGS (WORK work)")
+
+
+async def test_condstore_that_begins_in_a_mailbox_tells_its_number(
+    house: ImapHouse, alice: ImapClient
+) -> None:
+    await house.put()
+    await alice.ok(b"SELECT INBOX")
+    told = await alice.ok(b"FETCH 1 (MODSEQ)")
+    assert b"* OK [HIGHESTMODSEQ %d]" % house.mail.mailbox("INBOX").modseq in told
+    assert b"HIGHESTMODSEQ" not in await alice.ok(b"FETCH 1 (MODSEQ)")
+
+
+async def test_what_is_recent_stays_so_when_it_is_only_examined(
+    house: ImapHouse, alice: ImapClient
+) -> None:
+    await house.put()
+    for command in (b"EXAMINE INBOX", b"EXAMINE INBOX", b"SELECT INBOX"):
+        assert b"* 1 RECENT" in await alice.ok(command)
+    assert b"* 0 RECENT" in await alice.ok(b"EXAMINE INBOX")
 
 
 async def test_an_examined_mailbox_stays_as_it_is(house: ImapHouse, alice: ImapClient) -> None:

@@ -35,8 +35,8 @@ class SequenceSet:
 
     @property
     def largest(self) -> int:
-        """The largest number in it of ranges without a ``*``; 0 if there is none."""
-        return max((max(pair) for pair in self.ranges if _STAR not in pair), default=0)
+        """The largest number that is written in it; 0 if there is none."""
+        return max((max(pair) for pair in self.ranges), default=0)
 
     def within(self, largest: int) -> list[tuple[int, int]]:
         """The ranges in ascending order, merged, where ``*`` is *largest* (0: there is none)."""

@@ -27,7 +27,7 @@ from mailward_mailbox.imap.methods import (
 from mailward_mailbox.imap.output import Output
 from mailward_mailbox.imap.reading import MessageReader
 from mailward_mailbox.imap.state import SessionState
-from mailward_mailbox.imap.view import MailboxGoneError
+from mailward_mailbox.imap.view import MailboxGoneError, MailboxView
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, MailError
@@ -195,9 +195,11 @@ class ImapSession:
 
     async def _outcome(self, command: ImapCommand) -> bytes:
         """Run a command and tell the news of the selected mailbox; what stands behind the tag."""
-        name = command.name
+        name, enabled = command.name, self._state.enabled
+        before = None if enabled.is_condstore else self._state.view
         try:
             done = await self._call(command)
+            self._tell_modseq(before)
             await self._tell_news(may_expunge=name not in _KEEPS_NUMBERS)
         except NoError as error:
             no = error
@@ -207,6 +209,12 @@ class ImapSession:
             return b"OK " + (done or name + b" completed")
         await self._tell_news(may_expunge=False)
         return f"NO [{no.code}] {no}".encode("ascii", "replace")
+
+    def _tell_modseq(self, before: MailboxView | None) -> None:
+        """Where CONDSTORE begins while a mailbox is selected (RFC 7162 section 3.1)."""
+        view = self._state.view
+        if view is not None and view is before and self._state.enabled.is_condstore:
+            self._output.line(b"* OK [HIGHESTMODSEQ %d] Highest" % view.modseq)
 
     async def _tell_news(self, *, may_expunge: bool) -> None:
         view = self._state.view

@@ -49,7 +49,7 @@ class MailboxView:
     """Those that the client was told of; the first has number 1. Ascending."""
     saved: list[int] = field(default_factory=list)
     """``$``: the UIDs that SEARCH has saved, ascending (RFC 9051 section 6.4.4.1)."""
-    _modseq: int = field(init=False)
+    modseq: int = field(init=False)
     """Changes up to this one were told, removals aside."""
     _removals: int = field(init=False)
     """Removals up to this change were told."""
@@ -66,7 +66,7 @@ class MailboxView:
     def _begin(self) -> None:
         """Know the mailbox as it is now."""
         self.uids = list(self.mailbox.messages)
-        self._modseq = self._removals = self.mailbox.modseq
+        self.modseq = self._removals = self.mailbox.modseq
         flag_sets = {message.flags for message in self.mailbox.messages.values()}
         self._keywords = set[str]().union(*flag_sets) - set(SYSTEM_FLAGS)
 
@@ -78,23 +78,28 @@ class MailboxView:
         Lazy: what is removed before its turn is left out.
 
         Raises:
-            BadCommandError: a sequence number is beyond the last (RFC 9051 section 9, seq-number).
+            BadCommandError: a sequence number is beyond the last, or ``*`` where there is none
+                (RFC 9051 section 9, seq-number).
         """
+        is_numbers = not by_uid and not wanted.is_saved
+        if is_numbers and (not self.uids or wanted.largest > len(self.uids)):
+            raise BadCommandError("There is no message of that number")
         return self._there(self.places(wanted, by_uid=by_uid))
+
+    def everything(self) -> Iterator[tuple[int, Message]]:
+        """Sequence number and message of all that are still there, in their order."""
+        return self._there([range(len(self.uids))])
 
     def places(self, wanted: SequenceSet, *, by_uid: bool) -> list[range]:
         """The places in :attr:`uids` of those *wanted*; a place is a sequence number less one.
 
-        Raises:
-            BadCommandError: as for :meth:`pick`.
+        Numbers beyond the last have none.
         """
         if wanted.is_saved:
             return list(self._places_of(self.saved))
         if by_uid:
             return list(wanted.places(self.uids))
         count = len(self.uids)
-        if wanted.largest > count:
-            raise BadCommandError("There is no message of that number")
         return [
             range(first - 1, min(last, count))
             for first, last in wanted.within(count)
@@ -122,15 +127,25 @@ class MailboxView:
 
     # -- telling -------------------------------------------------------------------------------
 
+    def spelled(self, flags: Flags) -> Flags:
+        """*flags* with the keywords that the mailbox has already in its spelling."""
+        if flags <= self._keywords:
+            return flags
+        known = {keyword.lower(): keyword for keyword in self._keywords}
+        return frozenset(known.get(flag.lower(), flag) for flag in flags)
+
     def note(self, message: Message) -> None:
         """The client knows the flags that *message* has now."""
-        if message.modseq > self._modseq:
+        if message.modseq > self.modseq:
             self._noted[message.uid] = message.modseq
 
     async def claim_recent(self) -> None:
         r"""Make recent in this session what no session was told of (RFC 3501 section 2.3.2)."""
         box = self.mailbox
-        if self.enabled.is_rev2 or self.is_read_only or box.recent_from >= box.next_uid:
+        if self.enabled.is_rev2 or box.recent_from >= box.next_uid:
+            return
+        if self.is_read_only:
+            self._recent = [range(box.recent_from, box.next_uid)]  # they stay so for others
             return
         claimed = await self.mail.claim_recent(box.id)
         if not claimed:
@@ -156,7 +171,7 @@ class MailboxView:
                 output.line(b"* OK [UNSEEN %d] First unseen" % unseen)
         output.line(b"* OK [UIDVALIDITY %d] UIDs valid" % box.uid_validity)
         output.line(b"* OK [UIDNEXT %d] Next UID" % box.next_uid)
-        output.line(b"* OK [HIGHESTMODSEQ %d] Highest" % box.modseq)
+        output.line(b"* OK [HIGHESTMODSEQ %d] Highest" % self.modseq)
         output.line(b"* OK [MAILBOXID (%b)] Mailbox id" % box.id.encode())
         await output.pause()
 
@@ -175,9 +190,9 @@ class MailboxView:
         if may_expunge and box.modseq != self._removals:
             self._removals = box.modseq
             await self._tell_removed(output)
-        if box.modseq == self._modseq:
+        if box.modseq == self.modseq:
             return
-        before, self._modseq = self._modseq, box.modseq
+        before, self.modseq = self.modseq, box.modseq
         last = self.uids[-1] if self.uids else 0
         changed = [message for message in box.messages.values() if message.modseq > before]
         new = [message.uid for message in changed if message.uid > last]

@@ -17,7 +17,7 @@ and calls ``words.count()`` for each key: both have caps.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TypeVar
@@ -230,17 +230,17 @@ class ImapWords:
 
     def flag_list(self) -> frozenset[str]:
         r"""Flags in parentheses, perhaps none; without ``\Recent``, which no client sets."""
-        return frozenset(self.items(self.flag, may_be_empty=True)) - {RECENT}
+        return _distinct(self.items(self.flag, may_be_empty=True))
 
     def flags(self) -> frozenset[str]:
         """Flags to the end of the command, in parentheses or not."""
         if self.starts(b"("):
             return self.flag_list()
-        flags = {self.flag()}
+        flags = [self.flag()]
         while self.skip(b" "):
             self.count()
-            flags.add(self.flag())
-        return frozenset(flags) - {RECENT}
+            flags.append(self.flag())
+        return _distinct(flags)
 
     def mailbox(self, *, is_utf8: bool) -> str:
         """A mailbox name: in UTF-8, or in modified UTF-7 unless the session *is_utf8*."""
@@ -276,6 +276,11 @@ class ImapWords:
         self._line += 1
         self._at = 0
         return octets, bool(found[1])
+
+
+def _distinct(flags: Iterable[str]) -> frozenset[str]:
+    """Each keyword in one spelling; no ``\\Recent``."""
+    return frozenset({flag.lower(): flag for flag in flags if flag != RECENT}.values())
 
 
 def mailbox_name(octets: bytes, *, is_utf8: bool) -> str:

@@ -138,6 +138,7 @@ async def _store(state: SessionState, request: StoreRequest) -> bytes:
 async def _change(view: MailboxView, uids: Sequence[int], request: StoreRequest) -> set[int]:
     """Change flags, and return the UIDs whose messages have changed since that modseq."""
     messages, kept = view.mailbox.messages, set()
+    wanted = view.spelled(request.flags)
     async with view.mail.changing:
         flags = {}
         for uid in uids:
@@ -147,7 +148,7 @@ async def _change(view: MailboxView, uids: Sequence[int], request: StoreRequest)
             if request.unchanged_since is not None and message.modseq > request.unchanged_since:
                 kept.add(uid)
                 continue
-            flags[uid] = request.way(message.flags, request.flags)
+            flags[uid] = request.way(message.flags, wanted)
         await view.mail.set_flags(view.mailbox.id, flags)
     return kept
 

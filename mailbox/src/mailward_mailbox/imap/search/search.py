@@ -11,11 +11,9 @@ from mailward_mailbox.imap.output import Output
 from mailward_mailbox.imap.reading import Extent, MessageReader, Numbered
 from mailward_mailbox.imap.search.judge import Judge, Verdict
 from mailward_mailbox.imap.search.keys import ReturnOption, Search
-from mailward_mailbox.imap.sequences import SequenceSet, write_numbers
+from mailward_mailbox.imap.sequences import write_numbers
 from mailward_mailbox.imap.view import MailboxView
 from mailward_mailbox.message.parse import parse, parse_header
-
-_EVERYTHING = SequenceSet(((1, 0),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ async def _find(
     def of_whole(one: Numbered, octets: bytes) -> Verdict:
         return judge.decide(one, judge.text(parse_header(octets), parse(octets)))
 
-    for one in view.pick(_EVERYTHING, by_uid=False):
+    for one in view.everything():
         keep(one, judge.decide(one))
         await output.pause()
     for extent, work, is_due in (

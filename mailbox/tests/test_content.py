@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mailward_mailbox.delivery.lines import in_whole_lines, stuffed, unstuffed
 from mailward_mailbox.room import Room
 from mailward_mailbox.submission.content import BareLineEndError, Content, Loss
 
@@ -14,22 +15,17 @@ LINES = st.lists(st.text("ab.\x00\xff", max_size=4).map(lambda text: text.encode
 CUTS = st.integers(1, 9)
 
 
-def stuffed(lines: list[bytes]) -> bytes:
-    """As a client sends them (RFC 5321 section 4.5.2)."""
-    return b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines)
-
-
 @given(LINES, CUTS, st.binary(max_size=5))
 def test_every_line_comes_out_as_it_was(lines: list[bytes], size: int, behind: bytes) -> None:
     content = Content(1_000_000, Room(1_000_000))
     content.begin_data()
-    stream = stuffed(lines) + b".\r\n" + behind
+    stream = stuffed(b"".join(line + b"\r\n" for line in lines)) + b".\r\n" + behind
     rest = None
     at = 0
     while rest is None:
         rest = content.add_data(stream[at : at + size])
         at += size
-    assert content.data() == b"".join(line + b"\r\n" for line in lines)
+    assert content.take() == b"".join(line + b"\r\n" for line in lines)
     assert rest + stream[at:] == behind
 
 
@@ -41,7 +37,8 @@ def test_nothing_with_a_bare_cr_or_lf_comes_out(text: str, size: int) -> None:
     try:
         for at in range(0, len(octets), size):
             content.add_chunk(octets[at : at + size])
-        assert content.chunks() == octets
+        content.end_chunks()
+        assert content.take() == octets
         assert not is_bare
     except BareLineEndError:
         assert is_bare
@@ -74,3 +71,19 @@ def test_room_is_given_back_by_what_is_closed_or_lost() -> None:
     assert not room.take(5)
     kept.close()
     assert room.take(10)
+
+
+@given(st.text("a.\r\n", max_size=30).map(str.encode))
+def test_dots_that_are_put_before_lines_are_taken_away_again(octets: bytes) -> None:
+    whole = in_whole_lines(octets)
+    assert unstuffed(stuffed(whole)) == whole
+    assert re.search(rb"(?:\A|\r\n)\.(?!\.)", stuffed(whole)) is None
+
+
+def test_a_long_message_is_changed_as_a_short_one_is() -> None:
+    for line in (b".\r\n", b"..\n", b"a\r", b"x" * 999 + b"\r\n.\r\n"):
+        octets = line * (3_000_000 // len(line))
+        whole = in_whole_lines(octets)
+        assert whole == re.sub(rb"\r\n|\r|\n", b"\r\n", octets)
+        assert stuffed(whole) == re.sub(rb"^\.", b"..", whole, flags=re.MULTILINE)
+        assert unstuffed(stuffed(whole)) == whole

@@ -180,7 +180,7 @@ async def test_a_script_files_where_it_says_and_makes_the_mailbox(tmp_path: Path
         'require "fileinto"; fileinto "*";',
         "if {",
         'require "reject"; reject "no"; keep;',
-        'if header :matches "subject" "' + "*a?" * 1_000 + '" { discard; }',
+        'if header :matches "subject" "*' + "a" * 5_000 + 'b*" { discard; }',
     ],
     ids=["an empty name", "a pattern", "broken", "contradiction", "effort"],
 )

@@ -40,7 +40,8 @@ def _submit(octets: bytes, size: int) -> list[bytes]:
                 case Reply(reply) | Closing(reply):
                     assert reply.endswith(b"\r\n")
                     said.append(reply)
-                case Submitted(envelope, message):
+                case Submitted(envelope, content):
+                    message = content.take()
                     assert envelope.recipients
                     assert len(message) <= MAX_OCTETS
                     assert message.count(b"\r") == message.count(b"\n") == message.count(b"\r\n")

@@ -50,11 +50,11 @@ class SubmissionStage(Stage):
             match event:
                 case Reply(reply):
                     shown += self.say(reply)
-                case Submitted(envelope, message, client_name):
+                case Submitted(envelope, content, client_name):
                     to = " ".join(recipient.address for recipient in envelope.recipients)
                     utf8 = " in UTF-8" if envelope.is_utf8 else ""
                     shown.append(f"E: {client_name.decode()}: <{envelope.sender}> to {to}{utf8}")
-                    shown += [f"E: | {text}" for text in to_text(message)]
+                    shown += [f"E: | {text}" for text in to_text(content.take())]
                 case Closing(reply):
                     shown += [*self.say(reply), "E: Closing"]
         return shown

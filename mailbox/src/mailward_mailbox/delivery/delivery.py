@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mailward.wire.lines import CRLF
 from mailward_mailbox.delivery.directory import Directory
 from mailward_mailbox.delivery.envelope import (
     Delivered,
@@ -20,6 +19,7 @@ from mailward_mailbox.delivery.envelope import (
     Refused,
 )
 from mailward_mailbox.delivery.filing import Filing
+from mailward_mailbox.delivery.lines import in_whole_lines
 from mailward_mailbox.delivery.relay import hand_on
 from mailward_mailbox.delivery.report import report
 from mailward_mailbox.delivery.trace import Origin, above, received, return_path
@@ -42,7 +42,6 @@ _TOO_LARGE = Refused(552, "5.2.2", "The mailbox has no room for so large a messa
 _NO_ROOM = Refused(451, "4.3.1", "There is no room for it now, try again later")
 _TROUBLE = Refused(451, "4.3.0", "It cannot be stored now, try again later")
 
-_PIECE_OCTETS = 1_048_576
 _T = TypeVar("_T")
 
 
@@ -175,29 +174,6 @@ class Delivery:
             return _TROUBLE
         except MailError as error:
             return Refused(554, "5.3.0", str(error))
-
-
-def in_whole_lines(octets: bytes) -> bytes:
-    """*octets* with CRLF for each end of a line.
-
-    What is submitted has no other; what IMAP or JMAP stored may, and a relay that took a bare LF
-    for one would find an end of the message in it, and commands of whoever wrote it behind that.
-    """
-    pieces, at = [], 0
-    while at < len(octets):
-        end = at + _PIECE_OCTETS
-        end += octets.endswith(b"\r", at, end)  # no cut inside of a CRLF
-        pieces.append(_in_whole_lines(octets[at:end]))
-        at = end
-    return b"".join(pieces)
-
-
-def _in_whole_lines(piece: bytes) -> bytes:
-    """Of a piece that is short: no other thread runs meanwhile."""
-    pairs = piece.count(CRLF)
-    if piece.count(b"\r") == pairs and piece.count(b"\n") == pairs:
-        return piece
-    return piece.replace(CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", CRLF)
 
 
 def _each_account_once(recipients: Sequence[Recipient]) -> list[Here]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mailward.wire.lines import CRLF
 from mailward.wire.smtp.reply import keyword, reply_line
 from mailward_mailbox.delivery.envelope import Delivered, Envelope, Outcome, Refused
+from mailward_mailbox.delivery.lines import stuffed
 
 MAX_REPLY_LINES = 256
 MAX_REPLY_LINE_OCTETS = 4_096
@@ -99,9 +100,8 @@ class _Conversation:
 
     async def _send(self, octets: bytes) -> _Reply:
         # Only CRLF ends a line in *octets*: nobody finds an end in there that is none.
-        stuffed = (CRLF + octets).replace(b"\r\n.", b"\r\n..")[len(CRLF) :]
-        self._writer.write(stuffed)
-        self._writer.write(b".\r\n" if stuffed.endswith(CRLF) or not stuffed else b"\r\n.\r\n")
+        self._writer.write(await asyncio.to_thread(stuffed, octets))
+        self._writer.write(b".\r\n" if octets.endswith(CRLF) or not octets else b"\r\n.\r\n")
         async with asyncio.timeout(END_OF_DATA_SECONDS):
             await self._writer.drain()
         return await self._reply(END_OF_DATA_SECONDS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum, auto, unique
 
 from mailward.wire.lines import CRLF
+from mailward_mailbox.delivery.lines import unstuffed
 from mailward_mailbox.room import Room
 
 _END = b"\r\n.\r\n"
@@ -36,12 +37,14 @@ class Content:
         self._room = room
         self._taken = 0
         self._octets = bytearray()
+        self._is_data = False
         self._checked = 0
         """So far the line ends are right."""
         self.loss: Loss | None = None
 
     def begin_data(self) -> None:
         # A dot may stand in the first line, too: here every line begins behind a CRLF.
+        self._is_data = True
         self._octets += CRLF
 
     def add_data(self, octets: bytes) -> bytes | None:
@@ -64,10 +67,6 @@ class Content:
         self._hold(len(octets) - len(rest), self._max_octets + len(CRLF), 0)
         return rest
 
-    def data(self) -> bytes:
-        """The message, without the dots that were put before others (RFC 5321 section 4.5.2)."""
-        return bytes(self._octets.replace(b"\r\n.", CRLF)[len(CRLF) :])
-
     def add_chunk(self, octets: bytes) -> None:
         """More of what follows BDAT.
 
@@ -78,25 +77,28 @@ class Content:
         self._check(len(self._octets))
         self._hold(len(octets), self._max_octets, 1)
 
-    def chunks(self) -> bytes:
-        """The message, when the last of it is here.
+    def end_chunks(self) -> None:
+        """The last of them is here.
 
         Raises:
             BareLineEndError: it ends with a CR.
         """
         if self._octets.endswith(b"\r"):
             raise BareLineEndError
-        return bytes(self._octets)
 
-    def empty(self) -> None:
-        """It is read: what is held of it now is held elsewhere, and its room still taken."""
-        self._octets = bytearray()
+    def take(self) -> bytes:
+        """The message, once; its room stays taken. For a long one another thread may do it."""
+        octets, self._octets = self._octets, bytearray()
+        if not self._is_data:
+            return bytes(octets)
+        del octets[: len(CRLF)]
+        return unstuffed(octets)
 
     def close(self) -> None:
         """Give its room back."""
         self._room.give_back(self._taken)
         self._taken = 0
-        self.empty()
+        self._octets = bytearray()
 
     def _check(self, end: int) -> None:
         if self._octets.endswith(b"\r", 0, end):

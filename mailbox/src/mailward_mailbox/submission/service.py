@@ -98,7 +98,7 @@ class SubmissionService:
                     identity, outcome = await self._delivery.deliver(
                         _origin(account, client, submitted),
                         submitted.envelope,
-                        submitted.octets,
+                        await asyncio.to_thread(submitted.content.take),
                     )
                     writer.write(session.settled(outcome, identity))
                 case Closing(octets):

@@ -50,7 +50,7 @@ class Submitted:
     """
 
     envelope: Envelope
-    octets: bytes = field(repr=False)
+    content: Content = field(repr=False)
     client_name: bytes
 
 
@@ -267,7 +267,7 @@ class SubmissionSession:
         if rest is None:
             return None
         self._lines.add(rest)
-        return self._whole(self._content.data)
+        return self._whole()
 
     def _begin_chunk(self, argument: bytes) -> Reply | Closing:
         words = argument.split()
@@ -300,20 +300,19 @@ class SubmissionSession:
                 self._forget()
             return self._mistake(refusal)
         if self._is_last_chunk:
-            return self._whole(self._content.chunks)
+            self._content.end_chunks()
+            return self._whole()
         return self._ok(b"250 2.0.0 OK, go on\r\n")
 
-    def _whole(self, read: Callable[[], bytes]) -> SubmissionEvent:
+    def _whole(self) -> SubmissionEvent:
         if self._content.loss is not None:
             refusal = self._lost(self._content.loss)
             self._state = _State.COMMAND
             self._forget()
             return Reply(refusal)
         envelope = Envelope(self._sender or "", tuple(self._recipients.values()), self._is_utf8)
-        octets = read()
-        self._content.empty()
         self._state = _State.DELIVERING
-        return Submitted(envelope, octets, self._client_name)
+        return Submitted(envelope, self._content, self._client_name)
 
     # -- answers -------------------------------------------------------------------------------
 

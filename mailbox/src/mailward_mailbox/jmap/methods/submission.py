@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mailward_mailbox.delivery.delivery import in_whole_lines
 from mailward_mailbox.delivery.envelope import (
     Delivered,
     Elsewhere,
@@ -20,6 +19,7 @@ from mailward_mailbox.delivery.envelope import (
     Recipient,
     Refused,
 )
+from mailward_mailbox.delivery.lines import in_whole_lines
 from mailward_mailbox.delivery.trace import MAX_TRACE_OCTETS, Origin
 from mailward_mailbox.jmap.desk import Desk
 from mailward_mailbox.jmap.errors import SetError, invalid, unfit

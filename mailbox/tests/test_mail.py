@@ -334,7 +334,7 @@ async def test_a_mailbox_takes_those_below_it_along(mail: AccountMail) -> None:
 async def test_mailboxes_are_bounded(tmp_path: Path) -> None:
     file = MailFile(tmp_path / "x.db", "x", NOON)
     with pytest.raises(UnfitError, match="delete some"):
-        file.create([f"m{number}" for number in range(MAX_MAILBOXES)])
+        file.create([f"m{number}" for number in range(MAX_MAILBOXES)], is_subscribed=True)
     assert len(file.load()[1]) == 5
     file.close()
 

@@ -20,11 +20,12 @@ async def listed(client: ImapClient, arguments: bytes) -> list[bytes]:
 async def work(house: ImapHouse, alice: ImapClient) -> ImapClient:
     """a/b and c; a is not there, and c is not subscribed."""
     for name in ("Drafts", "Sent", "Junk", "Trash"):
+        await house.mail.subscribe(name, is_subscribed=False)
         await house.mail.remove(name)
     await alice.ok(b"CREATE a/b")
+    await alice.ok(b"SUBSCRIBE a/b")
     await alice.ok(b"CREATE c")
     await alice.ok(b"DELETE a")
-    await alice.ok(b"UNSUBSCRIBE c")
     return alice
 
 
@@ -89,6 +90,23 @@ async def test_what_is_listed(work: ImapClient, arguments: bytes, lines: list[by
 )
 async def test_what_is_not_understood_is_bad(alice: ImapClient, arguments: bytes) -> None:
     assert (await alice.command(b"LIST" + arguments)).startswith(b"t BAD")
+
+
+async def test_a_subscription_outlives_its_mailbox_and_can_be_ended(alice: ImapClient) -> None:
+    for command in (b"CREATE a/b", b"SUBSCRIBE a/b", b"DELETE a/b", b"DELETE a"):
+        await alice.ok(command)
+    lost = b'* LIST (\\Subscribed \\NonExistent \\HasNoChildren) "/" a/b'
+    assert lost in await listed(alice, b'LIST (SUBSCRIBED) "" *')
+    assert b'* LSUB (\\Noselect) "/" a' in await listed(alice, b'LSUB "" %')
+    assert await listed(alice, b'LIST "" a*') == []
+    await alice.ok(b"CREATE c")
+    await alice.ok(b"RENAME c a/b")
+    back = b'* LIST (\\Subscribed \\HasNoChildren) "/" a/b'
+    assert back in await listed(alice, b'LIST (SUBSCRIBED) "" *')
+    await alice.ok(b"DELETE a/b")
+    await alice.ok(b"UNSUBSCRIBE a/b")
+    assert (await alice.command(b"UNSUBSCRIBE a/b")).startswith(b"t NO")
+    assert await listed(alice, b'LSUB "" a*') == []
 
 
 async def test_the_usual_mailboxes_have_their_special_uses(alice: ImapClient) -> None:

@@ -200,12 +200,13 @@ class AccountMail:
 
     # -- mailboxes -----------------------------------------------------------------------------
 
-    async def create(self, name: str) -> Mailbox:
+    async def create(self, name: str, *, is_subscribed: bool = True) -> Mailbox:
         """Make a mailbox, and those above it that are missing (RFC 9051 section 6.3.4)."""
         name = fit_name(name)
         if any(mailbox.name == name for mailbox in self.by_id.values()):
             raise MailboxExistsError("there is such a mailbox already")
-        await self._change(partial(self._file.create, _with_those_above(name)))
+        names = _with_those_above(name)
+        await self._change(partial(self._file.create, names, is_subscribed=is_subscribed))
         return self.mailbox(name)
 
     async def rename(self, before: str, after: str) -> None:
@@ -216,7 +217,7 @@ class AccountMail:
         mailbox, after = self.mailbox(before), fit_name(after)
         before = mailbox.name
         if before == INBOX:
-            made = await self.create(after)
+            made = await self.create(after, is_subscribed=False)
             await self.copy(mailbox.id, list(mailbox.messages), made.id, move=True)
             return
         if after.startswith(before + DELIMITER):
@@ -230,7 +231,7 @@ class AccountMail:
             fit_name(name)
         above = _with_those_above(after)[:-1]
         if above:
-            await self._change(partial(self._file.create, above))
+            await self._change(partial(self._file.create, above, is_subscribed=False))
         await self._change(partial(self._file.rename, names))
 
     async def remove(self, name: str) -> None:
@@ -241,8 +242,18 @@ class AccountMail:
         await self._change(partial(self._file.remove, mailbox.id, self._clock()))
 
     async def subscribe(self, name: str, *, is_subscribed: bool) -> None:
-        mailbox = self.mailbox(name)
+        """The name of a mailbox that is gone can only be unsubscribed."""
+        try:
+            mailbox = self.mailbox(name)
+        except NoSuchMailboxError:
+            if is_subscribed or not await self._ask(partial(self._file.forget_subscription, name)):
+                raise
+            return
         await self._change(partial(self._file.subscribe, mailbox.id, is_subscribed=is_subscribed))
+
+    async def lost_subscriptions(self) -> Sequence[str]:
+        """Names that are subscribed to though there is no such mailbox any more."""
+        return await self._ask(self._file.lost_subscriptions)
 
     # -- Sieve scripts -------------------------------------------------------------------------
 

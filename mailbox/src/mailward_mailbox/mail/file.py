@@ -191,10 +191,13 @@ class MailFile(Database):
 
     # -- mailboxes -----------------------------------------------------------------------------
 
-    def create(self, names: Sequence[str]) -> Changed:
-        """Make those of *names* that are missing."""
+    def create(self, names: Sequence[str], *, is_subscribed: bool) -> Changed:
+        """Make those of *names* that are missing; one that was subscribed to is so again."""
         with self._change() as modseq:
-            made = [self._create(name, None, modseq) for name in names if not self._id_of(name)]
+            missing = [name for name in names if not self._id_of(name)]
+            made = [
+                self._create(name, None, modseq, is_subscribed=is_subscribed) for name in missing
+            ]
             return Changed(modseq, mailboxes=made)
 
     def rename(self, names: Mapping[str, str]) -> Changed:
@@ -227,6 +230,15 @@ class MailFile(Database):
                 *(is_subscribed, modseq, mailbox),
             )
             return Changed(modseq, mailboxes=[self._mailbox(mailbox)])
+
+    def lost_subscriptions(self) -> list[str]:
+        """Names that are subscribed to though there is no such mailbox any more."""
+        return [name for (name,) in self._rows("SELECT name FROM subscription ORDER BY name")]
+
+    def forget_subscription(self, name: str) -> bool:
+        """Whether it was there."""
+        with self._transaction():
+            return self._run("DELETE FROM subscription WHERE name = ?", name) > 0
 
     # -- scripts -------------------------------------------------------------------------------
 
@@ -273,17 +285,18 @@ class MailFile(Database):
         self._run(f"PRAGMA application_id = {APPLICATION_ID}")
         self._run("INSERT INTO account (id, modseq, began) VALUES (?, 1, ?)", owner, int(now))
         for name, role in _FIRST_MAILBOXES:
-            self._create(name, role, 1)
+            self._create(name, role, 1, is_subscribed=True)
 
-    def _create(self, name: str, role: str | None, modseq: int) -> Mailbox:
+    def _create(self, name: str, role: str | None, modseq: int, *, is_subscribed: bool) -> Mailbox:
         if self._number("SELECT count(*) FROM mailbox") >= MAX_MAILBOXES:
             raise UnfitError(f"there are {MAX_MAILBOXES} mailboxes already; delete some")
         # RFC 9051 section 2.3.1.1: a name that comes back never comes back with the same value.
         began = self._number("SELECT began FROM account")
         uid_validity = (began + modseq) & 0xFFFF_FFFF or 1
-        row = (_new_id("F"), name, role, uid_validity, 1, 1, True, modseq)
+        mailbox = _new_id("F")
+        row = (mailbox, name, role, uid_validity, 1, 1, is_subscribed, modseq)
         self._run("INSERT INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
-        return _mailbox(row)
+        return self._mailbox(mailbox)
 
     def _id_of(self, name: str) -> str | None:
         found = self._row("SELECT id FROM mailbox WHERE name = ?", name)

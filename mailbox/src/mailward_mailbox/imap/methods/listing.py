@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailward_mailbox.imap.methods.mailboxes import read_status_items, write_status
@@ -53,6 +53,8 @@ class _Node:
 
     name: str
     mailbox: Mailbox | None = None
+    is_lost: bool = False
+    """It is subscribed to, though there is no such mailbox any more."""
     has_children: bool = False
     has_selected_below: bool = False
     """One below it meets the selection options."""
@@ -126,7 +128,8 @@ async def _run(state: SessionState, request: ListRequest) -> None:
         return
     patterns = [ListPattern(pattern) for pattern in request.patterns if pattern]
     state.enabled.is_condstore |= b"HIGHESTMODSEQ" in request.status_items
-    for node in _tree(state, request):
+    lost = await state.mail.lost_subscriptions() if request.wants_subscribed else ()
+    for node in _tree(state, request, lost):
         await state.output.pause()
         if not any(pattern.matches(node.name) for pattern in patterns):
             continue
@@ -137,26 +140,36 @@ async def _run(state: SessionState, request: ListRequest) -> None:
             write_status(state, node.mailbox, request.status_items)
 
 
-def _tree(state: SessionState, request: ListRequest) -> Iterator[_Node]:
+def _tree(state: SessionState, request: ListRequest, lost: Sequence[str]) -> Iterator[_Node]:
     """All names, the inbox first; those above a mailbox are there though they are none."""
     nodes: dict[str, _Node] = {}
     for mailbox in state.mail.mailboxes():
         node = nodes.setdefault(mailbox.name, _Node(mailbox.name))
         node.mailbox = mailbox
         is_selected = _is_selected(node, request)
-        above = mailbox.name
-        while DELIMITER in above:
-            above = above.rpartition(DELIMITER)[0]
-            parent = nodes.setdefault(above, _Node(above))
+        for parent in _above(node, nodes):
             parent.has_children = True
             parent.has_selected_below |= is_selected
+    for name in lost:
+        node = nodes.setdefault(name, _Node(name))
+        node.is_lost = True
+        for parent in _above(node, nodes):
+            parent.has_selected_below |= _is_selected(node, request)
     yield from nodes.values()
+
+
+def _above(node: _Node, nodes: dict[str, _Node]) -> Iterator[_Node]:
+    above = node.name
+    while DELIMITER in above:
+        above = above.rpartition(DELIMITER)[0]
+        yield nodes.setdefault(above, _Node(above))
 
 
 def _is_selected(node: _Node, request: ListRequest) -> bool:
     """Whether the name itself meets the selection options."""
     if node.mailbox is None:
-        return not request.selections - {b"REMOTE"}
+        met = {b"REMOTE", b"RECURSIVEMATCH", b"SUBSCRIBED"} if node.is_lost else {b"REMOTE"}
+        return not request.selections - met
     if request.wants_subscribed and not node.mailbox.is_subscribed:
         return False
     return b"SPECIAL-USE" not in request.selections or node.mailbox.role in _SPECIAL_USE
@@ -171,7 +184,9 @@ def _is_wanted(node: _Node, request: ListRequest) -> bool:
 def _line(state: SessionState, request: ListRequest, node: _Node, word: bytes) -> bytes:
     attributes: list[bytes] = []
     is_selected = _is_selected(node, request)
-    if node.mailbox is None:
+    if node.is_lost:
+        attributes += [] if request.is_lsub else [b"\\Subscribed", b"\\NonExistent"]
+    elif node.mailbox is None:
         attributes += [b"\\Noselect"] if request.is_lsub else [b"\\NonExistent", b"\\Noselect"]
     elif request.is_lsub and not is_selected:
         attributes.append(b"\\Noselect")

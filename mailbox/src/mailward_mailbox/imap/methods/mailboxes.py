@@ -32,7 +32,7 @@ async def create(state: SessionState, words: ImapWords) -> bytes:
     """A delimiter at the end says that there will be some below (RFC 9051 section 6.3.4)."""
     name = state.mailbox_name(words).removesuffix(DELIMITER)
     words.end()
-    mailbox = await state.mail.create(name)
+    mailbox = await state.mail.create(name, is_subscribed=False)
     return b"[MAILBOXID (%b)] CREATE completed" % mailbox.id.encode()
 
 

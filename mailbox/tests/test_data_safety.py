@@ -150,6 +150,10 @@ async def test_lost_accounts_are_an_outage_and_no_wrong_passwords(
             assert isinstance(accounts.open_scram(opening), Unavailable)
         with pytest.raises(AccountStorageError, match="lost or empty"):
             await house.add("carl")
+        with pytest.raises(AccountStorageError, match="lost or empty"):
+            accounts.everybody()
+        with pytest.raises(AccountStorageError, match="lost or empty"):
+            accounts.one("alice")
         (fault,) = house.server.faults()
         assert "accounts.db: it is lost or empty" in fault
         assert caplog.messages == [fault]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -175,8 +176,23 @@ class Accounts:
         """What is wrong with the file of the accounts, a line each; for ``status``."""
         return self._table.faults()
 
+    @property
+    def domains(self) -> AbstractSet[str]:
+        """The domains in the names of accounts."""
+        return self._table.domains
+
+    @property
+    def count(self) -> int:
+        """How many accounts there are, as far as is known."""
+        return len(self._table.by_id)
+
     def everybody(self) -> Sequence[AccountView]:
-        """All accounts by name."""
+        """All accounts by name.
+
+        Raises:
+            AccountStorageError: their file is lost.
+        """
+        self._table.check_known()
         views = [self._view(account) for account in self._table.by_id.values()]
         return sorted(views, key=lambda view: view.name)
 
@@ -185,6 +201,7 @@ class Accounts:
 
         Raises:
             NoSuchAccountError: there is none.
+            AccountStorageError: the file of the accounts is lost.
         """
         return self._view(self._named(name))
 
@@ -258,6 +275,7 @@ class Accounts:
         return Account(secrets.token_hex(12), one.name, hashed, keys, one.is_enabled)
 
     def _named(self, name: str) -> Account:
+        self._table.check_known()
         account = self.find(name.encode("utf-8", "surrogatepass"))
         if account is None:
             raise NoSuchAccountError(f"there is no account {name}")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -41,6 +42,7 @@ class AccountTable:
             self.secret, accounts = secrets.token_bytes(32), []
         self.by_id = {account.id: account for account in accounts}
         self._folded: tuple[AccountNaming, dict[str, str]] | None = None
+        self._domains: set[str] = set()
         self._has_scram: bool | None = None
         self._sessions: list[tuple[Account, Callable[[], object]]] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="accounts")
@@ -51,6 +53,14 @@ class AccountTable:
         login = self._naming().login(name)
         found = None if login is None else self._by_login().get(login)
         return None if found is None else self.by_id[found]
+
+    @property
+    def domains(self) -> AbstractSet[str]:
+        """The domains in the names of accounts."""
+        if not self._domains:
+            names = (account.name for account in self.by_id.values())
+            self._domains = {name.rpartition("@")[2] for name in names if "@" in name}
+        return self._domains
 
     @property
     def has_scram(self) -> bool:
@@ -78,6 +88,13 @@ class AccountTable:
         finally:
             self._sessions.remove(session)
 
+    def check_known(self) -> None:
+        """Raises:
+        AccountStorageError: nothing is known of any account.
+        """
+        if self.outage:
+            raise AccountStorageError(self.outage)
+
     def faults(self) -> Sequence[str]:
         """What is wrong with the file, a line each."""
         if self._file is None:
@@ -93,6 +110,8 @@ class AccountTable:
 
         def replace() -> None:
             for account in accounts:
+                if account.id not in self.by_id:
+                    self._know_name(account)
                 self.by_id[account.id] = account
                 apply(account)
 
@@ -105,6 +124,8 @@ class AccountTable:
 
         def forget() -> None:
             del self.by_id[account.id]
+            self._folded = None
+            self._domains.clear()
             apply(account.id)
 
         await self._write(partial(self._stored.remove, account.id), forget)
@@ -121,6 +142,15 @@ class AccountTable:
         if self._file is None:
             raise AccountStorageError(self.outage)
         return self._file
+
+    def _know_name(self, account: Account) -> None:
+        """Put a new account's name to those that are folded already: all of them take a while."""
+        self._domains.clear()
+        if self._folded is not None:
+            naming, ids = self._folded
+            login = naming.login(account.name.encode())
+            if login is not None:
+                ids.setdefault(login, account.id)
 
     def _by_login(self) -> dict[str, str]:
         """Ids by the names as they are folded at present."""
@@ -144,7 +174,7 @@ class AccountTable:
             self._write_fault = str(error) if isinstance(error, AccountStorageError) else ""
             if error is None:
                 apply()
-                self._folded = self._has_scram = None
+                self._has_scram = None
                 for account, end in list(self._sessions):
                     if not self.is_current(account):
                         end()

@@ -60,5 +60,4 @@ class Directory:
         return {self._domain_of(domain) for domain in named if domain}
 
     def _account_domains(self) -> set[str]:
-        names = (account.name for account in self._accounts.everybody())
-        return {self._domain_of(name) for name in names if "@" in name}
+        return {self._domain_of(domain) for domain in self._accounts.domains}

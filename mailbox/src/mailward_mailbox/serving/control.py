@@ -89,7 +89,7 @@ class Control:
             return {"error": _kind(error), "message": str(error)}
 
     async def _status(self, _: Json) -> Json:
-        return {"accounts": len(self._accounts.everybody()), "faults": [*self._faults()]}
+        return {"accounts": self._accounts.count, "faults": [*self._faults()]}
 
     async def _list(self, _: Json) -> Json:
         return {"accounts": [_row(view) for view in self._accounts.everybody()]}

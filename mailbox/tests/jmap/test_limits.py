@@ -61,15 +61,35 @@ async def test_a_client_that_leaves_gives_its_place_back(jmap: Jmap) -> None:
 
 
 async def test_requests_share_the_room_for_their_bodies(jmap: Jmap) -> None:
-    room = jmap.server.jmap.room
-    left = MAX_UNDER_WAY_OCTETS - len(REQUEST) + 1
-    assert room.take(left)
-    refused = await jmap.post(REQUEST, BOB)
-    room.give_back(left)
-    assert refused.status == 503
+    bodies = jmap.server.jmap.bodies
+    half = MAX_UNDER_WAY_OCTETS // 2
+    assert bodies.take(jmap.ids[ALICE], half)
+    assert (await jmap.post(REQUEST)).status == 503
     assert (await jmap.post(REQUEST, BOB)).status == 200
-    assert room.take(MAX_UNDER_WAY_OCTETS)
-    room.give_back(MAX_UNDER_WAY_OCTETS)
+    assert bodies.take("another", half)
+    assert (await jmap.post(REQUEST, BOB)).status == 503
+    for account in (jmap.ids[ALICE], "another"):
+        bodies.give_back(account, half)
+    assert (await jmap.post(REQUEST)).status == 200
+
+
+async def test_answers_that_nobody_reads_take_no_more_than_their_share(jmap: Jmap) -> None:
+    blob = await jmap.upload(b"x" * 20_000_000)
+    target = f"/jmap/download/{jmap.ids[ALICE]}/{blob}/x"
+    pair = b64encode(f"{ALICE}:{PASSWORDS[ALICE]}".encode()).decode()
+    wires = [await jmap.connect() for _ in range(2)]
+    for wire in wires:
+        wire.write(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {pair}\r\n\r\n".encode()
+        )
+        assert (await wire.response()).status == 200
+    assert (await jmap.raw("GET", target)).status == 503
+    assert (await jmap.post(REQUEST)).status == 200
+    for wire in wires:
+        wire.abort()
+    async with asyncio.timeout(20):
+        while (await jmap.raw("GET", target)).status != 200:
+            pass
 
 
 async def test_ids_and_states_are_the_same_after_a_restart(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from functools import partial
+from contextlib import nullcontext
 from typing import TypeVar
 
+from mailward_mailbox.jmap.desk import Desk
 from mailward_mailbox.jmap.message.bodies import leaves, split_blob
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Message
@@ -34,7 +35,7 @@ def _part_of(octets: bytes, path: str) -> bytes | None:
 
 
 async def looked_at(
-    mail: AccountMail,
+    desk: Desk,
     messages: Sequence[Message],
     look: Callable[[int, bytes], _T],
     *,
@@ -45,13 +46,19 @@ async def looked_at(
     Those that are gone meanwhile are left out.
     """
     at_most = MAX_HEADER_OCTETS if header_only else None
-    for together in _together(messages, header_only=header_only):
-        blobs = await mail.blobs({messages[place].blob for place in together}, at_most)
-        there = [
-            (place, blobs[blob]) for place in together if (blob := messages[place].blob) in blobs
-        ]
-        for seen in await asyncio.to_thread(partial(_look_all, look, there)):
-            yield seen
+    for together, octets in _together(messages, header_only=header_only):
+        blobs = {messages[place].blob for place in together}
+        async with desk.long if octets > MAX_TOGETHER_OCTETS else nullcontext():
+            there = await desk.mail.blobs(blobs, at_most)
+            found = [
+                (place, there[blob])
+                for place in together
+                if (blob := messages[place].blob) in there
+            ]
+            there = {}
+            seen = await asyncio.to_thread(_look_all, look, found)
+        for one in seen:
+            yield one
 
 
 def _look_all(
@@ -60,16 +67,16 @@ def _look_all(
     return [(place, look(place, octets)) for place, octets in there]
 
 
-def _together(messages: Sequence[Message], *, header_only: bool) -> Iterator[list[int]]:
-    """Places of messages that are read at once: together they are not too long."""
+def _together(messages: Sequence[Message], *, header_only: bool) -> Iterator[tuple[list[int], int]]:
+    """Places of messages that are read at once, and their octets, which are not too many."""
     together: list[int] = []
     octets = 0
     for place, message in enumerate(messages):
         size = min(message.size, MAX_HEADER_OCTETS) if header_only else message.size
         if together and (len(together) == MAX_TOGETHER or octets + size > MAX_TOGETHER_OCTETS):
-            yield together
+            yield together, octets
             together, octets = [], 0
         together.append(place)
         octets += size
     if together:
-        yield together
+        yield together, octets

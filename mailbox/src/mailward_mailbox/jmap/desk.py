@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,8 @@ class Desk:
     delivery: Delivery
     now: Instant
     client: Client
+    long: asyncio.Semaphore
+    """Held while a message that is long is read."""
     created: dict[str, str] = field(default_factory=dict)
     """Creation ids, and what they became."""
     further: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)

@@ -13,6 +13,7 @@ from mailward.wire.http.answers import Answer
 from mailward.wire.http.head import write_response
 from mailward_mailbox.jmap.desk import weight
 from mailward_mailbox.jmap.errors import RequestError
+from mailward_mailbox.stream import Stream
 
 _PIECE_CHARS = 262_144
 _JSON = ("Content-Type", b"application/json; charset=utf-8")
@@ -32,6 +33,18 @@ class Reply:
     def of_answer(cls, answer: Answer) -> Reply:
         """What the door says itself, said for it to see."""
         return cls(answer.status, fields=answer.fields)
+
+    async def send(self, stream: Stream, *, has_body: bool, closes: bool) -> None:
+        """Write it, no faster than it is read, so that no second copy of it waits.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        stream.write(self.octets(has_body=False, closes=closes))
+        for at in range(0, len(self.body) if has_body else 0, _PIECE_CHARS):
+            stream.write(self.body[at : at + _PIECE_CHARS])
+            await stream.drain()
+        await stream.drain()
 
     def octets(self, *, has_body: bool, closes: bool) -> bytes:
         """As it is sent; *has_body* is not so for HEAD."""

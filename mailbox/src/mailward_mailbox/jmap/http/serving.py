@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -52,7 +52,7 @@ from mailward_mailbox.jmap.requests import read_request as read_jmap
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError, NoRoomError
 from mailward_mailbox.mail.store import MailStore
-from mailward_mailbox.room import Room
+from mailward_mailbox.room import Shares
 from mailward_mailbox.stream import Stream
 
 HEAD_SECONDS = 60.0
@@ -60,6 +60,10 @@ HEAD_SECONDS = 60.0
 REQUEST_SECONDS = 600.0
 """For the rest of a request, and its answer: 25 MB over a slow line, a query of every message."""
 MAX_UNDER_WAY_OCTETS = 4 * MAX_UPLOAD_OCTETS
+MAX_LONG = 2
+SHORT_OCTETS = 65_536
+"""An answer that is not longer needs no room."""
+_MAX_REQUESTS = (MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
 _NO_ROOM = "too much is on its way, try again later"
 _JSON = "application/json"
 _READING = ("GET", "HEAD")
@@ -76,8 +80,12 @@ class Premises:
     requests: Counter[str] = field(default_factory=Counter)
     uploads: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
-    room: Room = field(default_factory=lambda: Room(MAX_UNDER_WAY_OCTETS))
-    """For the bodies of all requests together."""
+    bodies: Shares = field(default_factory=lambda: Shares(MAX_UNDER_WAY_OCTETS))
+    """Room for the bodies of requests, while they are read and used."""
+    answers: Shares = field(default_factory=lambda: Shares(MAX_UNDER_WAY_OCTETS))
+    """Room for the answers, until they are sent."""
+    long: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LONG))
+    """For messages that are long: each takes memory several times its octets while it is read."""
 
 
 @contextmanager
@@ -89,6 +97,16 @@ def _one_of(counter: Counter[str], account: str, at_most: int, limit: str) -> It
         yield
     finally:
         counter[account] -= 1
+
+
+@contextmanager
+def _room(shares: Shares, account: Account, octets: int) -> Iterator[None]:
+    if not shares.take(account.id, octets):
+        raise RequestError("about:blank", _NO_ROOM, HTTPStatus.SERVICE_UNAVAILABLE)
+    try:
+        yield
+    finally:
+        shares.give_back(account.id, octets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +161,19 @@ class Serving:
         client = self._client_of(head.fields)
         async with asyncio.timeout(REQUEST_SECONDS):
             body = Body(stream, request_framing(head))
-            reply = await self._reply(head, body, client, stream)
-            if isinstance(reply, Reply):
-                stays = head.keeps_alive and body.is_over
-                stream.write(reply.octets(has_body=head.method != "HEAD", closes=not stays))
-                await stream.drain()
-                return stays
+            with ExitStack() as held:
+                reply = await self._reply(head, body, client, stream, held)
+                if isinstance(reply, Reply):
+                    stays = head.keeps_alive and body.is_over
+                    await reply.send(stream, has_body=head.method != "HEAD", closes=not stays)
+                    return stays
         await self._tell(reply, stream)
         return False
 
     async def _reply(
-        self, head: RequestHead, body: Body, client: Client, stream: Stream
+        self, head: RequestHead, body: Body, client: Client, stream: Stream, held: ExitStack
     ) -> Reply | Told:
+        """The answer; *held* is left when it is sent."""
         if head.method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, fields=(("Allow", b"GET, HEAD, POST, OPTIONS"),))
         credentials = read_authorization(head.fields)
@@ -171,13 +190,13 @@ class Serving:
                     return Reply.of_answer(CROWDED)
                 if "100-continue" in head.fields.listed("expect") and not body.is_over:
                     stream.write(CONTINUE)
-                return await self._for(account, head, body, client)
+                return await self._for(account, head, body, client, held)
 
     async def _for(
-        self, account: Account, head: RequestHead, body: Body, client: Client
+        self, account: Account, head: RequestHead, body: Body, client: Client, held: ExitStack
     ) -> Reply | Told:
         try:
-            return await self._at(account, head, body, client)
+            return self._kept(await self._at(account, head, body, client, held), account, held)
         except RequestError as error:
             return of_problem(error)
         except MailError as error:
@@ -185,8 +204,18 @@ class Serving:
             status = HTTPStatus.INSUFFICIENT_STORAGE if is_full else HTTPStatus.SERVICE_UNAVAILABLE
             return of_problem(RequestError("about:blank", str(error), status))
 
+    def _kept(self, reply: Reply | Told, account: Account, held: ExitStack) -> Reply | Told:
+        """The answer, for which there is room until it is sent.
+
+        Raises:
+            RequestError: there is none.
+        """
+        if isinstance(reply, Reply) and len(reply.body) > SHORT_OCTETS:
+            held.enter_context(_room(self._premises.answers, account, len(reply.body)))
+        return reply
+
     async def _at(
-        self, account: Account, head: RequestHead, body: Body, client: Client
+        self, account: Account, head: RequestHead, body: Body, client: Client, held: ExitStack
     ) -> Reply | Told:
         path = head.path
         if path in {WELL_KNOWN, SESSION_PATH}:
@@ -194,6 +223,7 @@ class Serving:
             return of_json(session(account, _origin(head, client)))
         if path.rstrip("/") == API_PATH.rstrip("/"):
             _check_method(head, "POST")
+            held.enter_context(_one_of(self._premises.requests, account.id, *_MAX_REQUESTS))
             return await self._api(account, head, body, client)
         if path.startswith(UPLOAD_PATH):
             _check_method(head, "POST")
@@ -223,21 +253,18 @@ class Serving:
             sources[account.id] -= 1
 
     async def _api(self, account: Account, head: RequestHead, body: Body, client: Client) -> Reply:
-        with _one_of(
-            *(self._premises.requests, account.id, MAX_CONCURRENT_REQUESTS, "maxConcurrentRequests")
-        ):
-            if _media_type(head) != _JSON:
-                raise not_json("the content type is not application/json")
-            too_long = over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most")
-            async with self._whole(body, MAX_REQUEST_OCTETS, too_long) as octets:
-                request = await asyncio.to_thread(read_jmap, octets)
-            async with self._mail.open(account.id) as mail:
-                desk = self._desk(account, mail, request, client)
-                answers = await make_calls(request, desk)
-            created = {} if request.created is None else {"createdIds": desk.created}
-            return await of_long_json(
-                {"methodResponses": answers, "sessionState": session_state(account), **created}
-            )
+        if _media_type(head) != _JSON:
+            raise not_json("the content type is not application/json")
+        too_long = over_limit("maxSizeRequest", f"{MAX_REQUEST_OCTETS} octets at most")
+        async with self._whole(account, body, MAX_REQUEST_OCTETS, too_long) as octets:
+            request = await asyncio.to_thread(read_jmap, octets)
+        async with self._mail.open(account.id) as mail:
+            desk = self._desk(account, mail, request, client)
+            answers = await make_calls(request, desk)
+        created = {} if request.created is None else {"createdIds": desk.created}
+        return await of_long_json(
+            {"methodResponses": answers, "sessionState": session_state(account), **created}
+        )
 
     def _desk(self, account: Account, mail: AccountMail, request: Request, client: Client) -> Desk:
         return Desk(
@@ -246,6 +273,7 @@ class Serving:
             self._premises.delivery,
             self._premises.clock(),
             client,
+            self._premises.long,
             dict(request.created or {}),
         )
 
@@ -259,24 +287,24 @@ class Serving:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
             async with (
-                self._whole(body, MAX_UPLOAD_OCTETS, too_long) as octets,
+                self._whole(account, body, MAX_UPLOAD_OCTETS, too_long) as octets,
                 self._mail.open(account.id) as mail,
             ):
                 return await upload(account, mail, head, octets)
 
     @asynccontextmanager
     async def _whole(
-        self, body: Body, at_most: int, too_long: RequestError
+        self, account: Account, body: Body, at_most: int, too_long: RequestError
     ) -> AsyncIterator[bytes]:
         """All of a body, for which there is room while it is used.
 
         Raises:
             RequestError: it is *too_long*, or the bodies of all requests are together.
         """
-        room, taken, octets = self._premises.room, 0, bytearray()
+        room, taken, octets = self._premises.bodies, 0, bytearray()
         try:
             while piece := await body.read():
-                if not room.take(len(piece)):
+                if not room.take(account.id, len(piece)):
                     raise RequestError("about:blank", _NO_ROOM, HTTPStatus.SERVICE_UNAVAILABLE)
                 taken += len(piece)
                 if taken > at_most:
@@ -286,7 +314,7 @@ class Serving:
             octets.clear()
             yield whole
         finally:
-            room.give_back(taken)
+            room.give_back(account.id, taken)
 
 
 def _origin(head: RequestHead, client: Client) -> str:

@@ -114,7 +114,7 @@ async def _add_contents(
 
     missing = set(range(len(messages)))
     async for place, (shown, chars) in looked_at(
-        desk.mail, messages, look, header_only=not wanted.needs_body
+        desk, messages, look, header_only=not wanted.needs_body
     ):
         desk.spend(chars)
         missing.discard(place)

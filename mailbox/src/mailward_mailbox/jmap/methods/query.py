@@ -130,7 +130,7 @@ class _Search:
         messages = [email.first for email in emails]
         others = []
         async for place, (verdict, keys) in looked_at(
-            self._desk.mail, messages, look, header_only=header_only
+            self._desk, messages, look, header_only=header_only
         ):
             email = emails[place]
             if verdict:

@@ -139,6 +139,20 @@ def test_a_folder_of_the_embedded_server_whose_sockets_would_have_too_long_paths
     assert said.startswith("c.toml:8: backend.embedded.path: the path of a Unix socket has at most")
 
 
+def test_accounts_of_the_embedded_server_that_cannot_be_read_are_warned_about(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "c.toml").write_text(EMBEDDED)
+    (tmp_path / "embedded").mkdir()
+    status, said = serve(tmp_path, "--check")
+    assert (status, "warning" in said) == (0, False)
+    (tmp_path / "embedded" / "accounts.db").write_bytes(b"no database" * 1_000)
+    status, said = serve(tmp_path, "--check")
+    assert status == 0
+    assert "warning: the built-in mail server cannot use its data: " in said
+    assert "accounts.db: it is damaged" in said
+
+
 def test_a_folder_of_the_embedded_server_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "embedded").write_text("")
     said = both(tmp_path, f'{EMBEDDED}path = "embedded"\n')

@@ -109,3 +109,29 @@ def test_a_reload_tells_it_its_new_settings(ward: EmbeddedWard) -> None:
     ward.configuration.write_text(changed)
     ward.cli("server", "reload-config")
     eventually(lambda: guess(ward.imap, "alice@example.org", ALICE[1]) is Told.OK, "it is one name")
+
+
+def test_lost_accounts_are_an_outage_that_status_tells_and_nobody_is_counted(
+    ward: EmbeddedWard,
+) -> None:
+    with ward.client(*ALICE) as client:
+        client.append("INBOX", "", "", b"Subject: kept\r\n\r\n")
+    ward.stop()
+    (ward.data / "embedded" / "accounts.db").unlink()
+    ward.start()
+    told = [guess(ward.imap, *ALICE, source="127.0.0.9") for _ in range(3)]
+    assert told == [Told.LATER] * 3
+    assert "accounts.db" in status_at_once(ward)
+    assert ward.bans() == {}
+
+
+def test_a_damaged_mailbox_is_named_in_status(ward: EmbeddedWard) -> None:
+    with ward.client(*ALICE) as client:
+        client.append("INBOX", "", "", b"Subject: kept\r\n\r\n")
+    ward.stop()
+    (file,) = (ward.data / "embedded" / "mail").glob("*.db")
+    file.write_bytes(b"no database" * 1_000)
+    ward.start()
+    assert guess(ward.imap, *ALICE) is Told.LATER
+    eventually(lambda: file.name in ward.cli("status"), "it is named", within_seconds=20)
+    assert ward.bans() == {}

@@ -42,6 +42,7 @@ from mailward.app.check import (
 )
 from mailward.app.clock import SteadyClock, mended
 from mailward.app.logs import set_up_logs
+from mailward.app.mailbox.check import mailbox_shortcomings
 from mailward.app.neighbours import neighbours
 from mailward.app.opinions import look_at_opinions
 from mailward.app.paths import config_path, data_path, usual_config_path
@@ -352,7 +353,9 @@ def _advise(configuration: Configuration, data: Path) -> None:
     """Print what is allowed, but seldom meant."""
     opinions = look_at_opinions(configuration, placed_upstreams(configuration, data))
     others = neighbours(configuration, running_binds(data / configuration.socket))
-    for warning in (*advice(configuration, None), *others, *opinions):
+    embedded = data / configuration.embedded.path
+    mailbox = mailbox_shortcomings(embedded) if configuration.uses_embedded else ()
+    for warning in (*advice(configuration, None), *others, *opinions, *mailbox):
         _say(f"warning: {warning}")
 
 

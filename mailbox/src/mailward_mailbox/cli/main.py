@@ -9,8 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailward_mailbox.accounts.errors import AccountError
+from mailward_mailbox.accounts.file import check_account_file
 from mailward_mailbox.cli.accounts import add_accounts
 from mailward_mailbox.cli.failures import FailedError
+from mailward_mailbox.server import ACCOUNTS
 from mailward_mailbox.serving.process import Plan, Service, StartError, run
 from mailward_mailbox.settings import UnfitSettingsError, host_and_port, read_settings
 
@@ -48,14 +51,20 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--supervised", action="store_true", help="take the settings from standard input"
     )
+    serve.add_argument(
+        "--check", action="store_true", help="look whether the data can be used, and change nothing"
+    )
     add_accounts(commands)
     return parser
 
 
 def _serve(options: argparse.Namespace) -> int:
     try:
-        run(_plan(options))
-    except (StartError, UnfitSettingsError) as error:
+        if options.check:
+            check_account_file(options.data / ACCOUNTS)
+        else:
+            run(_plan(options))
+    except (AccountError, StartError, UnfitSettingsError) as error:
         _fail(str(error), is_supervised=options.supervised)
         return os.EX_CONFIG
     return os.EX_OK

@@ -13,9 +13,9 @@ from mailward.backends.accounts import MailboxAccounts, MailboxStatus
 from mailward.backends.port import AccountError
 
 CONTROL = "control.sock"
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 10.0
 """Between two looks at what the process says of itself."""
-HUNG_LOOKS = 2
+HUNG_LOOKS = 4
 """So many looks in a row without an answer: it hangs, and another one is started."""
 
 

@@ -42,9 +42,12 @@ _log = logging.getLogger("mailward.mailbox")
 
 def mailbox_command(folder: Path) -> Sequence[str]:
     """How the program is run, by the interpreter that runs this one, on the data in *folder*."""
-    # Isolated (-I): no folder and no variable says what is imported.
-    run = (sys.executable, "-I", "-m", "mailward_mailbox")
-    return (*run, "serve", "--data", str(folder), "--supervised")
+    return (*_serve(folder), "--supervised")
+
+
+def check_command(folder: Path) -> Sequence[str]:
+    """How the program is asked whether it could use the data in *folder*."""
+    return (*_serve(folder), "--check")
 
 
 def clean_environment(ours: Mapping[str, str]) -> dict[str, str]:
@@ -188,6 +191,11 @@ class MailboxProcess:
             how = f"ended with exit status {status}"
         last = " / ".join(self._lines)[-MAX_SHOWN_CHARACTERS:]
         return f"{how}: {last}" if last else how
+
+
+def _serve(folder: Path) -> Sequence[str]:
+    # Isolated (-I): no folder and no variable says what is imported.
+    return (sys.executable, "-I", "-m", "mailward_mailbox", "serve", "--data", str(folder))
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -331,6 +331,17 @@ async def test_a_mailbox_takes_those_below_it_along(mail: AccountMail) -> None:
         mail.mailbox("a")
 
 
+async def test_of_two_who_remove_a_mailbox_at_once_one_is_told_that_it_is_gone(
+    mail: AccountMail,
+) -> None:
+    await mail.create("a")
+    done = await asyncio.gather(mail.remove("a"), mail.remove("a"), return_exceptions=True)
+    assert [type(one) for one in done] == [type(None), NoSuchMailboxError]
+    before = mail.modseq
+    await mail.create("a")
+    assert mail.modseq > before
+
+
 async def test_mailboxes_are_bounded(tmp_path: Path) -> None:
     file = MailFile(tmp_path / "x.db", "x", NOON)
     with pytest.raises(UnfitError, match="delete some"):

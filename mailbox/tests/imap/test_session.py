@@ -68,6 +68,16 @@ async def test_commands_at_once_are_answered_in_their_order(alice: ImapClient) -
     assert re.findall(rb"^c(\d+) OK", told, re.MULTILINE) == [b"%d" % n for n in range(200)]
 
 
+@pytest.mark.parametrize("before", [b"", b"t IDLE\r\n", b"t APPEND INBOX {10}\r\nhalf"])
+async def test_a_client_that_says_nothing_for_too_long_is_told_and_closed(
+    house: ImapHouse, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    monkeypatch.setattr("mailward_mailbox.imap.session.IDLE_SECONDS", 0.05)
+    client = await house.client()
+    client.send(before)
+    assert (await client.all()).endswith(b"* BYE Nothing was said for too long\r\n")
+
+
 @pytest.mark.parametrize(
     "octets",
     [

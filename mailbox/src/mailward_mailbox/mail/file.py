@@ -214,6 +214,7 @@ class MailFile(Database):
     def remove(self, mailbox: str, now: Instant) -> Changed:
         """Destroy a mailbox and all that is in it."""
         with self._change() as modseq:
+            self._mailbox(mailbox)  # two may remove it at once
             there = [
                 _message(row)
                 for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)

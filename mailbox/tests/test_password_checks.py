@@ -321,6 +321,7 @@ async def test_scram_is_not_offered_while_some_clients_would_refuse_an_accounts_
         assert not accounts.has_scram
         await house.session(b"alice")
         assert not accounts.has_scram
+        assert [view.has_scram for view in accounts.everybody()] == [True, False]
         await accounts.set_enabled("bob", is_enabled=False)
         assert accounts.has_scram
 

@@ -18,6 +18,7 @@ from mailward_mailbox.lock import FolderLock, InUseError
 from mailward_mailbox.mail.store import MailStore
 from mailward_mailbox.managesieve.service import ManageSieveService
 from mailward_mailbox.settings import Settings
+from mailward_mailbox.storage import describe, make_folder
 from mailward_mailbox.submission.service import SubmissionService
 
 ACCOUNTS = "accounts.db"
@@ -87,10 +88,10 @@ def locked(folder: Path) -> FolderLock:
     """
     lock = FolderLock(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         lock.take()
     except InUseError as error:
         raise AccountsInUseError(str(error)) from None
     except OSError as error:
-        raise AccountStorageError(f"{folder}: {error.strerror}") from None
+        raise AccountStorageError(describe(folder, error)) from None
     return lock

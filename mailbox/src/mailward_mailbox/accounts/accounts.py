@@ -289,7 +289,8 @@ class Accounts:
 
     def _view(self, account: Account) -> AccountView:
         scheme = scheme_of(account.password)
-        return AccountView(account.name, account.is_enabled, scheme, account.scram is not None)
+        has_scram = account.scram is not None and not account.scram.is_outdated
+        return AccountView(account.name, account.is_enabled, scheme, has_scram)
 
     def _hash_like(self, name: bytes) -> str:
         """The hash that a guess for an unknown name is compared with, for the work alone."""

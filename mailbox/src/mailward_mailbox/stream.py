@@ -146,6 +146,21 @@ class Stream(asyncio.Protocol):
         while not self._is_gone:
             await self._sending()
 
+    async def linger(self) -> None:
+        """Say that no more is written, and drop what still comes, for a while.
+
+        A connection that is closed while something unread is on its way takes the last words with
+        it.
+
+        Raises:
+            ConnectionError: the connection broke.
+        """
+        self.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self.read():
+                    pass
+
     def hand_over(self, octets: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The same connection as asyncio's streams, which begin with *octets*.
 
@@ -179,10 +194,7 @@ class Stream(asyncio.Protocol):
 
 
 async def linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Say that we end, and drop what still comes, for a while.
-
-    A connection that is closed while something unread is on its way takes the last words with it.
-    """
+    """As :meth:`Stream.linger` does, where it was handed over."""
     writer.write_eof()
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+
+from mailward_mailbox.cli.main import main
 
 from mailbox_testing.program import COMMAND, PASSWORD
 
@@ -14,16 +19,31 @@ SERVICES = ("imap", "submission", "managesieve", "jmap")
 _LISTENS = re.compile(r"INFO (\w+) listens on 127\.0\.0\.1 port (\d+)\n")
 
 
-def accounts(data: Path, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def accounts(data: Path, *words: str, said: str = "") -> Done:
     """What ``mailward-mailbox accounts`` does with *words*; *said* is its standard input."""
-    command = [*COMMAND[:-1], "accounts", *words, "--data", str(data)]
-    return subprocess.run(command, input=said, capture_output=True, text=True, check=False)
+    out, errors = io.StringIO(), io.StringIO()
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(said.encode()))
+    try:
+        with redirect_stdout(out), redirect_stderr(errors):
+            status = main(["accounts", *words, "--data", str(data)])
+    finally:
+        sys.stdin = before
+    return Done(status, out.getvalue(), errors.getvalue())
 
 
 def add(data: Path, *names: str) -> None:
     for name in names:
         done = accounts(data, "add", name, "--password-stdin", said=f"{PASSWORD}\n")
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.stderr
 
 
 @contextmanager

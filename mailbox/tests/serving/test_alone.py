@@ -72,9 +72,9 @@ def test_accounts_are_looked_after_on_the_files_where_nothing_runs(tmp_path: Pat
         accounts(data, "disable", "alice").stdout == "The account alice may not log in any more.\n"
     )
     assert "alice  no" in accounts(data, "list").stdout
-    assert accounts(data, "enable", "ALICE").returncode == 0
-    assert accounts(data, "passwd", "alice", "--password-stdin", said="other\n").returncode == 0
-    assert accounts(data, "remove", "alice").returncode == 0
+    assert accounts(data, "enable", "ALICE").status == 0
+    assert accounts(data, "passwd", "alice", "--password-stdin", said="other\n").status == 0
+    assert accounts(data, "remove", "alice").status == 0
     assert accounts(data, "list").stdout == "NAME  MAY LOG IN  PASSWORD  SCRAM\n"
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_done_to_an_account_is_said(
     accounts_folder: Path, words: tuple[str, ...], said: str, why: str
 ) -> None:
     done = accounts(accounts_folder, *words, said=said)
-    assert (done.returncode, why in done.stderr) == (1, True), done.stderr
+    assert (done.status, why in done.stderr) == (1, True), done.stderr
     assert "carol" not in accounts(accounts_folder, "list").stdout
 
 
@@ -115,7 +115,7 @@ def accounts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
     done = accounts(tmp_path / "typo", "list")
-    assert (done.returncode, "there is no folder" in done.stderr) == (1, True)
+    assert (done.status, "there is no folder" in done.stderr) == (1, True)
     assert not (tmp_path / "typo").exists()
 
 

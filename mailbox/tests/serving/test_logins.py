@@ -46,6 +46,13 @@ def test_commands_behind_the_credentials_are_the_session_s(served: Program) -> N
     ]
 
 
+def test_much_behind_the_credentials_is_read_after_the_login(served: Program) -> None:
+    with served.connect("imap") as talk:
+        talk.say(f"a LOGIN alice {PASSWORD}\r\n".encode() + b"b NOOP\r\n" * 40_000)
+        talk.say(b"c LOGOUT\r\n")
+        assert talk.rest().count(b"\nb OK") == 40_000
+
+
 def test_submission_takes_plain_and_delivers(served: Program) -> None:
     with served.connect("submission") as talk:
         assert talk.line().startswith(b"220 mail.test")
@@ -195,3 +202,13 @@ def test_a_client_may_give_scram_up_and_log_in_with_its_password(served: Program
         talk.ask(b"a AUTHENTICATE SCRAM-SHA-256 " + first + b"\r\n", b"+")
         assert b"a BAD" in talk.ask(b"*\r\n", b"a ")
         assert b"t OK" in talk.command(f"LOGIN alice {PASSWORD}".encode())
+
+
+def test_a_large_upload_without_credentials_is_answered_before_its_end(served: Program) -> None:
+    head = (
+        "POST /jmap/upload/x/ HTTP/1.1\r\nHost: mail.test\r\nForwarded: for=192.0.2.7\r\n"
+        "Content-Length: 10000000\r\n\r\n"
+    )
+    with served.connect("jmap", None) as talk:
+        talk.say(head.encode() + b"x" * 10_000_000)
+        assert talk.line() == b"HTTP/1.1 401 Unauthorized\r\n"

@@ -47,6 +47,13 @@ def test_it_ends_where_the_supervisor_is_gone_before_it_has_told_settings(tmp_pa
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+def test_it_ends_at_once_by_a_signal_before_it_has_heard_of_settings(tmp_path: Path) -> None:
+    command = [*COMMAND, "--supervised", "--data", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as waiting:
+        waiting.terminate()
+        assert waiting.wait(1) == -signal.SIGTERM
+
+
 def test_its_memory_is_limited_and_it_leaves_no_core(tmp_path: Path) -> None:
     with program(tmp_path) as started:
         process = Path(f"/proc/{started.process.pid}")

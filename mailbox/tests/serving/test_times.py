@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mailbox_testing.doors import CLIENT, PASSWORD, Premises, premises
 from mailbox_testing.pairs import connect
+from mailward_mailbox import stream as stream_module
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.mail.account import AccountMail
@@ -83,7 +84,7 @@ async def test_the_time_before_a_login_is_limited(
     house: Premises, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "LOGIN_SECONDS", 0.2)
-    monkeypatch.setattr(door, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(stream_module, "LINGER_SECONDS", 0.2)
     stream = await opened(house)
     stream.write(HEADER + b"a NOOP\r\n")
     said = await rest(stream)

@@ -15,14 +15,14 @@ from typing import Any
 
 from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.cli.failures import FailedError
-from mailward_mailbox.serving.control import MAX_LINE_OCTETS
-from mailward_mailbox.serving.offline import answer_offline
-from mailward_mailbox.serving.process import CONTROL
+from mailward_mailbox.serving.plan import CONTROL
 
 _HEAD = ("NAME", "MAY LOG IN", "PASSWORD", "SCRAM")
 _LINES_AT_ONCE = 200
 _MAKES_FOLDER = {"accounts.add", "accounts.import"}
 _CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 300.0
+"""A list of plain passwords is hashed, some twentieth of a second for each."""
 
 Json = dict[str, Any]
 
@@ -142,13 +142,11 @@ def _answer(options: argparse.Namespace, request: Json) -> Json:
         FailedError: neither can be asked.
     """
     line = json.dumps(request).encode() + b"\n"
-    if len(line) > MAX_LINE_OCTETS:
-        raise FailedError("that is too long")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(_CONNECT_SECONDS)
             asking.connect(str(options.data / CONTROL))
-            asking.settimeout(None)
+            asking.settimeout(_ANSWER_SECONDS)
             asking.sendall(line)
             with asking.makefile("rb") as said:
                 told = said.readline()
@@ -165,6 +163,8 @@ def _answer(options: argparse.Namespace, request: Json) -> Json:
 def _answer_offline(data: Path, request: Json, line: bytes) -> Json:
     if not data.exists() and request["do"] not in _MAKES_FOLDER:
         raise FailedError(f"there is no folder {data}")
+    from mailward_mailbox.serving.offline import answer_offline  # noqa: PLC0415 -- see cli/main.py
+
     try:
         return asyncio.run(answer_offline(data, line))
     except AccountError as error:

@@ -13,8 +13,8 @@ from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.accounts.file import check_account_file
 from mailward_mailbox.cli.accounts import add_accounts
 from mailward_mailbox.cli.failures import FailedError
-from mailward_mailbox.server import ACCOUNTS
-from mailward_mailbox.serving.process import Plan, Service, StartError, run
+from mailward_mailbox.serving.confinement import confine
+from mailward_mailbox.serving.plan import Plan, Service, StartError
 from mailward_mailbox.settings import UnfitSettingsError, host_and_port, read_settings
 
 
@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    if options.supervised:
+        confine()
+    # No other command has to wait for them, and they are confined by now.
+    from mailward_mailbox.server import ACCOUNTS  # noqa: PLC0415
+    from mailward_mailbox.serving.process import run  # noqa: PLC0415
+
     try:
         if options.check:
             check_account_file(options.data / ACCOUNTS)

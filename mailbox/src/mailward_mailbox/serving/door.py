@@ -27,7 +27,7 @@ from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.serving.logins import Exchange, Logins
 from mailward_mailbox.serving.waiting import Place
-from mailward_mailbox.stream import LINGER_SECONDS, Stream
+from mailward_mailbox.stream import Stream
 
 LOGIN_SECONDS = 60.0
 """From the greeting to the login; the time that a check of a password takes is not counted."""
@@ -176,20 +176,3 @@ class LoginTalk:
         finally:
             self._place.is_asking = False
             self._limit.reschedule(loop.time() + left)
-
-
-async def say_and_close(stream: Stream, last_words: bytes) -> None:
-    """Say *last_words*, and drop what still comes, for a while.
-
-    A connection that is closed while something unread is on its way takes the last words with it.
-    """
-    if not last_words:
-        return
-    stream.write(last_words)
-    stream.write_eof()
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while await stream.read():
-                pass
-    except TimeoutError:
-        pass  # it has had its time

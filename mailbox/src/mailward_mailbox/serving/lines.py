@@ -19,7 +19,7 @@ from mailward_mailbox.client import Client
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError
 from mailward_mailbox.mail.store import MailStore
-from mailward_mailbox.serving.door import Closed, LoginTalk, say_and_close
+from mailward_mailbox.serving.door import Closed, LoginTalk
 from mailward_mailbox.serving.listener import direct_client, this_task
 from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.serving.waiting import Waiting
@@ -148,7 +148,9 @@ class LineConnections:
             talk = LoginTalk(stream, door, client, self._shared.logins, place)
             account = await talk.run(enter)
         except Closed as closed:
-            await say_and_close(stream, closed.last_words)
+            if closed.last_words:
+                stream.write(closed.last_words)
+                await stream.linger()
             return None
         except asyncio.CancelledError:
             stream.write(door.crowded() if end.has_come else door.stopping())

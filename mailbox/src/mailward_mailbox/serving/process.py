@@ -6,10 +6,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum, unique
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -22,12 +20,13 @@ from mailward.wire.smtp.door import SubmissionDoor
 from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.clock import wall_clock
-from mailward_mailbox.serving.confinement import confine, raise_descriptor_limit
+from mailward_mailbox.serving.confinement import raise_descriptor_limit
 from mailward_mailbox.serving.control import Control
 from mailward_mailbox.serving.lines import LineConnections, LineService, Shared
 from mailward_mailbox.serving.listener import Connections, Listener, Serve
 from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.serving.logs import set_up_logs
+from mailward_mailbox.serving.plan import CONTROL, Plan, Service, StartError
 from mailward_mailbox.serving.sockets import SocketError, listen_on_path, listen_on_port
 from mailward_mailbox.serving.supervision import (
     Lines,
@@ -40,35 +39,7 @@ from mailward_mailbox.serving.waiting import Waiting
 from mailward_mailbox.serving.web import WebConnections
 from mailward_mailbox.settings import Settings, UnfitSettingsError
 
-CONTROL = "control.sock"
-
 _log = logging.getLogger("mailbox.process")
-
-
-@unique
-class Service(Enum):
-    """What is spoken. The value names its socket and its option."""
-
-    IMAP = "imap"
-    SUBMISSION = "submission"
-    MANAGESIEVE = "managesieve"
-    JMAP = "jmap"
-
-
-class StartError(Exception):
-    """The process cannot begin; the message says why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What was asked for on the command line."""
-
-    data: Path
-    settings: Settings
-    is_supervised: bool = False
-    ports: Mapping[Service, tuple[str, int]] = field(default_factory=dict)
-    """TCP addresses to listen on, beside the Unix sockets."""
-    allow_remote: bool = False
 
 
 def run(plan: Plan) -> None:
@@ -77,27 +48,22 @@ def run(plan: Plan) -> None:
     Raises:
         StartError: the settings, the data or a socket cannot be used.
     """
-    if plan.is_supervised:
-        confine()
     raise_descriptor_limit()
     set_up_logs(is_supervised=plan.is_supervised)
+    lines = Lines(sys.stdin.fileno()) if plan.is_supervised else None
     try:
+        settings = plan.settings if lines is None else first_settings(lines)
+        if settings is None:
+            return
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(plan))
+            runner.run(_serve(plan, settings, lines))
     except (AccountError, SocketError, UnfitSettingsError) as error:
         raise StartError(str(error)) from None
 
 
-async def _serve(plan: Plan) -> None:
+async def _serve(plan: Plan, settings: Settings, lines: Lines | None) -> None:
     stopping = Stopping()
     stopping.listen()
-    lines = Lines(sys.stdin.fileno()) if plan.is_supervised else None
-    settings = plan.settings
-    if lines is not None:
-        told = await asyncio.to_thread(first_settings, lines)
-        if told is None:
-            return
-        settings = told
     tasks = asyncio.TaskGroup()
     process = _Process(plan, settings, tasks)
     try:

@@ -59,6 +59,7 @@ class WebConnections:
 
         try:
             await Serving(self._premises, client_of, admits).serve(stream)
+            await stream.linger()
         finally:
             self._waiting.leave(place)
             self._connections.subtract(owner)

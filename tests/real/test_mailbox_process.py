@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.real.attack import Told, guess
+from tests.real.attack import Line, Told, guess
 from tests.real.conftest import ACCOUNTS
 from tests.real.embedded import EmbeddedWard
 from tests.real.processes import eventually
@@ -135,3 +136,35 @@ def test_a_damaged_mailbox_is_named_in_status(ward: EmbeddedWard) -> None:
     assert guess(ward.imap, *ALICE) is Told.LATER
     eventually(lambda: file.name in ward.cli("status"), "it is named", within_seconds=20)
     assert ward.bans() == {}
+
+
+def test_whatever_a_session_asks_of_it_the_guard_answers_status_at_once(ward: EmbeddedWard) -> None:
+    hostile = [
+        b'LIST "" "' + b"*a" * 20 + b'*"',
+        b"ID (" + b"{1+}\r\na " * 32_768 + b")",
+        b"SEARCH " + b"(" * 3_000,
+        b"SEARCH" + b" TEXT a" * 8_000,
+        b"FETCH 1 (" + b" ".join([b"BODY[]"] * 3_000) + b")",
+        b"FETCH 1 BODYSTRUCTURE",
+    ]
+    parts = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100_000
+
+    def attack() -> None:
+        for command in hostile:
+            with Line(ward.imap, timeout=30) as line:
+                line.hear()
+                line.say(b"a LOGIN %s %s\r\nb SELECT INBOX\r\n" % tuple(map(str.encode, ALICE)))
+                line.hear(b"\nb OK")
+                line.say(b"c " + command + b"\r\nd LOGOUT\r\n")
+                line.hear_all()
+
+    with ward.client(*ALICE) as client:
+        client.append("INBOX", "", "", parts)
+    attacking = threading.Thread(target=attack)
+    attacking.start()
+    waits = []
+    while attacking.is_alive():
+        began = time.monotonic()
+        ward.ask("GET", "/api/status")
+        waits.append(time.monotonic() - began)
+    assert max(waits) < AT_ONCE_SECONDS

@@ -172,10 +172,6 @@ class AccountStorageError(AccountError):
     """Where the accounts are kept cannot be read or written now."""
 
 
-class AccountsInUseError(AccountStorageError):
-    """Another process has them."""
-
-
 class AccountBusyError(AccountError):
     """Too many passwords are being hashed; later it can be done."""
 

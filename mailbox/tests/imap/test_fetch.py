@@ -417,12 +417,16 @@ async def test_an_unknown_encoding_is_told_and_all_else_is_answered(inbox: Selec
 # -- what is gone, and what is long ----------------------------------------------------------------
 
 
-async def test_a_message_that_another_session_removed_is_left_out(inbox: Selected) -> None:
+async def test_of_a_message_that_another_session_removed_only_the_uid_is_told(
+    inbox: Selected,
+) -> None:
     await inbox.add(PLAIN)
     await inbox.add(PLAIN + b"2")
     assert len(inbox.view.uids) == 2
     await inbox.mail.destroy(inbox.view.mailbox.id, [1])
-    assert await inbox.fetch(b"1:2 UID") == b"* 2 FETCH (UID 2)\r\n"
+    told = await inbox.fetch(b"1:2 (UID RFC822.SIZE)")
+    assert told == b"* 2 FETCH (UID 2 RFC822.SIZE %d)\r\n" % (len(PLAIN) + 1)
+    assert await inbox.fetch(b"1:2 UID") == b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n"
 
 
 async def test_a_long_message_goes_out_in_pieces(inbox: Selected) -> None:

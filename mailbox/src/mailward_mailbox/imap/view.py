@@ -81,10 +81,16 @@ class MailboxView:
             BadCommandError: a sequence number is beyond the last, or ``*`` where there is none
                 (RFC 9051 section 9, seq-number).
         """
+        self.check(wanted, by_uid=by_uid)
+        return self._there(self.places(wanted, by_uid=by_uid))
+
+    def check(self, wanted: SequenceSet, *, by_uid: bool) -> None:
+        """Raises:
+        BadCommandError: a sequence number is beyond the last, or ``*`` where there is none.
+        """
         is_numbers = not by_uid and not wanted.is_saved
         if is_numbers and (not self.uids or wanted.largest > len(self.uids)):
             raise BadCommandError("There is no message of that number")
-        return self._there(self.places(wanted, by_uid=by_uid))
 
     def everything(self) -> Iterator[tuple[int, Message]]:
         """Sequence number and message of all that are still there, in their order."""

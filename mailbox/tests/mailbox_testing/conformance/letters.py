@@ -169,6 +169,49 @@ Content-Transfer-Encoding: 8bit
 caf\xe9
 """
 
+_COMMENTS = """\
+Date: Tue, 8 Feb 1994 10:00:00 +0000
+From: carol@c.example (Carol Commented)
+To: <spaced (a comment)@ (another) d.example>
+Cc: <@route.example:user@e.example>
+Subject: comments
+
+body
+"""
+_NIL = """\
+Subject: nil and nothing else
+
+nil
+"""
+_LATE = """\
+Date: Sat, 24 Mar 2007 23:30:00 -0200
+Subject: late
+
+body
+"""
+_DIGEST_HEAD = """\
+From: sub@d.example
+Subject: a digest
+Content-Type: multipart/digest; boundary="foo"
+
+"""
+_DIGEST = (
+    "From: a@example\nMIME-Version: 1.0\nContent-Type: message/rfc822\n\n"
+    + _DIGEST_HEAD
+    + "--foo \n\nSubject: first\n\nfirst body\n--foo\nX-Mime: of the second\n\n"
+    + "Subject: second\n\nsecond body\n--foo--\n"
+)
+_FOLDED_BOUNDARY = """\
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="foo
+ bar"
+
+--foo bar
+Content-Type: text/x-own; charset=us-ascii
+
+hello
+--foo bar--
+"""
 _INNER = _FORWARDED.partition("message/rfc822\n\n")[2].removesuffix("\n--outer--\n")
 """The message that is forwarded, without the line end of the boundary behind it."""
 _PIECES = {
@@ -188,6 +231,14 @@ _PIECES = {
     "forwarded-inner-subject": "Subject: inside\n\n",
     "forwarded-inner-mime": "Content-Type: text/plain\n\n",
     "unknown-text": "uryyb\n",
+    "comments": _COMMENTS,
+    "nil": _NIL,
+    "late": _LATE,
+    "digest": _DIGEST,
+    "digest-head": _DIGEST_HEAD,
+    "digest-mime": "X-Mime: of the second\n\n",
+    "digest-first-head": "Subject: first\n\n",
+    "folded-boundary": _FOLDED_BOUNDARY,
     "word-meeting": "meeting",
     "word-xyzzy": "xyzzy",
     "word-inbox": "INBOX",
@@ -213,6 +264,7 @@ LETTERS: Mapping[str, bytes] = MappingProxyType(
         "multipart-decoded": "Grüße\r\n".encode(),
         "zero-text": b"\0\1\0\r\n",
         "zero": b"Subject: zero\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\1\0\r\n",
+        "digest-first": b"Subject: first\r\n\r\nfirst body",
         **{name: _octets(text) for name, text in _PIECES.items()},
     }
 )

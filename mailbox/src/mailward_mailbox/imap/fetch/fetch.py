@@ -56,6 +56,9 @@ class _Fetch:
 
     async def run(self, wanted: SequenceSet, *, by_uid: bool) -> None:
         since = self._items.changed_since
+        if since is None and set(self._items.items) == {Attribute.UID}:
+            await self._tell_uids(wanted, by_uid=by_uid)
+            return
         picked = self._view.pick(wanted, by_uid=by_uid)
         messages: Iterator[Numbered] = (
             one for one in picked if since is None or one[1].modseq > since
@@ -76,6 +79,14 @@ class _Fetch:
             raise NoError("UNKNOWN-CTE", "The encoding of a part is unknown")
         if is_gone:
             raise NoError("EXPUNGEISSUED", "Some messages are not there any more")
+
+    async def _tell_uids(self, wanted: SequenceSet, *, by_uid: bool) -> None:
+        """The client has a UID, too, of a message that it was not told yet is removed."""
+        self._view.check(wanted, by_uid=by_uid)
+        for found in self._view.places(wanted, by_uid=by_uid):
+            for place in found:
+                self._output.line(b"* %d FETCH (UID %d)" % (place + 1, self._view.uids[place]))
+                await self._output.pause()
 
     # -- flags ---------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ class _Node:
     """It is subscribed to, though there is no such mailbox any more."""
     has_children: bool = False
     has_selected_below: bool = False
-    """One below it meets the selection options."""
+    """One below it meets the selection options, and is not listed itself."""
 
 
 async def list_mailboxes(state: SessionState, words: ImapWords) -> bytes:
@@ -129,7 +129,7 @@ async def _run(state: SessionState, request: ListRequest) -> None:
     patterns = [ListPattern(pattern) for pattern in request.patterns if pattern]
     state.enabled.is_condstore |= b"HIGHESTMODSEQ" in request.status_items
     lost = await state.mail.lost_subscriptions() if request.wants_subscribed else ()
-    for node in _tree(state, request, lost):
+    for node in _tree(state, request, lost, patterns):
         await state.output.pause()
         if not any(pattern.matches(node.name) for pattern in patterns):
             continue
@@ -140,21 +140,34 @@ async def _run(state: SessionState, request: ListRequest) -> None:
             write_status(state, node.mailbox, request.status_items)
 
 
-def _tree(state: SessionState, request: ListRequest, lost: Sequence[str]) -> Iterator[_Node]:
+def _tree(
+    state: SessionState,
+    request: ListRequest,
+    lost: Sequence[str],
+    patterns: Sequence[ListPattern],
+) -> Iterator[_Node]:
     """All names, the inbox first; those above a mailbox are there though they are none."""
+
+    def is_told_above(node: _Node) -> bool:
+        """RFC 5258 section 5, example 9: the client sees for itself those that are listed."""
+        if not request.is_recursive or not _is_selected(node, request):
+            return False
+        return not any(pattern.matches(node.name) for pattern in patterns)
+
     nodes: dict[str, _Node] = {}
     for mailbox in state.mail.mailboxes():
         node = nodes.setdefault(mailbox.name, _Node(mailbox.name))
         node.mailbox = mailbox
-        is_selected = _is_selected(node, request)
+        is_told = is_told_above(node)
         for parent in _above(node, nodes):
             parent.has_children = True
-            parent.has_selected_below |= is_selected
+            parent.has_selected_below |= is_told
     for name in lost:
         node = nodes.setdefault(name, _Node(name))
         node.is_lost = True
+        is_told = is_told_above(node)
         for parent in _above(node, nodes):
-            parent.has_selected_below |= _is_selected(node, request)
+            parent.has_selected_below |= is_told
     yield from nodes.values()
 
 

@@ -29,12 +29,19 @@ from mailward_mailbox.imap.search.keys import (
     SizeIn,
     leaves,
 )
-from mailward_mailbox.imap.search.text import field_text, found_in_body, header_text, sent_day
+from mailward_mailbox.imap.search.text import (
+    addresses_text,
+    field_text,
+    found_in_body,
+    header_text,
+    sent_day,
+)
 from mailward_mailbox.imap.view import MailboxView
 from mailward_mailbox.mail.model import Flags
 from mailward_mailbox.message.header import Header
 from mailward_mailbox.message.part import Part
 
+_ADDRESSES = frozenset({"from", "to", "cc", "bcc"})
 Verdict = bool | None
 """``None``: more of the message has to be read."""
 
@@ -160,7 +167,11 @@ def _in_header(key: SentIn | InField, text: MessageText) -> bool:
         case SentIn(first, end):
             return text.sent_day is not None and first <= text.sent_day < end
         case InField(name, wanted):
-            return any(wanted in field_text(value) for value in text.header.all(name))
+            return any(
+                wanted in field_text(value)
+                or (name in _ADDRESSES and wanted in addresses_text(value))
+                for value in text.header.all(name)
+            )
 
 
 def _in_content(key: InBody | InMessage, text: MessageText) -> Verdict:

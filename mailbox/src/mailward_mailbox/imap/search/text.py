@@ -8,6 +8,7 @@ from datetime import date
 
 from mailward_mailbox.imap.fetch.strings import MONTHS
 from mailward_mailbox.imap.search.fold import fold
+from mailward_mailbox.message.addresses import envelope_addresses
 from mailward_mailbox.message.charsets import decoded, read_text
 from mailward_mailbox.message.header import Header, unfolded
 from mailward_mailbox.message.parameters import joined
@@ -18,6 +19,8 @@ from mailward_mailbox.message.words import decode_words
 PIECE_OCTETS = 131_072
 """Of decoded text, looked at in one go: a few milliseconds."""
 MAX_DATE_OCTETS = 200
+MAX_COMMENTED_OCTETS = 16_384
+"""Of one field with comments, in which addresses are looked for."""
 
 _DATE = re.compile(r"\b(\d{1,2})[ \t-]+([A-Za-z]{3})[A-Za-z]*+[ \t-]+(\d{4}|\d{2})(?!\d)")
 _MONTHS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
@@ -27,6 +30,18 @@ _CENTURY_FROM = 50  # RFC 5322 section 4.3: years of two digits
 def field_text(value: bytes) -> str:
     """The value of a field, its encoded words decoded."""
     return fold(decode_words(read_text(unfolded(value))))
+
+
+def addresses_text(value: bytes) -> str:
+    """The addresses in the value of a field, without what may stand between their words.
+
+    Empty where they stand in the field as they are, which is where it has no comment.
+    """
+    if b"(" not in value:
+        return ""
+    found = envelope_addresses(value[:MAX_COMMENTED_OCTETS])
+    written = (b"%b@%b" % (one.mailbox, one.host) for one in found if one.mailbox and one.host)
+    return fold(read_text(b" ".join(written)))
 
 
 def header_text(header: Header) -> str:

@@ -397,6 +397,37 @@ async def test_an_import_is_whole_or_nothing_and_names_every_line(house: Premise
     assert [view.name for view in house.server.accounts.everybody()] == ["alice"]
 
 
+async def test_of_changes_at_the_same_time_one_gets_the_name(house: Premises) -> None:
+    accounts = house.server.accounts
+    done = await asyncio.gather(
+        house.add("alice"),
+        accounts.take_in(["alice:{PLAIN}pw", "bob:{PLAIN}pw"]),
+        house.add("ALICE"),
+        accounts.take_in(["carl:{PLAIN}pw", "bob:{PLAIN}pw"]),
+        return_exceptions=True,
+    )
+    for error in done:
+        assert error is None or isinstance(error, int | AccountExistsError | MisreadError)
+    names = [view.name for view in accounts.everybody()]
+    assert len(names) == len(set(names))
+    assert "alice" in names
+
+
+async def test_a_long_list_of_passwords_keeps_nobody_from_logging_in(tmp_path: Path) -> None:
+    hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    async with premises(tmp_path) as house:
+        await house.add("alice")
+    async with premises(tmp_path, replace(WEAK, hasher=hasher)) as house:
+        lines = [f"a{number}:{{PLAIN}}pw" for number in range(300)]
+        async with asyncio.TaskGroup() as tasks:
+            taking_in = tasks.create_task(house.server.accounts.take_in(lines))
+            await asyncio.sleep(0)
+            # Her hash is made anew, which is written, too.
+            assert is_in(await house.login(b"alice"))
+            assert not taking_in.done()
+        assert len(house.server.accounts.everybody()) == 301
+
+
 async def test_a_locked_account_is_imported_as_disabled(house: Premises) -> None:
     await house.server.accounts.take_in(["alice:!{PLAIN}pw"])
     assert not is_in(await house.login(b"alice", b"pw"))

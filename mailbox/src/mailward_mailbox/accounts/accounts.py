@@ -39,6 +39,8 @@ from mailward_mailbox.accounts.table import AccountTable
 from mailward_mailbox.instant import Instant
 
 _BUSY = Unavailable("too many passwords are being checked")
+HASHED_AT_ONCE = 16
+"""Of the passwords in a list: they leave room in line for logins."""
 _OPERATOR = Place((b"operator",), is_reserved=True)
 MAIL = "mail"
 _log = logging.getLogger("mailbox.accounts")
@@ -210,18 +212,19 @@ class Accounts:
         AccountError: the name or the password is unfit, or the name is taken.
         """
         check_password(password)
+        self._new_name(name)
+        hashed, keys = await self._made(password)
         async with self._writing:
-            name = self._new_name(name)
-            hashed, keys = await self._made(password)
-            account = Account(secrets.token_hex(12), name, hashed, keys)
+            account = Account(secrets.token_hex(12), self._new_name(name), hashed, keys)
             await self._put(account)
         return self._view(account)
 
     async def set_password(self, name: str, password: Secret) -> AccountView:
         check_password(password)
+        self._named(name)
+        hashed, keys = await self._made(password)
         async with self._writing:
             account = self._named(name)
-            hashed, keys = await self._made(password)
             account = replace(account, password=hashed, scram=keys, changed=account.changed + 1)
             await self._put(account)
         return self._view(account)
@@ -240,13 +243,18 @@ class Accounts:
         return self._view(account)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
+        naming = self._naming()
+        read = await asyncio.to_thread(lambda: list(read_passwd(lines, naming)))
+        found = self._fit(read)
+        if check:
+            return len(found)
+        made: list[Account] = []
+        for start in range(0, len(found), HASHED_AT_ONCE):
+            some = found[start : start + HASHED_AT_ONCE]
+            made += await asyncio.gather(*map(self._taken_in, some))
         async with self._writing:
-            found, misread = self._read_list(lines)
-            if misread:
-                raise MisreadError(misread)
-            if not check:
-                made = [await self._taken_in(one) for one in found]
-                await self._put(*made)
+            self._fit(read)  # some name may have been taken meanwhile
+            await self._put(*made)
         return len(found)
 
     async def close(self) -> None:
@@ -255,18 +263,25 @@ class Accounts:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _read_list(self, lines: Sequence[str]) -> tuple[list[Imported], list[Misread]]:
+    def _fit(self, read: Sequence[Imported | Misread]) -> list[Imported]:
+        """The lines of a list, if all of them can be taken.
+
+        Raises:
+            MisreadError: some cannot.
+        """
         found: dict[str, Imported] = {}
         misread: list[Misread] = []
-        for one in read_passwd(lines, self._naming()):
+        for one in read:
             match one:
                 case Misread():
                     misread.append(one)
-                case Imported(line, name) if name in found or self.find(name.encode()):
+                case Imported(line, name) if name in found or self._table.has(name):
                     misread.append(Misread(line, f"there is an account {name} already"))
                 case Imported(line, name):
                     found[name] = one
-        return list(found.values()), misread
+        if misread:
+            raise MisreadError(misread)
+        return list(found.values())
 
     async def _taken_in(self, one: Imported) -> Account:
         hashed, keys = one.hashed, one.scram

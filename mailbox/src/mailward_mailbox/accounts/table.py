@@ -54,6 +54,10 @@ class AccountTable:
         found = None if login is None else self._by_login().get(login)
         return None if found is None else self.by_id[found]
 
+    def has(self, login: str) -> bool:
+        """Whether there is an account of that name, which is folded already."""
+        return login in self._by_login()
+
     @property
     def domains(self) -> AbstractSet[str]:
         """The domains in the names of accounts."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -142,6 +143,21 @@ async def test_a_socket_that_is_not_there_or_refuses_is_an_outage(tmp_path: Path
         web = JmapUpstream(settings(path), (), lambda _: None)
         proof = await web.prove(BasicCredentials(b"joe", Secret(b"pw")), CLIENT, b"mail.test")
         assert proof == Unavailable(said)
+
+
+async def test_a_full_queue_is_an_outage(tmp_path: Path) -> None:
+    path = tmp_path / "full.sock"
+    with socket.socket(socket.AF_UNIX) as full, ExitStack() as waiting:
+        full.bind(str(path))
+        full.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                one.setblocking(False)
+                one.connect(str(path))
+        web = JmapUpstream(settings(path), (), lambda _: None)
+        why = f"cannot connect to unix:{path}: Resource temporarily unavailable"
+        assert await web.connect(CLIENT) == Unavailable(why)
 
 
 async def test_the_management_socket_is_no_mail_server_by_whatever_path(tmp_path: Path) -> None:

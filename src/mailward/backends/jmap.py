@@ -323,20 +323,14 @@ async def _connected(settings: Upstream) -> socket.socket:
     Raises:
         OSError: none does.
     """
+    if settings.path is not None:
+        return _connected_by_path(settings.path)
     loop = asyncio.get_running_loop()
     refused = OSError(f"{settings.host} has no address")
-    places: Iterable[tuple[int, str | tuple[object, ...]]] = (
-        [(socket.AF_UNIX, settings.path)]
-        if settings.path is not None
-        else [
-            (found[0], found[4])
-            for found in await loop.getaddrinfo(
-                settings.host, settings.port, type=socket.SOCK_STREAM
-            )
-        ]
-    )
-    for family, address in places:
-        opened = socket.socket(family, socket.SOCK_STREAM)
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM
+    ):
+        opened = socket.socket(family, kind, protocol)
         opened.setblocking(False)
         try:
             await loop.sock_connect(opened, address)
@@ -349,6 +343,22 @@ async def _connected(settings: Upstream) -> socket.socket:
         else:
             return opened
     raise refused
+
+
+def _connected_by_path(path: str) -> socket.socket:
+    """A connection to the Unix socket at *path*, which takes it at once or never (unix(7)).
+
+    Raises:
+        OSError: it does not; asyncio would take EAGAIN, a full queue, for one under way.
+    """
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened.setblocking(False)
+    try:
+        opened.connect(path)
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
 def _is_open(head: ResponseHead) -> bool:

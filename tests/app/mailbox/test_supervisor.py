@@ -105,7 +105,7 @@ async def test_killed_it_is_started_again_with_the_newest_settings(told: Told) -
         assert told.objects(logging.INFO)[1]["told"] == {"relay": "mx.test:25"}
         await until(lambda: supervisor.fault == "")
     (error,) = told.records(logging.ERROR)
-    assert error.startswith("the built-in mail server was ended by SIGKILL")
+    assert error.startswith("the built-in mail server was ended by signal 9 (Killed)")
     assert error.endswith("it is started again in 0.02 s")
     assert "the built-in mail server is ready again" in told.records(logging.WARNING)
 

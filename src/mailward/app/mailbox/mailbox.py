@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ LOOK_SECONDS = 10.0
 """Between two looks at what the process says of itself."""
 HUNG_LOOKS = 4
 """So many looks in a row without an answer: it hangs, and another one is started."""
+
+
+_log = logging.getLogger("mailward.mailbox")
 
 
 class Mailbox:
@@ -69,10 +73,12 @@ class Mailbox:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_now.wait()
             self._look_now.clear()
-            if self._supervisor.fault or await self.status() is not None:
-                unanswered = 0
+            try:
+                answers = bool(self._supervisor.fault) or await self.status() is not None
+            except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
+                _log.exception("the built-in mail server cannot be looked at; that goes on")
                 continue
-            unanswered += 1
+            unanswered = 0 if answers else unanswered + 1
             if unanswered >= HUNG_LOOKS:
                 self._supervisor.give_up()
                 unanswered = 0

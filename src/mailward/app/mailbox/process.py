@@ -186,7 +186,7 @@ class MailboxProcess:
         elif self._is_hung:
             how = "did not answer any more"
         elif status < 0:
-            how = f"was ended by {signal.Signals(-status).name}"
+            how = f"was ended by signal {-status} ({signal.strsignal(-status)})"
         else:
             how = f"ended with exit status {status}"
         last = " / ".join(self._lines)[-MAX_SHOWN_CHARACTERS:]

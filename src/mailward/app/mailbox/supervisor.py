@@ -91,6 +91,9 @@ class Supervisor:
             ending = await self._process.run()
         except OSError as error:
             ending = f"cannot be started: {error.strerror or error}"
+        except Exception:  # noqa: BLE001 -- in a TaskGroup it would end the daemon
+            _log.exception("the built-in mail server cannot be looked after")
+            ending = "could not be looked after any more"
         now = asyncio.get_running_loop().time()
         return ending, 0.0 if self._ready_at is None else now - self._ready_at
 

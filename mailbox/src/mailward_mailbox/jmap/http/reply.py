@@ -87,12 +87,30 @@ def _pieces(value: object) -> Iterator[str]:
                 yield from _pieces(one)
             yield "}"
         case list() | tuple():
-            for number, one in enumerate(value):
+            for number, some in enumerate(_batches(value)):
                 yield "," if number else "["
-                yield from _pieces(one)
+                if len(some) > 1:
+                    yield _dumps(some)[1:-1]
+                else:
+                    yield from _pieces(some[0])
             yield "]"
         case _:
             yield _dumps(value)
+
+
+def _batches(values: Sequence[object]) -> Iterator[list[object]]:
+    """The values in lists that are short, or of one value alone."""
+    batch: list[object] = []
+    chars = 0
+    for value in values:
+        more = weight(value, _PIECE_CHARS)
+        if batch and chars + more > _PIECE_CHARS:
+            yield batch
+            batch, chars = [], 0
+        batch.append(value)
+        chars += more
+    if batch:
+        yield batch
 
 
 def of_problem(error: RequestError) -> Reply:

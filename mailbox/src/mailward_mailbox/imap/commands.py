@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from io import BytesIO
 
 from mailward.wire.lines import LineError, Lines, Literal, literal_at_end
 from mailward_mailbox.imap.words import ImapWords
@@ -127,7 +128,7 @@ class CommandReader:
         self._room.give_back(self._held)
         self._held = 0
         self._literals = []
-        self._literal.clear()
+        self._literal = BytesIO()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class CommandReader:
         self._lines: list[bytes] = []
         self._line_octets = 0
         self._literals = []
-        self._literal = bytearray()
+        self._literal = BytesIO()
         self._left = 0
         """Of the literal under way: octets still to come."""
         self._string_octets = 0
@@ -224,7 +225,7 @@ class CommandReader:
         if self._refusal is None and octets:
             if self._room.take(len(octets)):
                 self._held += len(octets)
-                self._literal += octets
+                self._literal.write(octets)
             else:
                 self._refuse(b"NO [UNAVAILABLE] Too much mail is in progress, try again later")
                 self._drop(self._left)
@@ -235,5 +236,5 @@ class CommandReader:
 
     def _end_literal(self) -> None:
         if self._refusal is None:
-            self._literals.append(bytes(self._literal))
-        self._literal.clear()
+            self._literals.append(self._literal.getvalue())  # which copies nothing
+        self._literal = BytesIO()

@@ -149,18 +149,6 @@ async def test_a_change_is_seen_though_who_asked_for_it_has_left(
     assert state(await reread(store)) == state(mail)
 
 
-async def test_changes_since_a_number_are_what_a_session_has_to_be_told(mail: AccountMail) -> None:
-    box = inbox(mail)
-    for _ in range(3):
-        await mail.append(box, LETTER)
-    known = mail.modseq
-    await mail.set_flags(box, {1: SEEN})
-    await mail.destroy(box, [2])
-    await mail.append(box, LETTER)
-    new, gone = mail.by_id[box].changes(known)
-    assert ([one.uid for one in new], gone) == ([1, 4], [2])
-
-
 async def test_a_copy_is_the_same_email_and_a_second_delivery_is_another(mail: AccountMail) -> None:
     box = inbox(mail)
     first, second = await mail.append(box, LETTER), await mail.append(box, LETTER)

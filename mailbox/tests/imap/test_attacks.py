@@ -99,8 +99,12 @@ async def test_five_thousand_messages_are_listed_quickly(
         (b"FETCH 1:* (FLAGS)", b"* 5000 FETCH"),
         (b"FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)", b"* 5000 FETCH"),
         (b"SEARCH UNSEEN SUBJECT 4999", b"* SEARCH 5000"),
+        (b"COPY 1:* Sent", b"[COPYUID "),
+        (b"MOVE 1:* Trash", b"* 1 EXPUNGE"),
+        (b"SELECT Trash", b"* 5000 EXISTS"),
         (b"STORE 1:* +FLAGS (\\Deleted)", b"* 5000 FETCH"),
         (b"EXPUNGE", b"* 1 EXPUNGE"),
+        (b"DELETE Sent", b"t OK"),
     ):
         done = await meanwhile(alice, other, command)
         assert last in done.told

@@ -314,7 +314,6 @@ class AccountMail:
         for mailbox, uid in change.gone:
             box = self.by_id[mailbox]
             self._forget(box.messages.pop(uid))
-            box.gone.append((change.modseq, uid))
             box.modseq = change.modseq
         for message in change.put:
             box = self.by_id[message.mailbox]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +15,6 @@ MAX_MAILBOXES = 1_000
 MAX_NAME_OCTETS = 255
 MAX_FLAGS = 100
 MAX_FLAG_OCTETS = 100
-MAX_GONE = 100_000
 
 Flags = frozenset[str]
 """As IMAP writes them: ``\\Seen``, ``$Forwarded``, ``work``."""
@@ -105,16 +103,6 @@ class Mailbox:
     """Of the last change of anything in it."""
     messages: dict[int, Message] = field(default_factory=dict)
     """By UID, in their order."""
-    gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MAX_GONE))
-    """The modseq and the UID of what was here since the file was opened, the last of it."""
-
-    def changes(self, after: int) -> tuple[list[Message], list[int]]:
-        """What is new or different since that modseq, and the UIDs of what is gone.
-
-        It looks at each message: for whoever has looked at them all before.
-        """
-        new = [message for message in self.messages.values() if message.modseq > after]
-        return new, [uid for modseq, uid in self.gone if modseq > after]
 
 
 @dataclass(frozen=True, slots=True)

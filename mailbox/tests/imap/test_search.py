@@ -274,3 +274,13 @@ async def test_what_a_charset_lies_about_is_found_as_far_as_it_can_be_read(
     await inbox.add(b"Content-Type: text/plain; charset=x-none\r\n\r\nhere is \xff a needle")
     await inbox.add(b"Content-Transfer-Encoding: x-none\r\n\r\nneedle")
     assert await inbox.found(b"BODY needle") == [4, 5]
+
+
+async def test_combining_marks_without_end_take_no_time_without_end(inbox: Selected) -> None:
+    marks = ("a" + "\u0301\u0316" * 100_000).encode()
+    await inbox.add(b"Subject: " + marks[:200_000] + b"\r\n\r\n" + marks + b" needle")
+    began = time.process_time()
+    assert await inbox.found(b"TEXT needle") == [4]
+    assert time.process_time() - began < 2
+    await inbox.add("Subject: x\r\n\r\nGru\u0308ße".encode())
+    assert await inbox.found(literals("BODY GRÜSSE")) == [2, 5]

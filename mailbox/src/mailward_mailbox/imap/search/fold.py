@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+# Composed in one go: a run of combining marks takes time that grows with the square of its length.
+# A cut is before an ASCII character where there is one near: that is composed with none before it.
+_COMPOSED_TOGETHER = re.compile(r"[\s\S]{1,200}[^\x00-\x7f]{0,56}")
 
 
 def fold(text: str) -> str:
@@ -13,4 +18,5 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFC", text.casefold())
+    pieces: list[str] = _COMPOSED_TOGETHER.findall(text.casefold())
+    return "".join([unicodedata.normalize("NFC", piece) for piece in pieces])

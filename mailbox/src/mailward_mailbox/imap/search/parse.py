@@ -33,7 +33,7 @@ from mailward_mailbox.imap.search.keys import (
 from mailward_mailbox.imap.words import BadCommandError, ImapWords
 from mailward_mailbox.mail.model import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 
-MAX_CONTENT_KEYS = 50
+MAX_CONTENT_KEYS = 20
 """Different keys that read whole messages: each is looked for in every text."""
 
 _RETURN = re.compile(rb"RETURN (?=\()", re.IGNORECASE)

@@ -10,7 +10,7 @@ from mailward_mailbox.imap.fetch.strings import MONTHS
 from mailward_mailbox.imap.search.fold import fold
 from mailward_mailbox.message.addresses import envelope_addresses
 from mailward_mailbox.message.charsets import decoded, read_text
-from mailward_mailbox.message.header import Header, unfolded
+from mailward_mailbox.message.header import MAX_HEADER_OCTETS, Header, unfolded
 from mailward_mailbox.message.parameters import joined
 from mailward_mailbox.message.part import Part
 from mailward_mailbox.message.transfer import UnknownEncodingError
@@ -23,6 +23,7 @@ MAX_COMMENTED_OCTETS = 16_384
 """Of one field with comments, in which addresses are looked for."""
 
 _DATE = re.compile(r"\b(\d{1,2})[ \t-]+([A-Za-z]{3})[A-Za-z]*+[ \t-]+(\d{4}|\d{2})(?!\d)")
+_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _MONTHS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
 _CENTURY_FROM = 50  # RFC 5322 section 4.3: years of two digits
 
@@ -46,7 +47,9 @@ def addresses_text(value: bytes) -> str:
 
 def header_text(header: Header) -> str:
     """All fields, a line each."""
-    return "\n".join(f"{one.name.lower()}: {field_text(one.value)}" for one in header.fields)
+    end = min(header.end, header.start + MAX_HEADER_OCTETS)
+    lines = _FOLD.sub(b"", header.octets[header.start : end])
+    return fold(decode_words(read_text(lines)))
 
 
 def sent_day(header: Header) -> int | None:

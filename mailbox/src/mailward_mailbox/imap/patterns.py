@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 
-from mailward_mailbox.mail.model import DELIMITER, INBOX
+from mailward_mailbox.mail.model import DELIMITER, INBOX, MAX_NAME_OCTETS
 
+_LONGEST = 2 * MAX_NAME_OCTETS + 1
+"""A longer pattern has more letters than any name: each wildcard stands between two of them."""
 _WILDCARDS = re.compile(r"[*%]{2,}")
 
 
@@ -29,6 +31,8 @@ class ListPattern:
         head, delimiter, rest = pattern.partition(DELIMITER)
         if head.upper() == INBOX:
             pattern = INBOX + delimiter + rest
+        if len(pattern) > _LONGEST:
+            pattern = ""  # which no name matches
         self._places = _Places(pattern)
         self._of_inbox = _Places(pattern.upper())
 

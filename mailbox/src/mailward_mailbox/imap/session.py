@@ -105,7 +105,7 @@ class _EndError(Exception):
 
 
 class ImapSession:
-    """A session of the owner of *mail*, who was told already that the login succeeded."""
+    """A session of the owner of *mail*; the client was told already that its login succeeded."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.attack import Line, Told, guess
+from tests.real.attack import ImapFrom, Line, Told, guess
 from tests.real.conftest import ACCOUNTS
 from tests.real.embedded import EmbeddedWard
 from tests.real.processes import eventually
@@ -110,6 +110,18 @@ def test_a_reload_tells_it_its_new_settings(ward: EmbeddedWard) -> None:
     ward.configuration.write_text(changed)
     ward.cli("server", "reload-config")
     eventually(lambda: guess(ward.imap, "alice@example.org", ALICE[1]) is Told.OK, "it is one name")
+
+
+def test_an_account_without_keys_for_scram_takes_scram_from_the_doors(ward: EmbeddedWard) -> None:
+    def offers_scram() -> bool:
+        with ImapFrom(ward.imap) as client:
+            return "AUTH=SCRAM-SHA-256" in client.capabilities
+
+    eventually(offers_scram, "SCRAM is offered")
+    lines = ward.folder / "passwd"
+    lines.write_text("bob:{SHA256}4jmcFBnwjaDpL/3XbJR5pOx+SA5eGlz3ri1t7ACn5Ps=\n")
+    ward.cli("accounts", "import", str(lines))
+    eventually(lambda: not offers_scram(), "it is offered no more")
 
 
 def test_lost_accounts_are_an_outage_that_status_tells_and_nobody_is_counted(

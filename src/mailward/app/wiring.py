@@ -23,7 +23,7 @@ from mailward.app.mailbox.mailbox import Mailbox
 from mailward.app.mailbox.told import settings_line
 from mailward.app.neighbours import neighbours
 from mailward.app.opinions import shortcomings
-from mailward.app.upstreams import placed_mailbox, placed_upstreams
+from mailward.app.upstreams import AnyUpstream, make_upstream, placed_mailbox, placed_upstreams
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.ourselves import Ourselves
 from mailward.backends.passage import PassageUpstream
@@ -57,8 +57,8 @@ from mailward.settings.configuration import (
     Web,
 )
 from mailward.settings.configuration import Upstream as UpstreamSettings
-from mailward.settings.embedded import PATHS
 from mailward.settings.opinions import second_opinions
+from mailward.settings.upstreams import Spoken
 from mailward.stores.memory import MemoryStore
 from mailward.stores.port import Contents, FactPut, Store
 from mailward.stores.sqlite import SqliteStore
@@ -71,8 +71,7 @@ SETTLE_SECONDS = 5.0  # for the built-in mail server to be ready when the daemon
 
 _log = logging.getLogger("mailward.daemon")
 
-_Asked = tuple[str, Protocol | Passage | Web]
-_Upstream = Upstream | PassageUpstream | JmapUpstream
+_Asked = tuple[str, Spoken]
 
 
 def choose_store(settings: StoreSettings, data: Path) -> Store:
@@ -111,7 +110,7 @@ class Program:
         self._configuration = configuration
         self._tasks = tasks
         self._facts = dict(contents.facts)
-        self._upstreams: dict[_Asked, tuple[_Upstream, asyncio.Task[None]]] = {}
+        self._upstreams: dict[_Asked, tuple[AnyUpstream, asyncio.Task[None]]] = {}
         self._ourselves = Ourselves(str(data / configuration.socket))
         self._opinions: dict[_Asked, SecondOpinion] = {}
         self._news = asyncio.Event()
@@ -197,16 +196,15 @@ class Program:
         """
         if self._mailbox is None:
             return
-        embedded = [one for one in self.upstreams() if one.settings.name == EMBEDDED]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self._mailbox.settled.wait()
-                for upstream in embedded:
+                for upstream in self._embedded_upstreams():
                     await upstream.look()
                 status = await self._mailbox.status()
                 self.has_no_account = status is not None and not status.accounts
 
-    def upstreams(self) -> list[_Upstream]:
+    def upstreams(self) -> list[AnyUpstream]:
         return [upstream for upstream, _ in self._upstreams.values()]
 
     def warnings(self) -> list[str]:
@@ -316,7 +314,7 @@ class Program:
             if (opinion := self._opinion(self._upstreams[asked][0], self._upstreams[judge][0]))
         }
 
-    def _opinion(self, first: _Upstream, second: _Upstream) -> SecondOpinion | None:
+    def _opinion(self, first: AnyUpstream, second: AnyUpstream) -> SecondOpinion | None:
         """*first* with *second* asked about what it refuses; the doubt there was goes on."""
         if not isinstance(first, Upstream) or not isinstance(second, Upstream):
             return None
@@ -332,30 +330,27 @@ class Program:
         if self._mailbox is not None:
             self._mailbox.tell(line)
         elif configuration.uses_embedded:
-            self._mailbox = Mailbox(self._data / configuration.embedded.path, line)
+            folder = self._data / configuration.embedded.path
+            self._mailbox = Mailbox(folder, line, self._look_at_mailbox)
             self._tasks.create_task(self._mailbox.run())
 
-    async def _probe(self, upstream: _Upstream) -> None:
+    def _embedded_upstreams(self) -> list[AnyUpstream]:
+        return [one for one in self.upstreams() if one.settings.name == EMBEDDED]
+
+    def _look_at_mailbox(self) -> None:
+        for upstream in self._embedded_upstreams():
+            upstream.look_soon()
+
+    async def _probe(self, upstream: AnyUpstream) -> None:
         """Look at *upstream* again and again; at the built-in mail server when it was started."""
         if upstream.settings.name == EMBEDDED and self._mailbox is not None:
             await self._mailbox.settled.wait()
         await upstream.keep_probing()
 
-    def _upstream(
-        self, settings: UpstreamSettings, protocol: Protocol | Passage | Web
-    ) -> _Upstream:
-        fact = f"offer:{protocol.value}:{settings.name}"
+    def _upstream(self, settings: UpstreamSettings, spoken: Spoken) -> AnyUpstream:
+        fact = f"offer:{spoken.value}:{settings.name}"
         offer = offer_from_text(self._facts.get(fact, ""))
-        remember = partial(self._remember, fact)
-        upstream: _Upstream
-        match protocol:
-            case Protocol():
-                upstream = Upstream(settings, protocol, offer, remember)
-            case Passage():
-                upstream = PassageUpstream(settings, protocol, offer, remember)
-            case Web.JMAP:
-                known = PATHS if settings.name == EMBEDDED else ()
-                upstream = JmapUpstream(settings, (*known, *offer), remember)
+        upstream = make_upstream(settings, spoken, offer, partial(self._remember, fact))
         upstream.news = self._news
         return upstream
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -50,12 +50,18 @@ class MailboxAccounts:
     """As :class:`mailward.backends.port.AccountKeeper` says; *path* is that of the control socket.
 
     A server that is not there, or does not answer in time, is an :class:`AccountStorageError`. What
-    is asked before *settled* waits for that.
+    is asked before *settled* waits for that. *when_changed* is called after each change.
     """
 
-    def __init__(self, path: str, settled: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        settled: asyncio.Event | None = None,
+        when_changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = path
         self._settled = settled
+        self._when_changed = when_changed
 
     async def status(self) -> MailboxStatus:
         answer = await self._ask({"do": "status"})
@@ -74,25 +80,31 @@ class MailboxAccounts:
         return await self._account("one", name)
 
     async def add(self, name: str, password: Secret) -> AccountView:
-        return await self._account("add", name, password=_text(password))
+        return await self._changed("add", name, password=_text(password))
 
     async def set_password(self, name: str, password: Secret) -> AccountView:
-        return await self._account("set_password", name, password=_text(password))
+        return await self._changed("set_password", name, password=_text(password))
 
     async def set_enabled(self, name: str, *, is_enabled: bool) -> AccountView:
-        return await self._account("set_enabled", name, is_enabled=is_enabled)
+        return await self._changed("set_enabled", name, is_enabled=is_enabled)
 
     async def remove(self, name: str) -> AccountView:
-        return await self._account("remove", name)
+        return await self._changed("remove", name)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
         request = {"do": "accounts.import", "lines": list(lines), "check": check}
         count = (await self._ask(request, IMPORT_SECONDS)).get("count")
         if not isinstance(count, int):
             raise _unreadable()
+        self._when_changed()
         return count
 
     # -- inside --------------------------------------------------------------------------------
+
+    async def _changed(self, what: str, name: str, **more: object) -> AccountView:
+        view = await self._account(what, name, **more)
+        self._when_changed()
+        return view
 
     async def _account(self, what: str, name: str, **more: object) -> AccountView:
         return _view(

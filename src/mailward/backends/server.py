@@ -46,6 +46,8 @@ class MailServer(ABC):
         """It is there, but says of no login whether it is right: a probe cannot see that."""
         self._reach = Reach(settings)
         self._look_now = asyncio.Event()
+        self.probe_again_seconds = PROBE_AGAIN_SECONDS
+        """Between two probes while it is well."""
         self.news = asyncio.Event()
         """Set whenever the state has changed; several servers may share one."""
 
@@ -62,6 +64,10 @@ class MailServer(ABC):
         self._reach.read_trust()
         self._look_now.set()
 
+    def look_soon(self) -> None:
+        """What it can do may have changed."""
+        self._look_now.set()
+
     def beware_of(self, ourselves: Ourselves) -> None:
         """Take no connection that arrives at *ourselves* for one to the mail server."""
         self._reach.ourselves = ourselves
@@ -75,7 +81,9 @@ class MailServer(ABC):
             self._look_now.clear()
             known = await self._probe()
             try:
-                async with asyncio.timeout(PROBE_AGAIN_SECONDS if known else PROBE_SOON_SECONDS):
+                async with asyncio.timeout(
+                    self.probe_again_seconds if known else PROBE_SOON_SECONDS
+                ):
                     await self._look_now.wait()
                 # An error was seen: look again, but not with every attempt of a flood.
                 await asyncio.sleep(PROBE_SOON_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +24,18 @@ _log = logging.getLogger("mailward.mailbox")
 
 
 class Mailbox:
-    """The mail server on the data in *folder*; *told* is its line of settings."""
+    """The mail server on the data in *folder*; *told* is its line of settings.
 
-    def __init__(self, folder: Path, told: str) -> None:
+    *when_changed* is called when what it offers before login may have changed: SCRAM stands there
+    while all accounts have keys for it.
+    """
+
+    def __init__(self, folder: Path, told: str, when_changed: Callable[[], None]) -> None:
         self._look_now = asyncio.Event()
-        self._supervisor = Supervisor(mailbox_command(folder), told, self._look_now.set)
-        self.accounts = MailboxAccounts(str(folder / CONTROL), self._supervisor.settled)
+        self._when_changed = when_changed
+        self._supervisor = Supervisor(mailbox_command(folder), told, self._is_ready)
+        settled = self._supervisor.settled
+        self.accounts = MailboxAccounts(str(folder / CONTROL), settled, when_changed)
         self._faults: Sequence[str] = ()
 
     @property
@@ -65,6 +71,10 @@ class Mailbox:
             return None
         self._faults = [f"the built-in mail server: {fault}" for fault in status.faults]
         return status
+
+    def _is_ready(self) -> None:
+        self._look_now.set()
+        self._when_changed()
 
     async def _keep_looking(self) -> None:
         unanswered = 0

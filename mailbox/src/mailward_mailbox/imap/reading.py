@@ -15,6 +15,7 @@ from typing import TypeVar
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Message
 from mailward_mailbox.message.part import Part
+from mailward_mailbox.room import Room
 
 MAX_THREADS = 2
 """Each more lets the event loop wait 5 ms longer for the GIL."""
@@ -25,6 +26,9 @@ BEGINNING_OCTETS = 32_768
 
 MAX_OUTLINES = 32
 """A client may fetch a long message in hundreds of pieces: it is parsed once for them."""
+
+MAX_HELD_OCTETS = 67_108_864
+"""Of long decoded parts that wait in memory for their clients, in the whole server."""
 
 _R = TypeVar("_R")
 
@@ -46,6 +50,8 @@ class MessageReader:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MAX_THREADS, "imap-messages")
         self._long = asyncio.Semaphore(1)
+        self.room = Room(MAX_HELD_OCTETS)
+        """For what is sent from memory, and is long."""
         self._outlines: dict[str, Part] = {}
         """By blob: of long messages that were read last, the oldest first."""
 

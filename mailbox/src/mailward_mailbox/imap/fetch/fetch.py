@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from mailward_mailbox.imap.errors import NoError
 from mailward_mailbox.imap.fetch.items import Attribute, FetchItem, FetchItems
@@ -11,6 +11,7 @@ from mailward_mailbox.imap.fetch.render import FetchedMessage, FetchResponse, re
 from mailward_mailbox.imap.fetch.sections import Span
 from mailward_mailbox.imap.output import Output
 from mailward_mailbox.imap.reading import (
+    MAX_TOGETHER_OCTETS,
     Extent,
     MessageReader,
     Numbered,
@@ -73,8 +74,9 @@ class _Fetch:
                 is_gone = True
                 continue
             has_unknown_encoding |= response.has_unknown_encoding
-            self._tell_flags(one)
-            await self._send(response)
+            with self._room(response):
+                self._tell_flags(one)
+                await self._send(response)
         if has_unknown_encoding:
             raise NoError("UNKNOWN-CTE", "The encoding of a part is unknown")
         if is_gone:
@@ -162,6 +164,21 @@ class _Fetch:
         if not any(isinstance(piece, Span) for piece in response.pieces):
             return True
         return await self._view.mail.piece(response.message.blob, 0, 1) is not None
+
+    @contextmanager
+    def _room(self, response: FetchResponse) -> Iterator[None]:
+        """Room for a response: long ones for clients that are slow to read would fill the memory.
+
+        Raises:
+            NoError: there is none now.
+        """
+        held = response.held if response.held > MAX_TOGETHER_OCTETS else 0
+        if not self._reader.room.take(held):
+            raise NoError("LIMIT", "Too many long parts are being sent; try again later")
+        try:
+            yield
+        finally:
+            self._reader.room.give_back(held)
 
     async def _send(self, response: FetchResponse) -> None:
         for piece in response.pieces:

@@ -65,6 +65,11 @@ class FetchResponse:
     outline: Part | None = None
     """Of a long message that had to be parsed."""
 
+    @property
+    def held(self) -> int:
+        """Octets that wait in memory."""
+        return sum(len(piece) for piece in self.pieces if isinstance(piece, bytes))
+
 
 def render(fetched: FetchedMessage, *, is_utf8: bool) -> FetchResponse:
     """The response; sections are :class:`Span` where the octets are not at hand, or are many."""

@@ -98,6 +98,25 @@ def test_thousands_of_connections_that_say_nothing_keep_no_owner_out(
     assert_is_well(attacked)
 
 
+def test_a_session_waits_for_no_crowd_that_has_not_logged_in(
+    attacked: Program, crowd: list[Talk]
+) -> None:
+    with attacked.imap() as session:
+        attacked.process.send_signal(signal.SIGSTOP)  # so that all of it comes at once
+        for number in range(100):
+            talk = attacked.connect("imap", client_at(f"10.{number}.0.1"))
+            talk.say(b"a NOOP\r\n" * 8_000)
+            crowd.append(talk)
+        attacked.process.send_signal(signal.SIGCONT)
+        session.command(b"NOOP")
+        waits = []
+        for _ in range(21):
+            began = time.monotonic()
+            session.command(b"NOOP")
+            waits.append(time.monotonic() - began)
+    assert max(waits) < 0.5
+
+
 @pytest.mark.parametrize("service", [*LINE_SERVICES, "jmap", "control"])
 def test_garbage_ends_the_connection_that_it_came_on_alone(attacked: Program, service: str) -> None:
     dice = random.Random(service)

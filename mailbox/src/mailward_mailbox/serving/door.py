@@ -26,14 +26,14 @@ from mailward.wire.door import (
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.serving.logins import Exchange, Logins
-from mailward_mailbox.serving.waiting import Place
+from mailward_mailbox.serving.waiting import Place, Waiting
 from mailward_mailbox.stream import Stream
 
 LOGIN_SECONDS = 60.0
 """From the greeting to the login; the time that a check of a password takes is not counted."""
 MAX_REFUSALS = 10
 """Of logins, on one connection."""
-_PIECE_OCTETS = 4_096
+_PIECE_OCTETS = 1_024
 """So much is answered at once; then other connections have a turn."""
 
 _log = logging.getLogger("mailbox.login")
@@ -54,12 +54,19 @@ class LoginTalk:
     """The talk of one *client* up to its login; ``None`` is a client that only looks."""
 
     def __init__(
-        self, stream: Stream, door: Door, client: Client | None, logins: Logins, place: Place
+        self,
+        stream: Stream,
+        door: Door,
+        client: Client | None,
+        logins: Logins,
+        waiting: Waiting,
+        place: Place,
     ) -> None:
         self._stream = stream
         self._door = door
         self._client = client
         self._logins = logins
+        self._waiting = waiting
         self._place = place
         self._exchange: Exchange | None = None
         self._proven: Account | None = None
@@ -96,7 +103,7 @@ class LoginTalk:
         octets = await self._stream.read(_PIECE_OCTETS)
         if not octets:
             raise Closed
-        await asyncio.sleep(0)
+        await self._waiting.turn(None if self._client is None else self._client.source[0])
         return octets
 
     async def _deal_with(self, event: DoorEvent) -> Account | None:

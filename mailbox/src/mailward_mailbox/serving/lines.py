@@ -145,7 +145,7 @@ class LineConnections:
             return self._shared.accounts.is_current(account)
 
         try:
-            talk = LoginTalk(stream, door, client, self._shared.logins, place)
+            talk = LoginTalk(stream, door, client, self._shared.logins, self._shared.waiting, place)
             account = await talk.run(enter)
         except Closed as closed:
             if closed.last_words:

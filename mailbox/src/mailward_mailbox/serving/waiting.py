@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailward_mailbox.accounts.checking.turns import BusyError, Turns, client_groups
+from mailward_mailbox.accounts.checking.turns import Place as TurnPlace
 from mailward_mailbox.client import Address, client_prefix
+from mailward_mailbox.serving.listener import MAX_CONNECTIONS
 
 MAX_WAITING = 1_024
 MAX_WAITING_OF_ONE = 128
 """Of one /24 or /64. For a connection whose client is not known yet there is no such limit: it
 comes from the front door, which opens many at once, and names the client right away."""
 
+MAX_TURN_SECONDS = 120.0
 _Prefix = tuple[int, int]
 _UNKNOWN: _Prefix = (0, 0)
 
@@ -31,6 +36,22 @@ class Waiting:
     def __init__(self) -> None:
         self._places: dict[_Prefix, dict[Place, None]] = {}
         self._count = 0
+        self._turns = Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
+
+    async def turn(self, address: Address | None) -> None:
+        """Wait for the turn to do some milliseconds of work, in rotation over the networks.
+
+        There is one turn in each round of the event loop, so that sessions wait for one alone,
+        however many connections want something before their login.
+
+        Raises:
+            ConnectionError: it did not come in time.
+        """
+        try:
+            await self._turns.wait(TurnPlace(client_groups(address)))
+        except BusyError:
+            raise ConnectionAbortedError("no turn came") from None
+        asyncio.get_running_loop().call_soon(self._turns.give_back)
 
     def enter(self, address: Address | None, end: Callable[[], object]) -> Place | None:
         """A place for a client; ``None``: there is none. It is to be given back by :meth:`leave`.

@@ -48,6 +48,9 @@ class WebConnections:
         def client_of(fields: Fields) -> Client:
             return _forwarded_client(fields) if client is None else client
 
+        async def turn() -> None:
+            await self._waiting.turn(address)
+
         owner: list[str] = []
 
         def admits(account: Account) -> bool:
@@ -58,7 +61,7 @@ class WebConnections:
             return bool(owner)
 
         try:
-            await Serving(self._premises, client_of, admits).serve(stream)
+            await Serving(self._premises, client_of, admits, turn).serve(stream)
             await stream.linger()
         finally:
             self._waiting.leave(place)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,11 +117,16 @@ class Told:
     source: EventSource
 
 
+async def _at_once() -> None:
+    """No other connection has to have a turn before."""
+
+
 class Serving:
     """The requests of one connection.
 
     *client_of* tells the client of a request by its head's fields; *admits* says of an account
-    whose credentials were right whether it may have this connection.
+    whose credentials were right whether it may have this connection; *turn* waits until there is
+    time for the work on one request's head.
     """
 
     def __init__(
@@ -129,12 +134,14 @@ class Serving:
         premises: Premises,
         client_of: Callable[[Fields], Client],
         admits: Callable[[Account], bool] = lambda _: True,
+        turn: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._accounts = premises.accounts
         self._mail = premises.mail
         self._premises = premises
         self._client_of = client_of
         self._admits = admits
+        self._turn = turn
 
     async def serve(self, stream: Stream) -> None:
         """Answer one request after the other until the connection is to be closed.
@@ -157,6 +164,7 @@ class Serving:
             octets = await next_head(stream)
         if octets is None:
             return False
+        await self._turn()
         head = read_request(octets)
         client = self._client_of(head.fields)
         async with asyncio.timeout(REQUEST_SECONDS):

@@ -8,7 +8,7 @@ from mailward.rules.model import Instant
 from mailward.settings.build import build
 from mailward.settings.configuration import EmbeddedSettings
 from mailward.settings.dialect import read_keys
-from tests.settings.sample import faults
+from tests.settings.sample import configured, faults
 
 LISTENER = """
 [server.listener.imap]
@@ -46,3 +46,18 @@ def test_it_does_not_stand_behind_a_door_that_nobody_logs_in_at(protocol: str) -
 )
 def test_what_makes_no_sense_for_it_is_a_fault(line: str) -> None:
     assert any("backend.embedded." in fault for fault in faults(f"[backend.embedded]\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [("1GB", 10**9), ("500 mb", 5 * 10**8), ("2TB", 2 * 10**12), ("1000kB", 10**6), ("none", None)],
+)
+def test_a_quota_is_octets_or_none(text: str, octets: int | None) -> None:
+    assert configured(f'[backend.embedded]\nquota = "{text}"\n').embedded.quota == octets
+
+
+@pytest.mark.parametrize("text", ["", "1", "999kB", "1GiB", "-1GB", "1001TB", "all"])
+def test_a_quota_that_is_none_is_a_fault_where_it_stands(text: str) -> None:
+    (fault,) = faults(f'[backend.embedded]\nquota = "{text}"\n')
+    assert fault.startswith("mail.toml:2: backend.embedded.quota: ")
+    assert 'write "500MB", "1GB" or "none"' in fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -90,3 +91,16 @@ async def messages(here: Premises, name: str, mailbox: str = INBOX) -> list[byte
     async with here.mail(name.encode()) as mail:
         found = [await mail.blob(one.blob) for one in mail.mailbox(mailbox).messages.values()]
     return [octets for octets in found if octets is not None]
+
+
+async def worst_wait(talk: Talk, commands: bytes) -> float:
+    """Seconds of work for which others waited at most until *commands* had ended the session."""
+    worst = 0.0
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(talk.say(commands))
+        answered = tasks.create_task(talk.rest())
+        while not answered.done():
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            worst = max(worst, time.thread_time() - began)
+    return worst

@@ -23,6 +23,7 @@ from mailward_mailbox.submission.session import (
     Submitted,
     extensions,
 )
+from mailward_mailbox.turns import Turns
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
 MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
@@ -63,8 +64,9 @@ class SubmissionService:
         except TimeoutError:
             writer.write(session.timed_out())
         except asyncio.CancelledError:
-            is_shut_out = not self._accounts.is_current(account)
-            writer.write(session.locked_out() if is_shut_out else session.stopping())
+            if not session.is_over:  # or the last reply was sent already
+                is_shut_out = not self._accounts.is_current(account)
+                writer.write(session.locked_out() if is_shut_out else session.stopping())
             raise
         finally:
             session.close()
@@ -80,7 +82,9 @@ class SubmissionService:
         """Raises:
         TimeoutError: the client says nothing.
         """
+        turns = Turns()
         while True:
+            await turns.next()  # replies to what has arrived already are written without waiting
             match session.next_event():
                 case None:
                     async with asyncio.timeout(SILENCE.total_seconds()):

@@ -101,6 +101,10 @@ class SubmissionSession:
         """What all chunks of this transaction are answered."""
         self._has_chunks = False
 
+    @property
+    def is_over(self) -> bool:
+        return self._state is _State.OVER
+
     def receive_data(self, data: bytes) -> None:
         self._lines.add(data)
 

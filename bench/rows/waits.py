@@ -61,7 +61,7 @@ ATTACKS = {
 }
 
 
-class ImapClient:
+class BareClient:
     """A client that keeps nothing of what it reads."""
 
     def __init__(self, port: int) -> None:
@@ -121,7 +121,7 @@ class MailServer:
 
 def worst_wait_ms(port: int, commands: list[bytes]) -> float:
     """The longest that NOOP took while another session said *commands*, in milliseconds."""
-    with closing(ImapClient(port)) as attacker, closing(ImapClient(port)) as other:
+    with closing(BareClient(port)) as attacker, closing(BareClient(port)) as other:
         attacker.ask(b"SELECT INBOX")
         other.ask(b"SELECT INBOX")
         attack = threading.Thread(target=attacker.ask_all, args=(commands,))
@@ -145,7 +145,7 @@ def measure(extent: Extent) -> Iterator[Line]:
             server = MailServer(folder, free_port())
             child = server.start()
             try:
-                with closing(ImapClient(server.port)) as client:
+                with closing(BareClient(server.port)) as client:
                     for message in MESSAGES:
                         client.append(message())
                 for attack, commands in ATTACKS.items():

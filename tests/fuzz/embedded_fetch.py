@@ -13,8 +13,8 @@ from mailward_mailbox.imap.fetch.items import FetchItem
 from mailward_mailbox.imap.fetch.parse import parse_fetch_items
 from mailward_mailbox.imap.fetch.render import FetchedMessage, FetchResponse, render
 from mailward_mailbox.imap.fetch.sections import Span
-from mailward_mailbox.imap.search.judge import Judge
 from mailward_mailbox.imap.search.keys import InBody, InMessage, Search, all_of, any_of
+from mailward_mailbox.imap.search.matcher import SearchMatcher
 from mailward_mailbox.imap.search.parse import parse_search
 from mailward_mailbox.imap.search.search import SearchResponse
 from mailward_mailbox.imap.search.text import found_in_body, header_text, sent_day
@@ -63,7 +63,7 @@ def embedded_search(octets: bytes) -> None:
     """The arguments of SEARCH: refused, or each message is found or not once it was read."""
     with suppress(BadCommandError):
         asked = parse_search(ImapWords([octets]))
-        _judge(asked, _MESSAGE)
+        _match(asked, _MESSAGE)
         assert all_of([asked.key, asked.key]) == any_of([asked.key]) == asked.key
 
 
@@ -75,7 +75,7 @@ def embedded_search_message(octets: bytes) -> None:
     texts = ["a", "\r\n", "", "not there at all"]
     found = found_in_body(root, texts, has_headers=False)
     assert {""} <= found <= found_in_body(root, texts, has_headers=True)
-    _judge(Search(any_of([InBody("a"), InMessage("body")])), octets)
+    _match(Search(any_of([InBody("a"), InMessage("body")])), octets)
 
 
 def _response(octets: bytes, items: tuple[FetchItem, ...], *, is_utf8: bool) -> FetchResponse:
@@ -121,19 +121,19 @@ def _view() -> MailboxView:
     return view
 
 
-def _judge(asked: Search, octets: bytes) -> None:
+def _match(asked: Search, octets: bytes) -> None:
     view = _view()
-    judge = Judge(view, asked.key)
+    matcher = SearchMatcher(view, asked.key)
     message = Message("m", 7, "e", "t", "b", len(octets), Instant(0.0), frozenset({"a"}), 9)
     one = (3, message)
     header = parse_header(octets)
-    verdicts = [
-        judge.decide(one),
-        judge.decide(one, judge.text(header)),
-        judge.decide(one, judge.text(header, parse(octets))),
+    decisions = [
+        matcher.decide(one),
+        matcher.decide(one, matcher.text(header)),
+        matcher.decide(one, matcher.text(header, parse(octets))),
     ]
-    assert verdicts[-1] is not None
-    assert all(verdict in (None, verdicts[-1]) for verdict in verdicts)
+    assert decisions[-1] is not None
+    assert all(decision in (None, decisions[-1]) for decision in decisions)
     for is_extended in (False, True):
         response = SearchResponse(asked, b"t", is_extended, by_uid=True)
         for found in ([], [one]):

@@ -72,7 +72,7 @@ class Selected:
         return self._view
 
     async def add(self, octets: bytes, *flags: str, received: float = NOON) -> Message:
-        """Deliver a message; the mailbox is selected anew."""
+        """Deliver a message; the mailbox is selected again."""
         self._view = None
         inbox = self.mail.mailbox("INBOX").id
         return await self.mail.append(inbox, Fresh(octets, frozenset(flags), Instant(received)))

@@ -36,7 +36,7 @@ Numbered = tuple[int, Message]
 """A message and its sequence number."""
 
 
-class Extent(IntEnum):
+class ReadExtent(IntEnum):
     """How much of a message has to be read."""
 
     NOTHING = 0
@@ -73,7 +73,7 @@ class MessageReader:
         self,
         mail: AccountMail,
         messages: Iterable[Numbered],
-        extent: Extent,
+        extent: ReadExtent,
         work: Callable[[Numbered, bytes], _R],
         *,
         stream: Callable[[Numbered], _R | None] = lambda _: None,
@@ -96,12 +96,12 @@ class MessageReader:
         self,
         mail: AccountMail,
         together: Sequence[Numbered],
-        extent: Extent,
+        extent: ReadExtent,
         work: Callable[[Numbered, bytes], _R],
     ) -> list[tuple[Numbered, _R | None]]:
-        if extent is Extent.WHOLE and together[0][1].size > MAX_TOGETHER_OCTETS:
+        if extent is ReadExtent.WHOLE and together[0][1].size > MAX_TOGETHER_OCTETS:
             return [(one, await self._alone(mail, one, work)) for one in together]
-        at_most = BEGINNING_OCTETS if extent is Extent.HEADER else None
+        at_most = BEGINNING_OCTETS if extent is ReadExtent.HEADER else None
         blobs = await mail.blobs({message.blob for _, message in together}, at_most)
         ready = [
             (one, octets)
@@ -126,12 +126,12 @@ class MessageReader:
         return await asyncio.get_running_loop().run_in_executor(self._threads, job)
 
 
-def _together(messages: Iterable[Numbered], extent: Extent) -> Iterator[list[Numbered]]:
+def _together(messages: Iterable[Numbered], extent: ReadExtent) -> Iterator[list[Numbered]]:
     """Messages that are read in one step."""
     together: list[Numbered] = []
     octets = 0
     for one in messages:
-        size = min(one[1].size, BEGINNING_OCTETS) if extent is Extent.HEADER else one[1].size
+        size = min(one[1].size, BEGINNING_OCTETS) if extent is ReadExtent.HEADER else one[1].size
         if together and (len(together) >= MAX_TOGETHER or octets + size > MAX_TOGETHER_OCTETS):
             yield together
             together, octets = [], 0

@@ -12,9 +12,9 @@ from mailward_mailbox.imap.fetch.sections import Span
 from mailward_mailbox.imap.output import Output
 from mailward_mailbox.imap.reading import (
     MAX_TOGETHER_OCTETS,
-    Extent,
     MessageReader,
     Numbered,
+    ReadExtent,
 )
 from mailward_mailbox.imap.sequences import SequenceSet
 from mailward_mailbox.imap.view import MailboxView
@@ -132,7 +132,7 @@ class _Fetch:
     ) -> AsyncIterator[tuple[Numbered, FetchResponse | None]]:
         """Each message with its response, or ``None`` where its octets are gone."""
         extent = self._items.extent
-        if extent is Extent.NOTHING:
+        if extent is ReadExtent.NOTHING:
             for one in messages:
                 yield one, self._render(one)
                 await self._output.pause()

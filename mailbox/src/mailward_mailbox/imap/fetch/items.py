@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from mailward_mailbox.imap.reading import Extent
+from mailward_mailbox.imap.reading import ReadExtent
 
 Partial = tuple[int, int]
 """The first octet and the number of octets asked for."""
-Path = tuple[int, ...]
+SectionPath = tuple[int, ...]
 """The numbers of a section part; of the message itself none."""
 
 
@@ -44,7 +44,7 @@ class BodySection:
     """``BODY[...]`` or one of the RFC822 items; *label* is its name in the response."""
 
     label: bytes
-    path: Path = ()
+    path: SectionPath = ()
     text: SectionText = SectionText.ALL
     fields: frozenset[str] = frozenset()
     """In lower case."""
@@ -61,7 +61,7 @@ class BinarySection:
     """``BINARY[...]`` (RFC 3516 section 4.2)."""
 
     label: bytes
-    path: Path
+    path: SectionPath
     partial: Partial | None = None
 
 
@@ -70,7 +70,7 @@ class BinarySize:
     """``BINARY.SIZE[...]`` (RFC 3516 section 4.3)."""
 
     label: bytes
-    path: Path
+    path: SectionPath
 
 
 FetchItem = Attribute | BodySection | BinarySection | BinarySize
@@ -91,9 +91,9 @@ class FetchItems:
         return Attribute.MODSEQ in self.items
 
     @property
-    def extent(self) -> Extent:
+    def extent(self) -> ReadExtent:
         """What has to be read of each message."""
-        return max(map(extent, self.items), default=Extent.NOTHING)
+        return max(map(extent, self.items), default=ReadExtent.NOTHING)
 
     @property
     def are_streamed(self) -> bool:
@@ -116,16 +116,18 @@ _FIELDS = frozenset({SectionText.FIELDS, SectionText.FIELDS_NOT})
 _OF_HEADER = _FIELDS | {SectionText.HEADER}
 
 
-def extent(item: FetchItem) -> Extent:
+def extent(item: FetchItem) -> ReadExtent:
     """How much of the message answers *item*."""
     match item:
         case Attribute.ENVELOPE:
-            return Extent.HEADER
+            return ReadExtent.HEADER
         case Attribute.BODY | Attribute.BODYSTRUCTURE:
-            return Extent.WHOLE
+            return ReadExtent.WHOLE
         case Attribute():
-            return Extent.NOTHING
+            return ReadExtent.NOTHING
         case BodySection():
-            return Extent.HEADER if not item.path and item.text in _OF_HEADER else Extent.WHOLE
+            return (
+                ReadExtent.HEADER if not item.path and item.text in _OF_HEADER else ReadExtent.WHOLE
+            )
         case BinarySection() | BinarySize():
-            return Extent.WHOLE
+            return ReadExtent.WHOLE

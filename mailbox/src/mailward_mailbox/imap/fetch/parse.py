@@ -13,7 +13,7 @@ from mailward_mailbox.imap.fetch.items import (
     FetchItem,
     FetchItems,
     Partial,
-    Path,
+    SectionPath,
     SectionText,
 )
 from mailward_mailbox.imap.fetch.strings import string
@@ -50,7 +50,7 @@ def parse_fetch_items(words: ImapWords, *, is_uid: bool) -> FetchItems:
     Raises:
         BadCommandError: they break the grammar, or are too many.
     """
-    reader = _Reader(words)
+    reader = _ItemReader(words)
     asked: list[FetchItem] = [Attribute.UID] if is_uid else []
     if words.starts(b"("):
         asked += words.items(reader.item)
@@ -85,7 +85,7 @@ def _distinct(asked: Iterable[FetchItem]) -> tuple[FetchItem, ...]:
     return items
 
 
-class _Reader:
+class _ItemReader:
     def __init__(self, words: ImapWords) -> None:
         self._words = words
         self.sets_seen = False
@@ -130,7 +130,7 @@ class _Reader:
             case _:
                 raise BadCommandError("Unknown FETCH item")
 
-    def _path(self) -> tuple[Path, bytes]:
+    def _path(self) -> tuple[SectionPath, bytes]:
         """A section of numbers alone, and how it is written."""
         path, text, written = self._section()
         if text is not SectionText.ALL:
@@ -138,7 +138,7 @@ class _Reader:
         self._words.expect(b"]")
         return path, written + b"]"
 
-    def _section(self) -> tuple[Path, SectionText, bytes]:
+    def _section(self) -> tuple[SectionPath, SectionText, bytes]:
         self._words.expect(b"[")
         found = self._words.match(_SECTION)
         if found is None:

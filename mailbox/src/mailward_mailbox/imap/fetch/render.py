@@ -11,7 +11,7 @@ from mailward_mailbox.imap.fetch.items import (
     BinarySize,
     BodySection,
     FetchItem,
-    Path,
+    SectionPath,
     SectionText,
 )
 from mailward_mailbox.imap.fetch.sections import (
@@ -80,7 +80,7 @@ class _Renderer:
     def __init__(self, fetched: FetchedMessage, *, is_utf8: bool) -> None:
         self._fetched = fetched
         self._structures = StructureWriter(is_utf8=is_utf8)
-        self._decoded: dict[Path, bytes] = {}
+        self._decoded: dict[SectionPath, bytes] = {}
         self._inline_left = MAX_INLINE_OCTETS
 
     def render(self) -> FetchResponse:
@@ -122,7 +122,7 @@ class _Renderer:
     def _header(self) -> Header:
         return parse_header(self._octets)
 
-    def _read(self, path: Path, text: SectionText) -> Part | Span | None:
+    def _read(self, path: SectionPath, text: SectionText) -> Part | Span | None:
         """The section; those of the message's own header need no more than that."""
         is_of_parts = path or text in (SectionText.ALL, SectionText.TEXT, SectionText.MIME)
         if is_of_parts or self._fetched.outline is not None:
@@ -212,7 +212,7 @@ class _Renderer:
         head = literal8_head if b"\0" in octets else literal_head
         return [head(end - first), octets]
 
-    def _binary_size(self, path: Path) -> int:
+    def _binary_size(self, path: SectionPath) -> int:
         found = self._binary_part(path)
         if found is None:
             return 0
@@ -221,7 +221,7 @@ class _Renderer:
             return span.end - span.start
         return len(self._decode(path, span, encoding))
 
-    def _binary_part(self, path: Path) -> tuple[Span, str] | None:
+    def _binary_part(self, path: SectionPath) -> tuple[Span, str] | None:
         """Where the part stands, and its encoding; messages and multiparts have none."""
         if not path:
             return Span(0, len(self._octets)), "8bit"
@@ -231,7 +231,7 @@ class _Renderer:
         is_leaf = not part.parts and part.message is None
         return Span(part.body_start, part.body_end), part.encoding if is_leaf else "8bit"
 
-    def _decode(self, path: Path, span: Span, encoding: str) -> bytes:
+    def _decode(self, path: SectionPath, span: Span, encoding: str) -> bytes:
         if path not in self._decoded:
             self._decoded.clear()  # one of them at a time: it may be as long as the message
             self._decoded[path] = decode(self._octets[span.start : span.end], encoding)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from mailward_mailbox.imap.fetch.items import Partial, Path, SectionText
+from mailward_mailbox.imap.fetch.items import Partial, SectionPath, SectionText
 from mailward_mailbox.message.part import Part
 
 
@@ -44,7 +44,7 @@ def outline(part: Part) -> Part:
     )
 
 
-def find_part(root: Part, path: Path) -> Part | None:
+def find_part(root: Part, path: SectionPath) -> Part | None:
     """The part of that number; ``1`` of a message that is no multipart is its text."""
     part: Part | None = None
     around: Part | None = root
@@ -63,7 +63,7 @@ def _numbered(around: Part, number: int) -> Part | None:
     return around if number == 1 else None
 
 
-def find_section(root: Part, path: Path, text: SectionText) -> Part | Span | None:
+def find_section(root: Part, path: SectionPath, text: SectionText) -> Part | Span | None:
     """Where the section stands, the message whose fields it names, or ``None``."""
     part = find_part(root, path)
     if part is None:

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from mailward_mailbox.imap.reading import Extent
+from mailward_mailbox.imap.reading import ReadExtent
 from mailward_mailbox.imap.sequences import SequenceSet
 
 
 @dataclass(frozen=True, slots=True)
-class AllOf:
+class AllKeys:
     """Every key holds; of none: ALL."""
 
     keys: tuple[SearchKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyKey:
     """At least one key holds (OR)."""
 
     keys: tuple[SearchKey, ...]
@@ -116,34 +116,34 @@ class InMessage:
 OfContent = InBody | InMessage
 OfHeader = SentIn | InField
 OfStored = HasFlag | InNumbers | InUids | ReceivedIn | SizeIn | ModSeqFrom | HasId
-SearchKey = AllOf | AnyOf | NotKey | OfStored | OfHeader | OfContent
+SearchKey = AllKeys | AnyKey | NotKey | OfStored | OfHeader | OfContent
 
 
-def extent(key: SearchKey) -> Extent:
+def extent(key: SearchKey) -> ReadExtent:
     """How much of a message decides a key; of a list its most expensive one."""
     match key:
-        case AllOf() | AnyOf():
-            return max(map(extent, key.keys), default=Extent.NOTHING)
+        case AllKeys() | AnyKey():
+            return max(map(extent, key.keys), default=ReadExtent.NOTHING)
         case NotKey():
             return extent(key.key)
         case SentIn() | InField():
-            return Extent.HEADER
+            return ReadExtent.HEADER
         case InBody() | InMessage():
-            return Extent.WHOLE
+            return ReadExtent.WHOLE
         case HasFlag() | InNumbers() | InUids() | ReceivedIn() | SizeIn() | ModSeqFrom() | HasId():
-            return Extent.NOTHING
+            return ReadExtent.NOTHING
 
 
 def all_of(keys: Iterable[SearchKey]) -> SearchKey:
     """Every key once, cheap ones first."""
     ordered = _ordered(keys)
-    return ordered[0] if len(ordered) == 1 else AllOf(ordered)
+    return ordered[0] if len(ordered) == 1 else AllKeys(ordered)
 
 
 def any_of(keys: Iterable[SearchKey]) -> SearchKey:
     """Every key once, cheap ones first."""
     ordered = _ordered(keys)
-    return ordered[0] if len(ordered) == 1 else AnyOf(ordered)
+    return ordered[0] if len(ordered) == 1 else AnyKey(ordered)
 
 
 def _ordered(keys: Iterable[SearchKey]) -> tuple[SearchKey, ...]:
@@ -153,7 +153,7 @@ def _ordered(keys: Iterable[SearchKey]) -> tuple[SearchKey, ...]:
 def leaves(key: SearchKey) -> Iterator[OfStored | OfHeader | OfContent]:
     """All keys in it that hold no other."""
     match key:
-        case AllOf() | AnyOf():
+        case AllKeys() | AnyKey():
             for one in key.keys:
                 yield from leaves(one)
         case NotKey():

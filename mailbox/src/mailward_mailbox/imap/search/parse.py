@@ -9,7 +9,7 @@ from functools import partial
 
 from mailward_mailbox.imap.search.fold import fold
 from mailward_mailbox.imap.search.keys import (
-    AllOf,
+    AllKeys,
     HasFlag,
     HasId,
     InBody,
@@ -50,10 +50,10 @@ _FLAGS = {
 }
 _RECENT = HasFlag("\\Recent")
 _WORDS: Mapping[bytes, SearchKey] = {
-    b"ALL": AllOf(()),
+    b"ALL": AllKeys(()),
     **{name: HasFlag(flag) for name, flag in _FLAGS.items()},
     **{b"UN" + name: NotKey(HasFlag(flag)) for name, flag in _FLAGS.items() if name != b"RECENT"},
-    b"NEW": AllOf((_RECENT, NotKey(HasFlag(SEEN)))),
+    b"NEW": AllKeys((_RECENT, NotKey(HasFlag(SEEN)))),
     b"OLD": NotKey(_RECENT),
 }
 _FIELDS = frozenset({b"FROM", b"TO", b"CC", b"BCC", b"SUBJECT"})
@@ -74,7 +74,7 @@ def parse_search(words: ImapWords) -> Search:
         words.space()
     if words.match(_CHARSET):
         if words.astring().upper() not in (b"UTF-8", b"US-ASCII"):
-            return Search(AllOf(()), options, has_known_charset=False)
+            return Search(AllKeys(()), options, has_known_charset=False)
         words.space()
     keys = [_key(words)]
     while words.skip(b" "):

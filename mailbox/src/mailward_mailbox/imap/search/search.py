@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from mailward_mailbox.imap.errors import NoError
 from mailward_mailbox.imap.fetch.strings import string
 from mailward_mailbox.imap.output import Output
-from mailward_mailbox.imap.reading import Extent, MessageReader, Numbered
-from mailward_mailbox.imap.search.judge import Judge, Verdict
+from mailward_mailbox.imap.reading import MessageReader, Numbered, ReadExtent
 from mailward_mailbox.imap.search.keys import ReturnOption, Search
+from mailward_mailbox.imap.search.matcher import Decision, SearchMatcher
 from mailward_mailbox.imap.sequences import write_numbers
 from mailward_mailbox.imap.view import MailboxView
 from mailward_mailbox.message.parse import parse, parse_header
@@ -80,7 +80,7 @@ async def search(
         if asked.saves:
             view.saved = []
         raise NoError("BADCHARSET (UTF-8)", "The character set is unknown")
-    found = await _find(view, Judge(view, asked.key), output, reader)
+    found = await _find(view, SearchMatcher(view, asked.key), output, reader)
     if asked.saves and asked.options is not None:
         view.saved = [message.uid for _, message in named(found, asked.options)]
     is_extended = asked.options is not None or view.enabled.is_rev2
@@ -89,33 +89,33 @@ async def search(
 
 
 async def _find(
-    view: MailboxView, judge: Judge, output: Output, reader: MessageReader
+    view: MailboxView, matcher: SearchMatcher, output: Output, reader: MessageReader
 ) -> Sequence[Numbered]:
     """The messages that have it, in their order."""
     found: list[Numbered] = []
     left: list[Numbered] = []
 
-    def keep(one: Numbered, verdict: Verdict) -> None:
-        if verdict is None:
+    def keep(one: Numbered, decision: Decision) -> None:
+        if decision is None:
             left.append(one)
-        elif verdict:
+        elif decision:
             found.append(one)
 
-    def of_header(one: Numbered, octets: bytes) -> Verdict:
-        return judge.decide(one, judge.text(parse_header(octets)))
+    def of_header(one: Numbered, octets: bytes) -> Decision:
+        return matcher.decide(one, matcher.text(parse_header(octets)))
 
-    def of_whole(one: Numbered, octets: bytes) -> Verdict:
-        return judge.decide(one, judge.text(parse_header(octets), parse(octets)))
+    def of_whole(one: Numbered, octets: bytes) -> Decision:
+        return matcher.decide(one, matcher.text(parse_header(octets), parse(octets)))
 
     for one in view.everything():
-        keep(one, judge.decide(one))
+        keep(one, matcher.decide(one))
         await output.pause()
     for extent, work, is_due in (
-        (Extent.HEADER, of_header, judge.reads_header),
-        (Extent.WHOLE, of_whole, judge.reads_body),
+        (ReadExtent.HEADER, of_header, matcher.reads_header),
+        (ReadExtent.WHOLE, of_whole, matcher.reads_body),
     ):
         if is_due:
             undecided, left = left, []
-            async for one, verdict in reader.each(view.mail, undecided, extent, work):
-                keep(one, verdict)
+            async for one, decision in reader.each(view.mail, undecided, extent, work):
+                keep(one, decision)
     return sorted(found, key=lambda one: one[0])

@@ -10,8 +10,8 @@ from functools import cached_property, lru_cache
 from mailward_mailbox.imap.flags import RECENT
 from mailward_mailbox.imap.reading import Numbered
 from mailward_mailbox.imap.search.keys import (
-    AllOf,
-    AnyOf,
+    AllKeys,
+    AnyKey,
     HasFlag,
     HasId,
     InBody,
@@ -42,7 +42,7 @@ from mailward_mailbox.message.header import Header
 from mailward_mailbox.message.part import Part
 
 _ADDRESSES = frozenset({"from", "to", "cc", "bcc"})
-Verdict = bool | None
+Decision = bool | None
 """``None``: more of the message has to be read."""
 
 
@@ -81,7 +81,7 @@ class MessageText:
         return sent_day(self.header)
 
 
-class Judge:
+class SearchMatcher:
     """One SEARCH over the messages of *view*.
 
     Raises:
@@ -107,15 +107,15 @@ class Judge:
         """What was read of a message."""
         return MessageText(header, whole, self._in_bodies, self._in_messages)
 
-    def decide(self, one: Numbered, text: MessageText | None = None) -> Verdict:
+    def decide(self, one: Numbered, text: MessageText | None = None) -> Decision:
         """Whether the message has it, as far as *text* of it was read."""
         return self._holds(self._key, one, text)
 
-    def _holds(self, key: SearchKey, one: Numbered, text: MessageText | None) -> Verdict:
+    def _holds(self, key: SearchKey, one: Numbered, text: MessageText | None) -> Decision:
         match key:
-            case AllOf():
+            case AllKeys():
                 return self._all(key.keys, one, text, is_met=True)
-            case AnyOf():
+            case AnyKey():
                 return self._all(key.keys, one, text, is_met=False)
             case NotKey():
                 held = self._holds(key.key, one, text)
@@ -129,7 +129,7 @@ class Judge:
 
     def _all(
         self, keys: Sequence[SearchKey], one: Numbered, text: MessageText | None, *, is_met: bool
-    ) -> Verdict:
+    ) -> Decision:
         """*is_met* where each key is that; the opposite where one is that."""
         is_open = False
         for key in keys:
@@ -174,7 +174,7 @@ def _in_header(key: SentIn | InField, text: MessageText) -> bool:
             )
 
 
-def _in_content(key: InBody | InMessage, text: MessageText) -> Verdict:
+def _in_content(key: InBody | InMessage, text: MessageText) -> Decision:
     match key:
         case InBody(wanted):
             found = text.found_in_body

@@ -86,6 +86,6 @@ def test_it_hears_of_new_mail_while_it_waits(program: Jmapc, server: MailServer)
             server.send(letter("news"))
             return child.poll() is not None
 
-        eventually(heard, "it has heard of a message")
+        eventually(heard, "it has heard of a message", within_seconds=30)
         assert child.stdout is not None
         assert "email" in json.loads(child.stdout.read())["changed"]

@@ -135,6 +135,10 @@ def test_it_hears_of_new_mail_while_it_waits(server: MailServer, tmp_path: Path)
     settings = ("set imap_idle = yes", "set timeout = 1", "set mail_check = 1")
     hears = f'set new_mail_command = "touch {heard}"'
     with neomutt.waiting(*settings, hears):
-        eventually(lambda: b"INBOX" in neomutt.terminal.read_bytes(), "it shows the inbox")
+        eventually(
+            lambda: b"INBOX" in neomutt.terminal.read_bytes(),
+            "it shows the inbox",
+            within_seconds=30,
+        )
         server.send(letter("news"))
-        eventually(heard.exists, "it has heard of the message")
+        eventually(heard.exists, "it has heard of the message", within_seconds=30)

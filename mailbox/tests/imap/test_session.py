@@ -121,6 +121,15 @@ async def test_a_multiappend_is_stored_as_a_whole_or_not_at_all(alice: ImapClien
     await alice.ok(b"APPEND INBOX UTF8 (~{1+}\r\ne)")
 
 
+async def test_a_date_at_either_end_of_the_calendar_is_shown(alice: ImapClient) -> None:
+    for date in (b"01-Jan-0001 00:00:00 +1400", b"31-Dec-9999 23:59:59 -1400"):
+        await alice.ok(b'APPEND INBOX "%b" {1+}\r\nx' % date)
+    await alice.ok(b"SELECT INBOX")
+    told = await alice.ok(b"FETCH 1:* INTERNALDATE")
+    assert b'" 1-Jan-0001 00:00:00 +0000"' in told
+    assert b'"31-Dec-9999 23:59:59 +0000"' in told
+
+
 async def test_a_client_that_waits_is_told_to_go_on(alice: ImapClient) -> None:
     alice.send(b"t APPEND INBOX {%d}\r\n" % len(LETTER))
     await alice.up_to(b"+ OK")

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mailward_mailbox.instant import Instant
+from mailward_mailbox.instant import Instant, dated
 from mailward_mailbox.mail.database import Database
 from mailward_mailbox.mail.model import (
     INBOX,
@@ -133,7 +133,7 @@ class MailFile(Database):
                             self._thread(fresh.octets),
                             blob,
                             len(fresh.octets),
-                            now if fresh.received is None else fresh.received,
+                            dated(now if fresh.received is None else fresh.received),
                             fresh.flags,
                             modseq,
                         )
@@ -400,7 +400,7 @@ def _mailbox(row: tuple[Any, ...]) -> Mailbox:
 def _message(row: tuple[Any, ...]) -> Message:
     mailbox, uid, email, thread, blob, size, received, flags, modseq = row
     return Message(
-        *(mailbox, uid, email, thread, blob, size, Instant(received)),
+        *(mailbox, uid, email, thread, blob, size, dated(received)),
         frozenset(flags.split()),
         modseq,
     )

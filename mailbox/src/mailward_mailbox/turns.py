@@ -1,13 +1,35 @@
-"""Turns on the event loop: what goes on for long lets others work in between."""
+"""Turns on the event loop: what goes on for long lets others work in between.
+
+Where a process rotates turns over accounts, the task of a session says so by :data:`ROTATION`: many
+sessions of one account then take no more of the loop than one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 STEP_SECONDS = 0.005
 
+ROTATION: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("ROTATION", default=None)
+"""Waits for the next turn of the account that the task works for."""
 
-class Turns:
+
+async def let_others_work() -> None:
+    """Give the event loop back, until it is this task's turn again.
+
+    Raises:
+        ConnectionError: the turn did not come in time.
+    """
+    rotation = ROTATION.get()
+    if rotation is None:
+        await asyncio.sleep(0)
+    else:
+        await rotation()
+
+
+class SessionTurns:
     """The turns of one session, which asks for the next one between its steps."""
 
     def __init__(self) -> None:
@@ -15,7 +37,11 @@ class Turns:
         self._began = self._loop.time()
 
     async def next(self) -> None:
-        """Let others work where this turn has lasted long enough."""
+        """Let others work where this turn has lasted long enough.
+
+        Raises:
+            ConnectionError: the next one did not come in time.
+        """
         if self._loop.time() - self._began >= STEP_SECONDS:
-            await asyncio.sleep(0)
+            await let_others_work()
             self._began = self._loop.time()

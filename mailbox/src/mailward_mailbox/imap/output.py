@@ -10,6 +10,7 @@ import asyncio
 import time
 
 from mailward.wire.lines import CRLF
+from mailward_mailbox.turns import let_others_work
 
 PIECE_OCTETS = 65_536
 STEP_SECONDS = 0.005
@@ -67,7 +68,7 @@ class Output:
         if len(self._held) >= PIECE_OCTETS:
             await self.flush()
         if time.perf_counter() - self._step_began >= STEP_SECONDS:
-            await asyncio.sleep(0)
+            await let_others_work()
             self._step_began = time.perf_counter()
 
     async def flush(self) -> None:

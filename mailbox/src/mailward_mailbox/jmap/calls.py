@@ -24,6 +24,7 @@ from mailward_mailbox.jmap.methods.submission import (
 from mailward_mailbox.jmap.requests import Answer, Budget, Call, Request, resolve
 from mailward_mailbox.jmap.values import Arguments, identifier
 from mailward_mailbox.mail.model import MailError
+from mailward_mailbox.turns import let_others_work
 
 Method = Callable[[Desk, Arguments], Awaitable[Mapping[str, object]]]
 
@@ -70,7 +71,7 @@ async def make_calls(request: Request, desk: Desk) -> list[Answer]:
             _log.exception("a call of %a broke off", call.name[:100])
             answers.append(("error", MethodError("serverFail").answer(), call.id))
         desk.further.clear()
-        await asyncio.sleep(0)
+        await let_others_work()
     return answers
 
 

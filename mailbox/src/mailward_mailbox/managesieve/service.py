@@ -16,7 +16,7 @@ from mailward_mailbox.managesieve.commands import Command, Commands, Malformed
 from mailward_mailbox.managesieve.session import ManageSieveSession
 from mailward_mailbox.sieve.parser import EXTENSIONS
 from mailward_mailbox.stream import PIECE_OCTETS, linger
-from mailward_mailbox.turns import Turns
+from mailward_mailbox.turns import SessionTurns
 
 SILENCE = timedelta(minutes=30)  # RFC 5804 section 1.2
 MAX_MALFORMED = 20
@@ -67,7 +67,7 @@ async def _speak(
     """
     commands = Commands()
     malformed = 0
-    turns = Turns()
+    turns = SessionTurns()
     while True:
         await turns.next()  # answers to what has arrived already are written without waiting
         command = commands.next()

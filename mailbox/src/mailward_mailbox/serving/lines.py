@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from mailward.wire.door import Closing, Door
@@ -24,6 +25,7 @@ from mailward_mailbox.serving.listener import direct_client, this_task
 from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.serving.waiting import Waiting
 from mailward_mailbox.stream import Stream
+from mailward_mailbox.turns import ROTATION
 
 HEADER_SECONDS = 10.0
 MAX_SESSIONS = 256
@@ -168,6 +170,7 @@ class LineConnections:
         if isinstance(door.next_event(), Closing):
             return  # it sent more behind its credentials than is held
         self._sessions[account.id] += 1
+        ROTATION.set(partial(self._shared.waiting.session_turn, account.id))
         try:
             with self._shared.accounts.while_current(account, this_task().cancel):
                 await stream.drain()

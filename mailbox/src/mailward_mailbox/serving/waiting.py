@@ -37,6 +37,15 @@ class Waiting:
         self._places: dict[_Prefix, dict[Place, None]] = {}
         self._count = 0
         self._turns = Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
+        self._session_turns = Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
+
+    async def session_turn(self, account: str) -> None:
+        """As :meth:`turn`, for the sessions after the login, in rotation over the accounts.
+
+        Raises:
+            ConnectionError: it did not come in time.
+        """
+        await _next(self._session_turns, TurnPlace((account.encode(),)))
 
     async def turn(self, address: Address | None) -> None:
         """Wait for the turn to do some milliseconds of work, in rotation over the networks.
@@ -47,11 +56,7 @@ class Waiting:
         Raises:
             ConnectionError: it did not come in time.
         """
-        try:
-            await self._turns.wait(TurnPlace(client_groups(address)))
-        except BusyError:
-            raise ConnectionAbortedError("no turn came") from None
-        asyncio.get_running_loop().call_soon(self._turns.give_back)
+        await _next(self._turns, TurnPlace(client_groups(address)))
 
     def enter(self, address: Address | None, end: Callable[[], object]) -> Place | None:
         """A place for a client; ``None``: there is none. It is to be given back by :meth:`leave`.
@@ -88,3 +93,16 @@ class Waiting:
         self.leave(oldest)
         oldest.end()
         return True
+
+
+async def _next(turns: Turns, place: TurnPlace) -> None:
+    """Wait for a turn, which lasts until the loop's next round.
+
+    Raises:
+        ConnectionError: it did not come in time.
+    """
+    try:
+        await turns.wait(place)
+    except BusyError:
+        raise ConnectionAbortedError("no turn came") from None
+    asyncio.get_running_loop().call_soon(turns.give_back)

@@ -23,7 +23,7 @@ from mailward_mailbox.submission.session import (
     Submitted,
     extensions,
 )
-from mailward_mailbox.turns import Turns
+from mailward_mailbox.turns import SessionTurns
 
 MAX_OCTETS = MAX_MESSAGE_OCTETS - MAX_TRACE_OCTETS
 MAX_UNDER_WAY_OCTETS = 8 * MAX_MESSAGE_OCTETS
@@ -82,7 +82,7 @@ class SubmissionService:
         """Raises:
         TimeoutError: the client says nothing.
         """
-        turns = Turns()
+        turns = SessionTurns()
         while True:
             await turns.next()  # replies to what has arrived already are written without waiting
             match session.next_event():

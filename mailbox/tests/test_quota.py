@@ -20,6 +20,8 @@ from mailward_mailbox.mail.store import MailStore
 
 NOON = Instant(1_790_000_000.0)
 QUOTA = 100_000
+ROW = 512
+"""What a message counts for beside its octets, which count once for all of its copies."""
 
 
 class Settings:
@@ -50,7 +52,8 @@ def inbox(mail: AccountMail) -> str:
 
 
 def letter(octets: int, filling: bytes = b"x") -> Fresh:
-    return Fresh(b"\r\n" + filling * (octets - 2))
+    """A message that counts for so many octets, its row included."""
+    return Fresh(b"\r\n" + filling * (octets - ROW - 2))
 
 
 async def test_what_would_go_beyond_the_quota_is_refused_as_a_whole(mail: AccountMail) -> None:
@@ -66,7 +69,7 @@ async def test_what_would_go_beyond_the_quota_is_refused_as_a_whole(mail: Accoun
     await mail.append(inbox(mail), letter(40_000, b"y"))
     assert mail.usage() == QUOTA
     with pytest.raises(OverQuotaError):
-        await mail.append(inbox(mail), letter(3, b"z"))
+        await mail.append(inbox(mail), letter(ROW + 3, b"z"))
 
 
 async def test_a_message_that_is_larger_than_the_quota_never_fits(mail: AccountMail) -> None:
@@ -76,17 +79,50 @@ async def test_a_message_that_is_larger_than_the_quota_never_fits(mail: AccountM
     assert not mail.usage()
 
 
-async def test_a_copy_needs_no_room_and_the_last_of_them_gives_it_back(mail: AccountMail) -> None:
-    await mail.append(inbox(mail), letter(QUOTA))
+async def test_a_copy_needs_little_room_and_the_last_of_them_gives_all_back(
+    mail: AccountMail,
+) -> None:
+    await mail.append(inbox(mail), letter(90_000))
     trash = mail.mailbox("Trash").id
     await mail.copy(inbox(mail), [1], trash)
-    await mail.append(trash, letter(QUOTA))  # the same octets once more
-    assert mail.usage() == QUOTA
+    await mail.append(trash, letter(90_000))  # the same octets once more
+    assert mail.usage() == 90_000 + 2 * ROW
     await mail.destroy(inbox(mail), [1])
     await mail.destroy(trash, [1])
-    assert mail.usage() == QUOTA
+    assert mail.usage() == 90_000
     await mail.destroy(trash, [2])
     assert not mail.usage()
+
+
+async def test_copies_of_one_small_message_fill_a_mailbox(mail: AccountMail) -> None:
+    await mail.append(inbox(mail), letter(ROW + 10))
+    for _ in range(7):
+        await mail.copy(inbox(mail), list(mail.mailbox("INBOX").messages), inbox(mail))
+    with pytest.raises(OverQuotaError):
+        await mail.copy(inbox(mail), list(mail.mailbox("INBOX").messages), inbox(mail))
+    assert len(mail.mailbox("INBOX").messages) == 128
+
+
+async def test_there_are_only_so_many_messages(
+    mail: AccountMail, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailward_mailbox.mail.account.MAX_MESSAGES", 3)
+    settings.quota = None
+    await mail.append_all([(inbox(mail), letter(ROW + 10))] * 2)
+    with pytest.raises(OverQuotaError):
+        await mail.copy(inbox(mail), [1, 2], mail.mailbox("Trash").id)
+    await mail.copy(inbox(mail), [1, 2], mail.mailbox("Trash").id, move=True)
+    with pytest.raises(OverQuotaError):
+        await mail.append_all([(inbox(mail), letter(ROW + 10))] * 2)
+
+
+async def test_flags_of_the_system_are_set_in_a_full_mailbox_and_long_keywords_are_not(
+    mail: AccountMail,
+) -> None:
+    await mail.append(inbox(mail), letter(QUOTA))
+    await mail.set_flags(inbox(mail), {1: frozenset({"\\Seen", "\\Deleted", "$Forwarded"})})
+    with pytest.raises(OverQuotaError):
+        await mail.set_flags(inbox(mail), {1: frozenset({"k" * 100})})
 
 
 async def test_a_mailbox_that_is_too_full_since_the_quota_is_lower_can_be_read_and_emptied(
@@ -98,9 +134,9 @@ async def test_a_mailbox_that_is_too_full_since_the_quota_is_lower_can_be_read_a
     await mail.set_flags(inbox(mail), {1: frozenset({"\\Seen"})})
     await mail.copy(inbox(mail), [1], mail.mailbox("Trash").id, move=True)
     with pytest.raises(OverQuotaError):
-        await mail.append(inbox(mail), letter(3))
+        await mail.append(inbox(mail), letter(ROW + 3))
     await mail.destroy(mail.mailbox("Trash").id, [1])
-    await mail.append(inbox(mail), letter(3))
+    await mail.append(inbox(mail), letter(ROW + 3))
 
 
 async def test_uploads_and_scripts_count_and_an_upload_that_is_over_makes_room(
@@ -158,9 +194,12 @@ async def test_whatever_is_done_the_count_is_the_sum_of_what_is_there(
         assert mail.usage() <= settings.quota
     used, path = mail.usage(), store.path("alice")
     with closing(MailFile(path, "alice", NOON)) as file:
-        blobs = file._number("SELECT sum(length(octets)) FROM blob")  # noqa: SLF001 -- what is there
-        scripts = file._number("SELECT sum(length(text)) FROM script")  # noqa: SLF001
-        assert used == blobs + scripts == file.used
+        number = file._number  # noqa: SLF001 -- what is there
+        blobs = number("SELECT sum(length(octets)) FROM blob")
+        scripts = number("SELECT sum(length(text)) FROM script")
+        messages = number("SELECT count(*) FROM message")
+        names = number("SELECT coalesce(sum(64 + length(message_id)), 0) FROM reference")
+        assert used == blobs + scripts + ROW * messages + names == file.used
 
 
 async def test_references_go_with_the_last_message_of_their_thread(
@@ -187,7 +226,7 @@ def limit(here: Premises, octets: int) -> None:
 
 async def test_imap_says_overquota(tmp_path: Path) -> None:
     async with house(tmp_path, "alice") as here:
-        limit(here, 1_000)
+        limit(here, 1_500)
         alice = await here.session()
         assert b"t OK" in await alice.command(b"APPEND INBOX {600+}\r\n" + b"x" * 600)
         assert b"t NO [OVERQUOTA]" in await alice.command(b"APPEND INBOX {600+}\r\n" + b"y" * 600)
@@ -229,7 +268,7 @@ async def test_managesieve_says_quota_maxsize(tmp_path: Path) -> None:
 async def test_jmap_says_over_quota(tmp_path: Path) -> None:
     async with open_jmap(tmp_path) as jmap:
         embedded = jmap.server
-        embedded.settings = replace(embedded.settings, quota=1_000)
+        embedded.settings = replace(embedded.settings, quota=1_500)
         blob = await jmap.upload(b"Subject: x\r\n\r\n" + b"x" * 900)
         box = await jmap.mailbox("INBOX")
         emails = {"k": {"blobId": blob, "mailboxIds": {box: True}}}

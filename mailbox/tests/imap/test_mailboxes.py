@@ -98,8 +98,8 @@ async def test_quota_is_told_and_held(house: ImapHouse, alice: ImapClient) -> No
     house.quota[0] = 20_480
     await house.put(b"x" * 10_000, ("\\Deleted",))
     told = await alice.ok(b"GETQUOTAROOT inbox")
-    assert b'* QUOTAROOT INBOX ""\r\n* QUOTA "" (STORAGE 10 20)\r\n' in told
-    assert b'* QUOTA "" (STORAGE 10 20)' in await alice.ok(b'GETQUOTA ""')
+    assert b'* QUOTAROOT INBOX ""\r\n* QUOTA "" (STORAGE 11 20)\r\n' in told
+    assert b'* QUOTA "" (STORAGE 11 20)' in await alice.ok(b'GETQUOTA ""')
     assert b"(DELETED-STORAGE 10000)" in await alice.ok(b"STATUS INBOX (DELETED-STORAGE)")
     full = await alice.command(b"APPEND INBOX {11000+}\r\n" + b"y" * 11_000)
     assert full.startswith(b"t NO [OVERQUOTA]")

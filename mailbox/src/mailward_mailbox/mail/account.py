@@ -21,6 +21,7 @@ from mailward_mailbox.mail.model import (
     MAX_FLAG_OCTETS,
     MAX_FLAGS,
     MAX_MESSAGE_OCTETS,
+    MAX_MESSAGES,
     MAX_NAME_OCTETS,
     Changed,
     Flags,
@@ -30,6 +31,7 @@ from mailward_mailbox.mail.model import (
     MailError,
     Message,
     NoSuchMailboxError,
+    OverQuotaError,
     Script,
     UnfitError,
 )
@@ -102,7 +104,7 @@ class AccountMail:
         return self._quota()
 
     def usage(self) -> int:
-        """Octets of messages, uploads and scripts; each content once, however many copies."""
+        """Octets of messages, uploads and scripts; a copy of a message counts for its row alone."""
         return self._file.used
 
     async def changed(self, after: int) -> int:
@@ -143,6 +145,7 @@ class AccountMail:
             check_flags(fresh.flags)
             if len(fresh.octets) > MAX_MESSAGE_OCTETS:
                 raise UnfitError(f"the message is longer than {MAX_MESSAGE_OCTETS} octets")
+        self._check_count(len(placed))
         return (await self._change(partial(self._file.append, placed, self._clock()))).put
 
     async def copy(
@@ -154,6 +157,8 @@ class AccountMail:
         there = [uid for uid in uids if uid in self.by_id[mailbox].messages]
         if not there:
             return []
+        if not move:
+            self._check_count(len(there))
         change = await self._change(
             partial(self._file.copy, mailbox, there, destination, move=move)
         )
@@ -286,6 +291,10 @@ class AccountMail:
     def _check_there(self, mailbox: str) -> None:
         if mailbox not in self.by_id:
             raise NoSuchMailboxError("there is no such mailbox")
+
+    def _check_count(self, more: int) -> None:
+        if sum(len(one.messages) for one in self.by_id.values()) + more > MAX_MESSAGES:
+            raise OverQuotaError(is_too_large=False)
 
     async def _ask(self, job: Callable[[], _T]) -> _T:
         doing = asyncio.get_running_loop().run_in_executor(self._thread, job)

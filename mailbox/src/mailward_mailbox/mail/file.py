@@ -6,13 +6,11 @@ leaves nothing behind: the message and its place in the mailbox are one commit.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from mailward_mailbox.instant import Instant, dated
 from mailward_mailbox.mail.database import Database
@@ -31,6 +29,7 @@ from mailward_mailbox.mail.model import (
     UnfitError,
 )
 from mailward_mailbox.mail.references import references
+from mailward_mailbox.mail.rows import flags_text, new_id, read_mailbox, read_message
 from mailward_mailbox.storage import bring_up_to_date, check_version
 
 APPLICATION_ID = int.from_bytes(b"mwml", "big")
@@ -74,9 +73,9 @@ class MailFile(Database):
         """The number of the last change, and everything that is not content."""
         with self._trouble():
             modseq = self._modseq()
-            mailboxes = {row[0]: _mailbox(row) for row in self._rows("SELECT * FROM mailbox")}
+            mailboxes = {row[0]: read_mailbox(row) for row in self._rows("SELECT * FROM mailbox")}
             for row in self._rows("SELECT * FROM message ORDER BY mailbox, uid"):
-                message = _message(row)
+                message = read_message(row)
                 mailboxes[message.mailbox].messages[message.uid] = message
         return modseq, list(mailboxes.values())
 
@@ -129,7 +128,7 @@ class MailFile(Database):
                         Message(
                             mailbox,
                             0,
-                            _new_id("M"),
+                            new_id("M"),
                             self._thread(fresh.octets),
                             blob,
                             len(fresh.octets),
@@ -162,7 +161,7 @@ class MailFile(Database):
             ]
             self._database.executemany(
                 "UPDATE message SET flags = ?, modseq = ? WHERE mailbox = ? AND uid = ?",
-                [(_flags_text(one.flags), modseq, mailbox, one.uid) for one in put],
+                [(flags_text(one.flags), modseq, mailbox, one.uid) for one in put],
             )
             return self._changed(modseq, put=put)
 
@@ -216,7 +215,7 @@ class MailFile(Database):
         with self._change() as modseq:
             self._mailbox(mailbox)  # two may remove it at once
             there = [
-                _message(row)
+                read_message(row)
                 for row in self._rows("SELECT * FROM message WHERE mailbox = ?", mailbox)
             ]
             gone = self._take_out(mailbox, there)
@@ -294,7 +293,7 @@ class MailFile(Database):
         # RFC 9051 section 2.3.1.1: a name that comes back never comes back with the same value.
         began = self._number("SELECT began FROM account")
         uid_validity = (began + modseq) & 0xFFFF_FFFF or 1
-        mailbox = _new_id("F")
+        mailbox = new_id("F")
         row = (mailbox, name, role, uid_validity, 1, 1, is_subscribed, modseq)
         self._run("INSERT INTO mailbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)
         return self._mailbox(mailbox)
@@ -307,14 +306,14 @@ class MailFile(Database):
         row = self._row("SELECT * FROM mailbox WHERE id = ?", mailbox)
         if row is None:
             raise NoSuchMailboxError("there is no such mailbox any more")
-        return _mailbox(row)
+        return read_mailbox(row)
 
     def _messages(self, mailbox: str, uids: Iterable[int]) -> list[Message]:
         found = []
         for uid in sorted(uids):
             row = self._row("SELECT * FROM message WHERE mailbox = ? AND uid = ?", mailbox, uid)
             if row is not None:
-                found.append(_message(row))
+                found.append(read_message(row))
         return found
 
     def _place(self, message: Message) -> Message:
@@ -323,7 +322,7 @@ class MailFile(Database):
         self._run(
             "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(message.mailbox, message.uid, message.email, message.thread, message.blob),
-            *(message.size, message.received, _flags_text(message.flags), message.modseq),
+            *(message.size, message.received, flags_text(message.flags), message.modseq),
         )
         self._run(
             "UPDATE mailbox SET next_uid = ?, modseq = ? WHERE id = ?",
@@ -373,7 +372,7 @@ class MailFile(Database):
             if known := self._row("SELECT thread FROM reference WHERE message_id = ?", name):
                 thread = str(known[0])
                 break
-        thread = thread or _new_id("T")
+        thread = thread or new_id("T")
         self._database.executemany(
             "INSERT OR IGNORE INTO reference VALUES (?, ?)", [(name, thread) for name in names]
         )
@@ -388,28 +387,3 @@ class MailFile(Database):
         )
         next_uids = {one: self._mailbox(one).next_uid for one in touched}
         return Changed(modseq, put=put, gone=gone, next_uids=next_uids)
-
-
-def _mailbox(row: tuple[Any, ...]) -> Mailbox:
-    name, role, uid_validity, next_uid, recent_from, is_subscribed, modseq = row[1:]
-    return Mailbox(
-        *(row[0], name, role, uid_validity, next_uid, recent_from, bool(is_subscribed), modseq)
-    )
-
-
-def _message(row: tuple[Any, ...]) -> Message:
-    mailbox, uid, email, thread, blob, size, received, flags, modseq = row
-    return Message(
-        *(mailbox, uid, email, thread, blob, size, dated(received)),
-        frozenset(flags.split()),
-        modseq,
-    )
-
-
-def _flags_text(flags: Flags) -> str:
-    return " ".join(sorted(flags))
-
-
-def _new_id(kind: str) -> str:
-    """An id as RFC 8474 section 7 and RFC 8620 section 1.2 allow it."""
-    return kind + secrets.token_hex(12)

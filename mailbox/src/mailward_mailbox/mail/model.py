@@ -11,6 +11,8 @@ DELIMITER = "/"
 INBOX = "INBOX"
 MAX_MESSAGE_OCTETS = 26_214_400
 """25 MB, as most providers take."""
+MAX_MESSAGES = 100_000
+"""Of one account, in all mailboxes: each takes some 1.3 kB of memory while the account is open."""
 MAX_MAILBOXES = 1_000
 MAX_NAME_OCTETS = 255
 MAX_FLAGS = 100
@@ -44,7 +46,10 @@ class NoRoomError(MailError):
 
 
 class OverQuotaError(NoRoomError):
-    """The account would use more than its quota. *is_too_large*: even if it held nothing else."""
+    """The account would hold more than its quota, or too many messages.
+
+    *is_too_large*: even if it held nothing else.
+    """
 
     def __init__(self, *, is_too_large: bool) -> None:
         super().__init__("the mailbox is full")

@@ -20,7 +20,7 @@ from mailward.wire.smtp.door import SubmissionDoor
 from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.clock import wall_clock
-from mailward_mailbox.serving.confinement import raise_descriptor_limit
+from mailward_mailbox.serving.confinement import give_memory_back, raise_descriptor_limit
 from mailward_mailbox.serving.control import Control
 from mailward_mailbox.serving.lines import LineConnections, LineService, Shared
 from mailward_mailbox.serving.listener import Connections, Listener, Serve
@@ -49,6 +49,7 @@ def run(plan: Plan) -> None:
         StartError: the settings, the data or a socket cannot be used.
     """
     raise_descriptor_limit()
+    give_memory_back()
     set_up_logs(is_supervised=plan.is_supervised)
     lines = Lines(sys.stdin.fileno()) if plan.is_supervised else None
     try:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make install: a virtual environment with the pinned dependencies under PREFIX/lib/mailward, the
-# command, its man page, completion for three shells, and a service for systemd. Run as root in a
+# commands, its man page, completion for three shells, and a service for systemd. Run as root in a
 # clone. What an operator wrote is never touched; what is there of an older mailward is replaced as a
 # whole, when all of the new one is ready.
 #
@@ -73,7 +73,9 @@ if [ -e "$dest$lib" ]; then mv "$dest$lib" "$dest$lib.old"; fi
 mv "$new" "$dest$lib"
 rm -rf "$dest$lib.old"
 mkdir -p "$dest$prefix/bin"
-ln -sfn ../lib/mailward/bin/mailward "$dest$prefix/bin/mailward"
+for command in mailward mailward-mailbox; do
+  ln -sfn "../lib/mailward/bin/$command" "$dest$prefix/bin/$command"
+done
 
 if [ -z "$dest" ] && command -v systemd-sysusers >/dev/null; then
   systemd-sysusers "$systemd/sysusers.d/mailward.conf"

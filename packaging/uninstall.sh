@@ -15,7 +15,7 @@ if [ -z "$dest" ] && [ -d /run/systemd/system ]; then
   fi
 fi
 rm -rf "$dest$prefix/lib/mailward"
-rm -f "$dest$prefix/bin/mailward" \
+rm -f "$dest$prefix/bin/mailward" "$dest$prefix/bin/mailward-mailbox" \
   "$dest$prefix/share/man/man1/mailward.1" \
   "$dest$prefix/share/bash-completion/completions/mailward" \
   "$dest$prefix/share/zsh/site-functions/_mailward" \

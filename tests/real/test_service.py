@@ -328,6 +328,7 @@ def test_a_package_is_staged_without_a_trace_of_the_stage(server: Machine) -> No
     assert f"ExecStart={PACKAGED}/bin/mailward serve\n" in unit
     server.run("mv", f"{STAGE}{PACKAGED}", PACKAGED)
     assert server.run(f"{PACKAGED}/bin/mailward", "--version") == f"mailward {VERSION}\n"
+    assert "--listen-imap" in server.run(f"{PACKAGED}/bin/mailward-mailbox", "serve", "--help")
 
 
 def test_uninstalled_it_leaves_what_operators_wrote_and_its_data(server: Machine) -> None:

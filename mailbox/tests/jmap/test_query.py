@@ -211,7 +211,7 @@ async def test_a_filter_may_be_nested_but_not_without_end(jmap: Jmap) -> None:
     assert answer.json["type"].endswith(":notJSON")
 
 
-async def test_5_000_messages_are_looked_through_in_less_than_2_seconds(jmap: Jmap) -> None:
+async def test_5_000_messages_are_looked_through_in_less_than_a_second(jmap: Jmap) -> None:
     async with jmap.mail() as mail:
         inbox = mail.mailbox("INBOX").id
         await mail.append_all(
@@ -241,5 +241,5 @@ async def test_5_000_messages_are_looked_through_in_less_than_2_seconds(jmap: Jm
         answer = await jmap.call(
             "Email/query", filter=given, sort=sort, limit=50, calculateTotal=True
         )
-        assert time.process_time() - begun < 2.0
+        assert time.process_time() - begun < 1.0
         assert answer["total"] == total

@@ -100,7 +100,7 @@ test-all:
 
 # Pin anew: every requirement with the hashes of all its wheels, no addresses.
 lock:
-	@for name in $(addprefix requirements/,build run embedded dev docs) tests/real/programs/jmapc; do uv pip compile \
+	@for name in $(addprefix requirements/,build run embedded dev docs) tests/real/programs/aiosmtplib tests/real/programs/jmapc; do uv pip compile \
 	  --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q $$name.in -o $$name.txt; done
 
 # As root: the command, its man page, completion for shells, and a service for systemd.

@@ -15,7 +15,7 @@ from tests.real.processes import free_port, private_folder
 from tests.real.programs.environments import HERE, node_modules, python_of
 from tests.real.programs.server import MailServer
 
-collect_ignore = ["jmapc_program.py"]  # for another interpreter
+collect_ignore = ["aiosmtplib_program.py", "jmapc_program.py"]  # for other interpreters
 _IMPLICIT = """
 [server.listener.{protocol}-tls]
 protocol = "{protocol}"

@@ -7,13 +7,40 @@ sessions of one account then take no more of the loop than one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from typing import Protocol
 
 STEP_SECONDS = 0.005
 
-ROTATION: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("ROTATION", default=None)
-"""Waits for the next turn of the account that the task works for."""
+
+class AccountTurns(Protocol):
+    """The turns of all sessions of one account.
+
+    Both raise ConnectionError where the turn did not come in time.
+    """
+
+    async def begin(self) -> None:
+        """Wait for a turn, if another session of the account has one in this round of the loop."""
+        ...
+
+    async def next(self) -> None:
+        """Wait for the next turn, behind those of the other accounts."""
+        ...
+
+
+ROTATION: ContextVar[AccountTurns | None] = ContextVar("ROTATION", default=None)
+"""The turns of the account that the task works for."""
+
+
+async def begin_turn() -> None:
+    """Wait until it is this task's turn to work on what has just come, which may be much.
+
+    Raises:
+        ConnectionError: the turn did not come in time.
+    """
+    rotation = ROTATION.get()
+    if rotation is not None:
+        await rotation.begin()
 
 
 async def let_others_work() -> None:
@@ -26,7 +53,7 @@ async def let_others_work() -> None:
     if rotation is None:
         await asyncio.sleep(0)
     else:
-        await rotation()
+        await rotation.next()
 
 
 class SessionTurns:
@@ -34,6 +61,15 @@ class SessionTurns:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    async def begin(self) -> None:
+        """Wait for a first turn: what has come may be much.
+
+        Raises:
+            ConnectionError: it did not come in time.
+        """
+        await begin_turn()
         self._began = self._loop.time()
 
     async def next(self) -> None:

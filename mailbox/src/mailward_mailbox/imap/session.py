@@ -33,6 +33,7 @@ from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MAX_MESSAGE_OCTETS, MailError
 from mailward_mailbox.room import Room
 from mailward_mailbox.stream import linger
+from mailward_mailbox.turns import begin_turn
 
 MAX_UNDER_WAY_OCTETS = 4 * MAX_MESSAGE_OCTETS
 """In the literals of all sessions together."""
@@ -154,6 +155,7 @@ class ImapSession:
             case None:
                 await self._output.flush()
                 octets = await self._read()
+                await begin_turn()  # what came may be many commands
                 self._output.begin_step()
                 self._commands.receive_data(octets)
                 return bool(octets)

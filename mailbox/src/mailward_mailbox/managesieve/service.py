@@ -76,6 +76,7 @@ async def _speak(
                 octets = await reader.read(PIECE_OCTETS)
             if not octets:
                 return
+            await turns.begin()
             commands.receive_data(octets)
             continue
         writer.write(await session.answer(command))

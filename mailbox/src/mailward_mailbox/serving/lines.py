@@ -8,8 +8,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from mailward.wire.door import Closing, Door
@@ -23,6 +22,7 @@ from mailward_mailbox.mail.store import MailStore
 from mailward_mailbox.serving.door import Closed, LoginTalk
 from mailward_mailbox.serving.listener import direct_client, this_task
 from mailward_mailbox.serving.logins import Logins
+from mailward_mailbox.serving.rotation import AccountRotation
 from mailward_mailbox.serving.waiting import Waiting
 from mailward_mailbox.stream import Stream
 from mailward_mailbox.turns import ROTATION
@@ -67,6 +67,7 @@ class Shared:
     mail: MailStore
     logins: Logins
     waiting: Waiting
+    rotation: AccountRotation = field(default_factory=AccountRotation)
 
 
 class LineConnections:
@@ -170,7 +171,7 @@ class LineConnections:
         if isinstance(door.next_event(), Closing):
             return  # it sent more behind its credentials than is held
         self._sessions[account.id] += 1
-        ROTATION.set(partial(self._shared.waiting.session_turn, account.id))
+        ROTATION.set(self._shared.rotation.of(account.id))
         try:
             with self._shared.accounts.while_current(account, this_task().cancel):
                 await stream.drain()

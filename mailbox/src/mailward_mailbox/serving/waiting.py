@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailward_mailbox.accounts.checking.turns import BusyError, Turns, client_groups
 from mailward_mailbox.accounts.checking.turns import Place as TurnPlace
+from mailward_mailbox.accounts.checking.turns import client_groups
 from mailward_mailbox.client import Address, client_prefix
-from mailward_mailbox.serving.listener import MAX_CONNECTIONS
+from mailward_mailbox.serving.rotation import next_turn, rotating_turns
 
 MAX_WAITING = 1_024
 MAX_WAITING_OF_ONE = 128
 """Of one /24 or /64. For a connection whose client is not known yet there is no such limit: it
 comes from the front door, which opens many at once, and names the client right away."""
 
-MAX_TURN_SECONDS = 120.0
 _Prefix = tuple[int, int]
 _UNKNOWN: _Prefix = (0, 0)
 
@@ -36,16 +34,7 @@ class Waiting:
     def __init__(self) -> None:
         self._places: dict[_Prefix, dict[Place, None]] = {}
         self._count = 0
-        self._turns = Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
-        self._session_turns = Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
-
-    async def session_turn(self, account: str) -> None:
-        """As :meth:`turn`, for the sessions after the login, in rotation over the accounts.
-
-        Raises:
-            ConnectionError: it did not come in time.
-        """
-        await _next(self._session_turns, TurnPlace((account.encode(),)))
+        self._turns = rotating_turns()
 
     async def turn(self, address: Address | None) -> None:
         """Wait for the turn to do some milliseconds of work, in rotation over the networks.
@@ -56,7 +45,7 @@ class Waiting:
         Raises:
             ConnectionError: it did not come in time.
         """
-        await _next(self._turns, TurnPlace(client_groups(address)))
+        await next_turn(self._turns, TurnPlace(client_groups(address)))
 
     def enter(self, address: Address | None, end: Callable[[], object]) -> Place | None:
         """A place for a client; ``None``: there is none. It is to be given back by :meth:`leave`.
@@ -93,16 +82,3 @@ class Waiting:
         self.leave(oldest)
         oldest.end()
         return True
-
-
-async def _next(turns: Turns, place: TurnPlace) -> None:
-    """Wait for a turn, which lasts until the loop's next round.
-
-    Raises:
-        ConnectionError: it did not come in time.
-    """
-    try:
-        await turns.wait(place)
-    except BusyError:
-        raise ConnectionAbortedError("no turn came") from None
-    asyncio.get_running_loop().call_soon(turns.give_back)

@@ -91,6 +91,7 @@ class SubmissionService:
                         octets = await reader.read(PIECE_OCTETS)
                     if not octets:
                         return
+                    await turns.begin()
                     session.receive_data(octets)
                 case Reply(octets):
                     writer.write(octets)

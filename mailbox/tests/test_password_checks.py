@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mailbox_testing.doors import PASSWORD, WEAK, Premises, premises
 from mailward_mailbox.accounts.checking.accepted import MAX_ADDRESSES, MAX_PAIRS, AcceptedClients
-from mailward_mailbox.accounts.checking.turns import BusyError, Place, Rotation, Turns
+from mailward_mailbox.accounts.checking.turns import BusyError, Rotation, TurnPlace, Turns
 from mailward_mailbox.accounts.file import Account, AccountFile
 from mailward_mailbox.accounts.hashes import Strength
 from mailward_mailbox.accounts.scram import scram_keys
@@ -117,16 +117,16 @@ async def test_owners_at_new_addresses_get_in_within_one_round_of_all_networks(
     assert checks <= len(ATTACKERS) + len(OWNERS) + 8
 
 
-async def served(turns: Turns, places: Sequence[Place]) -> list[Place]:
+async def served(turns: Turns, places: Sequence[TurnPlace]) -> list[TurnPlace]:
     """The order in which all of *places*, which wait at the same time, have their turns."""
-    order: list[Place] = []
+    order: list[TurnPlace] = []
 
-    async def have_a_turn(place: Place) -> None:
+    async def have_a_turn(place: TurnPlace) -> None:
         await turns.wait(place)
         order.append(place)
         turns.give_back()
 
-    await turns.wait(Place())  # so that all others wait
+    await turns.wait(TurnPlace())  # so that all others wait
     async with asyncio.TaskGroup() as tasks:
         for place in places:
             tasks.create_task(have_a_turn(place))
@@ -136,30 +136,30 @@ async def served(turns: Turns, places: Sequence[Place]) -> list[Place]:
 
 
 async def test_a_network_full_of_attackers_gets_one_turn_a_round() -> None:
-    attackers = [Place((b"attackers", b"%d" % n)) for n in range(50)]
-    owner = Place((b"owner", b"1"))
+    attackers = [TurnPlace((b"attackers", b"%d" % n)) for n in range(50)]
+    owner = TurnPlace((b"owner", b"1"))
     order = await served(Turns(1), [*attackers, owner])
     assert order.index(owner) <= 1
 
 
 async def test_an_owner_in_a_network_full_of_attackers_waits_no_longer_than_its_addresses() -> None:
-    loud = [Place((b"network", b"loud"))] * 50
-    owner = Place((b"network", b"owner"))
+    loud = [TurnPlace((b"network", b"loud"))] * 50
+    owner = TurnPlace((b"network", b"owner"))
     order = await served(Turns(1), [*loud, owner])
     assert order.index(owner) <= 1
 
 
 async def test_three_turns_of_four_are_kept_and_neither_line_keeps_the_other_waiting() -> None:
-    reserved = [Place((b"r%d" % n,), is_reserved=True) for n in range(9)]
-    others = [Place((b"o%d" % n,)) for n in range(6)]
+    reserved = [TurnPlace((b"r%d" % n,), is_reserved=True) for n in range(9)]
+    others = [TurnPlace((b"o%d" % n,)) for n in range(6)]
     order = await served(Turns(1), [*others, *reserved])
     assert [place.is_reserved for place in order] == [True, True, True, False] * 3 + [False] * 3
 
 
 async def test_a_newcomer_takes_the_place_of_the_last_of_the_longest_group() -> None:
     turns = Turns(1, max_waiting=4)
-    await turns.wait(Place())
-    loud, owner = Place((b"loud",)), Place((b"owner",))
+    await turns.wait(TurnPlace())
+    loud, owner = TurnPlace((b"loud",)), TurnPlace((b"owner",))
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(outcome(turns, place)) for place in (*[loud] * 4, owner, loud)]
         await asyncio.sleep(0)
@@ -167,7 +167,7 @@ async def test_a_newcomer_takes_the_place_of_the_last_of_the_longest_group() -> 
     assert [task.result() for task in waiting] == [True, True, True, False, True, False]
 
 
-async def outcome(turns: Turns, place: Place) -> bool:
+async def outcome(turns: Turns, place: TurnPlace) -> bool:
     """Whether there was a turn."""
     try:
         await turns.wait(place)
@@ -179,16 +179,16 @@ async def outcome(turns: Turns, place: Place) -> bool:
 
 async def test_a_wait_that_is_too_long_ends_and_takes_no_turn() -> None:
     turns = Turns(1, wait_seconds=0.01)
-    await turns.wait(Place())
-    assert not await outcome(turns, Place())
+    await turns.wait(TurnPlace())
+    assert not await outcome(turns, TurnPlace())
     turns.give_back()
-    assert await outcome(turns, Place())
+    assert await outcome(turns, TurnPlace())
 
 
 async def test_no_turn_is_lost_whatever_clients_do() -> None:
     turns, dice = Turns(2, max_waiting=6, wait_seconds=0.002), random.Random(14)
 
-    async def have_a_turn(place: Place, steps: int) -> None:
+    async def have_a_turn(place: TurnPlace, steps: int) -> None:
         try:
             await turns.wait(place)
         except BusyError:
@@ -203,16 +203,16 @@ async def test_no_turn_is_lost_whatever_clients_do() -> None:
         async with asyncio.TaskGroup() as tasks:
             running = []
             for _ in range(20):
-                place = Place((b"%d" % dice.randint(1, 4),), is_reserved=dice.random() < 0.5)
+                place = TurnPlace((b"%d" % dice.randint(1, 4),), is_reserved=dice.random() < 0.5)
                 running.append(tasks.create_task(have_a_turn(place, dice.randint(0, 9))))
             while running:
                 await asyncio.sleep(dice.choice((0, 0, 0.001)))
                 running.pop(dice.randrange(len(running))).cancel()
-    for place in (Place(), Place()):
+    for place in (TurnPlace(), TurnPlace()):
         await turns.wait(place)
-    assert not await outcome(turns, Place())
+    assert not await outcome(turns, TurnPlace())
     turns.give_back()
-    assert await outcome(turns, Place())
+    assert await outcome(turns, TurnPlace())
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40), st.data())

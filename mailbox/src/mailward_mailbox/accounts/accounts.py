@@ -18,7 +18,7 @@ from mailward.wire.secret import Secret
 from mailward_mailbox.accounts.checking.accepted import AcceptedClients
 from mailward_mailbox.accounts.checking.likenesses import Likenesses
 from mailward_mailbox.accounts.checking.proofs import Proofs
-from mailward_mailbox.accounts.checking.turns import BusyError, ClientAddress, Place
+from mailward_mailbox.accounts.checking.turns import BusyError, ClientAddress, TurnPlace
 from mailward_mailbox.accounts.errors import (
     AccountBusyError,
     AccountError,
@@ -41,7 +41,7 @@ from mailward_mailbox.instant import Instant
 _BUSY = Unavailable("too many passwords are being checked")
 HASHED_AT_ONCE = 16
 """Of the passwords in a list: they leave room in line for logins."""
-_OPERATOR = Place((b"operator",), is_reserved=True)
+_OPERATOR = TurnPlace((b"operator",), is_reserved=True)
 MAIL = "mail"
 _log = logging.getLogger("mailbox.accounts")
 

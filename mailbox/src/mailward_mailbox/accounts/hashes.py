@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError, VerifyMismatchError
 
 from mailward.wire.secret import Secret
-from mailward_mailbox.accounts.checking.turns import Place, Turns
+from mailward_mailbox.accounts.checking.turns import TurnPlace, Turns
 from mailward_mailbox.accounts.scram import (
     ITERATIONS,
     SALT_OCTETS,
@@ -57,7 +57,7 @@ class Hashes:
         self._turns = Turns(strength.at_once)
         self._threads = ThreadPoolExecutor(strength.at_once, thread_name_prefix="argon2")
 
-    async def compute(self, job: Callable[[], _T], place: Place) -> _T:
+    async def compute(self, job: Callable[[], _T], place: TurnPlace) -> _T:
         """Do *job*, which is slow, when the turn of *place* comes.
 
         A caller that is cancelled while it waits leaves the line; what has begun is finished.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mailward_mailbox.accounts.checking.turns import BusyError, Place, Turns
+from mailward_mailbox.accounts.checking.turns import BusyError, TurnPlace, Turns
 from mailward_mailbox.serving.listener import MAX_CONNECTIONS
 
 MAX_TURN_SECONDS = 120.0
@@ -33,7 +33,7 @@ class AccountRotation:
 
     async def next(self, account: str) -> None:
         """As :class:`mailward_mailbox.turns.AccountTurns` says."""
-        await next_turn(self._turns, Place((account.encode(),)))
+        await next_turn(self._turns, TurnPlace((account.encode(),)))
 
 
 class TurnsOfOne:
@@ -55,7 +55,7 @@ def rotating_turns() -> Turns:
     return Turns(1, MAX_CONNECTIONS, MAX_TURN_SECONDS)
 
 
-async def next_turn(turns: Turns, place: Place) -> None:
+async def next_turn(turns: Turns, place: TurnPlace) -> None:
     """Wait for a turn, which lasts until the loop's next round.
 
     Raises:

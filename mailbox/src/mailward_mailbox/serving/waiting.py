@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailward_mailbox.accounts.checking.turns import Place as TurnPlace
-from mailward_mailbox.accounts.checking.turns import client_groups
+from mailward_mailbox.accounts.checking.turns import TurnPlace, client_groups
 from mailward_mailbox.client import Address, client_prefix
 from mailward_mailbox.serving.rotation import next_turn, rotating_turns
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mailward_mailbox.sieve.script import (
     AddressIs,
+    AddressPart,
     AllOf,
     Always,
     AnyOf,
@@ -24,7 +25,6 @@ from mailward_mailbox.sieve.script import (
     Match,
     Matcher,
     Not,
-    Part,
     Reject,
     Size,
     Stop,
@@ -70,7 +70,7 @@ class _Tags:
 
     match: Match = Match.IS
     folds: bool = True
-    part: Part = Part.ALL
+    part: AddressPart = AddressPart.ALL
     transform: Transform = Transform.TEXT
     types: tuple[str, ...] = ()
 
@@ -236,9 +236,9 @@ class _Parser:
         return tags
 
     def _part(self, tags: _Tags, tag: Token) -> bool:
-        if tag.text not in {one.value for one in Part}:
+        if tag.text not in {one.value for one in AddressPart}:
             return False
-        tags.part = Part(tag.text)
+        tags.part = AddressPart(tag.text)
         return True
 
     def _transform(self, tags: _Tags, tag: Token) -> bool:

@@ -11,6 +11,7 @@ from mailward_mailbox.sieve.message import Looked
 from mailward_mailbox.sieve.parser import parse
 from mailward_mailbox.sieve.script import (
     AddressIs,
+    AddressPart,
     AllOf,
     Always,
     AnyOf,
@@ -24,7 +25,6 @@ from mailward_mailbox.sieve.script import (
     If,
     Keep,
     Not,
-    Part,
     Reject,
     Size,
     Stop,
@@ -157,17 +157,19 @@ class _Run:
                 yield from self._message.body(transform, types)
 
 
-def _part(part: Part, address: str) -> str:
+def _part(part: AddressPart, address: str) -> str:
     """A part of *address*.
 
-    >>> _part(Part.LOCAL, "a@b@example"), _part(Part.DOMAIN, "root"), _part(Part.LOCAL, "root")
-    ('a@b', '', 'root')
+    >>> [_part(part, "a@b@example") for part in (AddressPart.LOCAL, AddressPart.DOMAIN)]
+    ['a@b', 'example']
+    >>> [_part(part, "root") for part in (AddressPart.LOCAL, AddressPart.DOMAIN)]
+    ['root', '']
     """
     local, at, domain = address.rpartition("@")
     match part:
-        case Part.ALL:
+        case AddressPart.ALL:
             return address
-        case Part.LOCAL:
+        case AddressPart.LOCAL:
             return local if at else domain
-        case Part.DOMAIN:
+        case AddressPart.DOMAIN:
             return domain if at else ""

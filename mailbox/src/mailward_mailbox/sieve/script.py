@@ -17,7 +17,7 @@ class Match(Enum):
 
 
 @unique
-class Part(Enum):
+class AddressPart(Enum):
     """RFC 5228 section 2.7.4."""
 
     ALL = ":all"
@@ -84,14 +84,14 @@ class HeaderIs:
 
 @dataclass(frozen=True, slots=True)
 class AddressIs:
-    part: Part
+    part: AddressPart
     names: Sequence[str]
     matcher: Matcher
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeIs:
-    part: Part
+    part: AddressPart
     names: Sequence[str]
     matcher: Matcher
 

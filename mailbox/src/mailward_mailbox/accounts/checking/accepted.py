@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections import OrderedDict
 
-from mailward_mailbox.accounts.checking.turns import ClientAddress, Place, client_groups
+from mailward_mailbox.accounts.checking.turns import ClientAddress, TurnPlace, client_groups
 
 MAX_PAIRS = 20_000
 MAX_ADDRESSES = 32
@@ -44,15 +44,15 @@ class AcceptedClients:
     def forget(self, account: str) -> None:
         self._count -= len(self._by_account.pop(account, ()))
 
-    def place(self, account: str | None, client: ClientAddress | None) -> Place:
+    def place(self, account: str | None, client: ClientAddress | None) -> TurnPlace:
         """Where a check for *account* (``None``: no account has that name) waits."""
         groups = client_groups(client)
         if account is None or client is None:
-            return Place(groups)
+            return TurnPlace(groups)
         if self._digest(client) not in self._by_account.get(account, ()):
-            return Place(groups)
+            return TurnPlace(groups)
         # One more group for the account: those who share an address have a turn each.
-        return Place((*groups, account.encode()), is_reserved=True)
+        return TurnPlace((*groups, account.encode()), is_reserved=True)
 
     def _digest(self, client: ClientAddress) -> bytes:
         return hmac.digest(self._key, client_groups(client)[-1], "sha256")[:DIGEST_OCTETS]

@@ -29,7 +29,7 @@ class BusyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TurnPlace:
     """Where a check waits: *path* names a group, the group inside it, and so on.
 
     *is_reserved*: in the line that three turns of four are kept for.
@@ -120,7 +120,7 @@ class Turns:
         self._reserved, self._others = Rotation(), Rotation()
         self._reserved_in_a_row = 0
 
-    async def wait(self, place: Place) -> None:
+    async def wait(self, place: TurnPlace) -> None:
         """Wait for a turn; :meth:`give_back` ends it.
 
         Raises:
@@ -163,7 +163,7 @@ class Turns:
         self._reserved_in_a_row = 0
         return self._others
 
-    def _leave(self, line: Rotation, place: Place, turn: asyncio.Future[None]) -> None:
+    def _leave(self, line: Rotation, place: TurnPlace, turn: asyncio.Future[None]) -> None:
         is_granted = turn.done() and not turn.cancelled() and turn.exception() is None
         if is_granted:
             self.give_back()

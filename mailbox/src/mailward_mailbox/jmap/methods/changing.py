@@ -43,7 +43,7 @@ _PATCHED = ("keywords", "mailboxIds")
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
+class Placement:
     """Where a new email stands, and with what flags."""
 
     mailboxes: list[str]
@@ -51,7 +51,7 @@ class Filing:
     received: Instant | None
 
     @classmethod
-    def take(cls, desk: Desk, given: dict[str, object]) -> Filing:
+    def take(cls, desk: Desk, given: dict[str, object]) -> Placement:
         """Take what is about that out of the properties of a new email.
 
         Raises:
@@ -121,30 +121,30 @@ async def email_import(desk: Desk, arguments: Arguments) -> dict[str, object]:
 
 async def _import(desk: Desk, given: dict[str, object]) -> Object:
     left = dict(given)
-    filing = Filing.take(desk, left)
+    placement = Placement.take(desk, left)
     blob = left.pop("blobId", None)
     if left or not isinstance(blob, str):
         raise unfit(list(left) or ["blobId"])
     octets = await find_blob(desk.mail, blob)
     if octets is None:
         raise unfit(["blobId"], "there is no such blob")
-    return await _file(desk, octets, filing)
+    return await _file(desk, octets, placement)
 
 
 async def _create(desk: Desk, given: dict[str, object]) -> Object:
     left = dict(given)
-    filing = Filing.take(desk, left)
+    placement = Placement.take(desk, left)
     octets = await compose(left, partial(find_blob, desk.mail), desk.address, desk.now)
-    return await _file(desk, octets, filing)
+    return await _file(desk, octets, placement)
 
 
-async def _file(desk: Desk, octets: bytes, filing: Filing) -> Object:
+async def _file(desk: Desk, octets: bytes, placement: Placement) -> Object:
     if len(octets) > MAX_MESSAGE_OCTETS:
         raise SetError("tooLarge", more={"maxSize": MAX_MESSAGE_OCTETS})
     if not octets.strip():
         raise SetError("invalidEmail", "there is nothing in it")
-    first, *others = filing.mailboxes
-    message = await desk.mail.append(first, Fresh(octets, filing.flags, filing.received))
+    first, *others = placement.mailboxes
+    message = await desk.mail.append(first, Fresh(octets, placement.flags, placement.received))
     for other in others:
         await desk.mail.copy(first, [message.uid], other)
     return {

@@ -21,8 +21,8 @@ from mailward_mailbox.jmap.methods.filters import (
 from mailward_mailbox.jmap.methods.searched import (
     CONDITIONS,
     IN_CONTENT,
-    Content,
     Email,
+    SearchedContent,
     Thread,
     sort_key,
 )
@@ -121,7 +121,7 @@ class _Search:
 
         def look(place: int, octets: bytes) -> tuple[Verdict, _Keys]:
             email = emails[place]
-            email.content = Content(octets, is_whole=not header_only)
+            email.content = SearchedContent(octets, is_whole=not header_only)
             verdict = self._matches(email)
             keys = self._keys(email) if verdict else []
             email.content = None

@@ -40,7 +40,7 @@ SEARCHED_OCTETS = 1_048_576
 """Of one part."""
 
 
-class Content:
+class SearchedContent:
     """What is in one email: *octets* of it, *is_whole* or not more than the header."""
 
     def __init__(self, octets: bytes, *, is_whole: bool) -> None:
@@ -93,7 +93,7 @@ class Email:
     places: list[Message]
     threads: dict[str, Thread]
     """Those that were looked at already: one may hold all emails that there are."""
-    content: Content | None = None
+    content: SearchedContent | None = None
 
     @property
     def first(self) -> Message:

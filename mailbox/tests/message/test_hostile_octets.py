@@ -52,9 +52,8 @@ def test_positions_are_in_the_octets_and_nested(message: bytes) -> None:
         if part.message is not None:
             assert part.message.header_start == part.body_start
             assert part.message.body_end == part.body_end
-        assert (
-            part.header_octets() + part.body_octets() == message[part.header_start : part.body_end]
-        )
+        assert part.header_start <= part.body_start
+        assert part.body_octets() == message[part.body_start : part.body_end]
 
 
 @given(octets)

@@ -93,9 +93,6 @@ class Part:
         """Ends of lines in its body; a last line without one is not counted."""
         return self.octets.count(b"\n", self.body_start, self.body_end)
 
-    def header_octets(self) -> bytes:
-        return self.octets[self.header_start : self.body_start]
-
     def body_octets(self) -> bytes:
         return self.octets[self.body_start : self.body_end]
 

@@ -29,7 +29,7 @@ from mailward_mailbox.accounts.hashes import AT_ONCE
 from mailward_mailbox.accounts.naming import AccountNaming
 from mailward_mailbox.accounts.schemes import SchemeError, read_scheme
 from mailward_mailbox.accounts.scram import scram_keys
-from mailward_mailbox.serving.logins import Exchange
+from mailward_mailbox.serving.connections.logins import Exchange
 from passlib.hash import md5_crypt, sha256_crypt, sha512_crypt
 from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
 

@@ -18,9 +18,9 @@ from mailward_mailbox.client import Client
 from mailward_mailbox.instant import Instant
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.server import MailServer
-from mailward_mailbox.serving.lines import LineService
-from mailward_mailbox.serving.listener import Connections, this_task
-from mailward_mailbox.serving.logins import Logins
+from mailward_mailbox.serving.connections.lines import LineService
+from mailward_mailbox.serving.connections.listener import Connections, this_task
+from mailward_mailbox.serving.connections.logins import Logins
 from mailward_mailbox.settings import Settings
 from mailward_mailbox.stream import Stream
 

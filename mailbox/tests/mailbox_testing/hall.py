@@ -20,7 +20,7 @@ from mailward_mailbox.jmap.http.serving import Serving
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import Flags, Fresh, Message
 from mailward_mailbox.server import MailServer
-from mailward_mailbox.serving.listener import Connections
+from mailward_mailbox.serving.connections.listener import Connections
 from mailward_mailbox.settings import Settings
 from mailward_mailbox.stream import Stream
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mailward_mailbox.client import Client
 from mailward_mailbox.mail.model import INBOX
-from mailward_mailbox.serving.lines import LineService
+from mailward_mailbox.serving.connections.lines import LineService
 from mailward_mailbox.stream import Stream
 
 from mailbox_testing.doors import Premises, premises

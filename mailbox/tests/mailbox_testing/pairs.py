@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
-from mailward_mailbox.serving.listener import Connections, Serve
+from mailward_mailbox.serving.connections.listener import Connections, Serve
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 

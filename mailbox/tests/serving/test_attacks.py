@@ -23,9 +23,9 @@ from mailbox_testing.program import (
     plain,
     program,
 )
+from mailward_mailbox.serving.connections.waiting import MAX_WAITING, MAX_WAITING_OF_ONE
 from mailward_mailbox.serving.logs import MAX_A_MINUTE
 from mailward_mailbox.serving.supervision import STOP_SECONDS
-from mailward_mailbox.serving.waiting import MAX_WAITING, MAX_WAITING_OF_ONE
 
 from mailward.wire.proxyline import proxy_v2_header
 

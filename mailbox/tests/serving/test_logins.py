@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 
 import pytest
 from mailbox_testing.program import PASSWORD, Program, client_at, plain
-from mailward_mailbox.serving.waiting import MAX_WAITING_OF_ONE
+from mailward_mailbox.serving.connections.waiting import MAX_WAITING_OF_ONE
 from scramp import ScramClient  # type: ignore[import-untyped] # it has no types
 
 from tests.wire.stage import to_octets

@@ -14,9 +14,9 @@ from mailward_mailbox import stream as stream_module
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.mail.account import AccountMail
-from mailward_mailbox.serving import door, lines, listener
-from mailward_mailbox.serving.lines import LineConnections, LineService
-from mailward_mailbox.serving.waiting import Waiting
+from mailward_mailbox.serving.connections import door, lines, listener
+from mailward_mailbox.serving.connections.lines import LineConnections, LineService
+from mailward_mailbox.serving.connections.waiting import Waiting
 from mailward_mailbox.stream import Stream
 
 from mailward.wire.imap.door import ImapDoor

@@ -15,7 +15,7 @@ from mailward_mailbox.mail.account import AccountMail
 
 
 class ImapService:
-    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
+    """As :class:`mailward_mailbox.serving.connections.lines.LineService` says."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts

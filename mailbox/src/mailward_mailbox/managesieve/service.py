@@ -23,7 +23,7 @@ MAX_MALFORMED = 20
 
 
 class ManageSieveService:
-    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
+    """As :class:`mailward_mailbox.serving.connections.lines.LineService` says."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts

@@ -21,10 +21,12 @@ from mailward_mailbox.accounts.errors import AccountError
 from mailward_mailbox.server import MailServer
 from mailward_mailbox.serving.clock import wall_clock
 from mailward_mailbox.serving.confinement import give_memory_back, raise_descriptor_limit
+from mailward_mailbox.serving.connections.lines import LineConnections, LineService, Shared
+from mailward_mailbox.serving.connections.listener import Connections, Listener, Serve
+from mailward_mailbox.serving.connections.logins import Logins
+from mailward_mailbox.serving.connections.waiting import Waiting
+from mailward_mailbox.serving.connections.web import WebConnections
 from mailward_mailbox.serving.control import Control
-from mailward_mailbox.serving.lines import LineConnections, LineService, Shared
-from mailward_mailbox.serving.listener import Connections, Listener, Serve
-from mailward_mailbox.serving.logins import Logins
 from mailward_mailbox.serving.logs import set_up_logs
 from mailward_mailbox.serving.plan import CONTROL, Plan, Service, StartError
 from mailward_mailbox.serving.sockets import SocketError, listen_on_path, listen_on_port
@@ -35,8 +37,6 @@ from mailward_mailbox.serving.supervision import (
     follow,
     tell_ready,
 )
-from mailward_mailbox.serving.waiting import Waiting
-from mailward_mailbox.serving.web import WebConnections
 from mailward_mailbox.settings import Settings, UnfitSettingsError
 
 _log = logging.getLogger("mailbox.process")

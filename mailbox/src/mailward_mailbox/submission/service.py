@@ -32,7 +32,7 @@ SILENCE = timedelta(minutes=5)  # RFC 5321 section 4.5.3.2.7
 
 
 class SubmissionService:
-    """As :class:`mailward_mailbox.serving.lines.LineService` says."""
+    """As :class:`mailward_mailbox.serving.connections.lines.LineService` says."""
 
     def __init__(self, accounts: Accounts, delivery: Delivery) -> None:
         self._accounts = accounts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailward_mailbox.accounts.checking.turns import TurnPlace, client_groups
 from mailward_mailbox.client import Address, client_prefix
-from mailward_mailbox.serving.rotation import next_turn, rotating_turns
+from mailward_mailbox.serving.connections.rotation import next_turn, rotating_turns
 
 MAX_WAITING = 1_024
 MAX_WAITING_OF_ONE = 128

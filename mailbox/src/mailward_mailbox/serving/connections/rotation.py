@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mailward_mailbox.accounts.checking.turns import BusyError, TurnPlace, Turns
-from mailward_mailbox.serving.listener import MAX_CONNECTIONS
+from mailward_mailbox.serving.connections.listener import MAX_CONNECTIONS
 
 MAX_TURN_SECONDS = 120.0
 

@@ -25,8 +25,8 @@ from mailward.wire.door import (
 )
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
-from mailward_mailbox.serving.logins import Exchange, Logins
-from mailward_mailbox.serving.waiting import Place, Waiting
+from mailward_mailbox.serving.connections.logins import Exchange, Logins
+from mailward_mailbox.serving.connections.waiting import Place, Waiting
 from mailward_mailbox.stream import Stream
 
 LOGIN_SECONDS = 60.0

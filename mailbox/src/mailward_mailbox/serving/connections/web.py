@@ -13,8 +13,8 @@ from mailward.wire.proxyline import TlsFacts
 from mailward_mailbox.accounts.file import Account
 from mailward_mailbox.client import Client
 from mailward_mailbox.jmap.http.serving import Premises, Serving
-from mailward_mailbox.serving.listener import direct_client, this_task
-from mailward_mailbox.serving.waiting import Waiting
+from mailward_mailbox.serving.connections.listener import direct_client, this_task
+from mailward_mailbox.serving.connections.waiting import Waiting
 from mailward_mailbox.stream import Stream
 
 MAX_CONNECTIONS_OF_ONE = 256

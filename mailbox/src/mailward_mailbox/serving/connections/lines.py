@@ -19,11 +19,11 @@ from mailward_mailbox.client import Client
 from mailward_mailbox.mail.account import AccountMail
 from mailward_mailbox.mail.model import MailError
 from mailward_mailbox.mail.store import MailStore
-from mailward_mailbox.serving.door import Closed, LoginTalk
-from mailward_mailbox.serving.listener import direct_client, this_task
-from mailward_mailbox.serving.logins import Logins
-from mailward_mailbox.serving.rotation import AccountRotation
-from mailward_mailbox.serving.waiting import Waiting
+from mailward_mailbox.serving.connections.door import Closed, LoginTalk
+from mailward_mailbox.serving.connections.listener import direct_client, this_task
+from mailward_mailbox.serving.connections.logins import Logins
+from mailward_mailbox.serving.connections.rotation import AccountRotation
+from mailward_mailbox.serving.connections.waiting import Waiting
 from mailward_mailbox.stream import Stream
 from mailward_mailbox.turns import ROTATION
 

@@ -198,6 +198,7 @@ def test_the_built_in_mail_server_bears_the_sandbox_and_has_no_right_at_all(
         "it is started again",
     )
     assert shown(service, "MainPID") == main
+    assert (shown(service, "OOMPolicy"), shown(service, "KillMode")) == ("continue", "mixed")
     service.run("systemctl", "stop", "mailward")
     assert service.run("pgrep", "-f", "mailward_mailbox serve", status=1) == ""
     assert shown(service, "Result") == "success"

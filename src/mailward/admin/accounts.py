@@ -14,9 +14,9 @@ from mailward.admin.control import MAX_COMPLAINTS, Control
 from mailward.admin.forms import MalformedError, json_fields, query_fields
 from mailward.admin.views import Json
 from mailward.admin.wishes import Complaint, Refusal, RefusedError
+from mailward.backends.accounts import MailboxAccounts
 from mailward.backends.port import (
     AccountError,
-    AccountKeeper,
     AccountView,
     MisreadError,
     NoSuchAccountError,
@@ -82,7 +82,7 @@ class AccountRoutes:
             count = await self._keeper().take_in(lines, check=check)
         return web.json_response({"count": count})
 
-    def _keeper(self) -> AccountKeeper:
+    def _keeper(self) -> MailboxAccounts:
         keeper = self._control.accounts()
         if keeper is None:
             raise RefusedError(

@@ -22,7 +22,7 @@ from mailward.admin.wishes import (
     done,
     read_period,
 )
-from mailward.backends.port import AccountKeeper
+from mailward.backends.accounts import MailboxAccounts
 from mailward.guard import operations
 from mailward.guard.bites import in_bites
 from mailward.guard.ending import Ending
@@ -108,7 +108,7 @@ class Control:
         version: str,
         warnings: Warnings = tuple,
         crowd: Callable[[], Crowd] = Crowd,
-        accounts: Callable[[], AccountKeeper | None] = lambda: None,
+        accounts: Callable[[], MailboxAccounts | None] = lambda: None,
     ) -> None:
         self.guard = guard
         self.clock = clock

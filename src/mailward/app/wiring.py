@@ -24,11 +24,11 @@ from mailward.app.mailbox.told import settings_line
 from mailward.app.neighbours import neighbours
 from mailward.app.opinions import shortcomings
 from mailward.app.upstreams import AnyUpstream, make_upstream, placed_mailbox, placed_upstreams
+from mailward.backends.accounts import MailboxAccounts
 from mailward.backends.jmap import JmapUpstream
 from mailward.backends.ourselves import Ourselves
 from mailward.backends.passage import PassageUpstream
 from mailward.backends.port import (
-    AccountKeeper,
     Backend,
     PassageBackend,
     WebBackend,
@@ -185,7 +185,7 @@ class Program:
         return len(self._certificates)
 
     @property
-    def accounts(self) -> AccountKeeper | None:
+    def accounts(self) -> MailboxAccounts | None:
         """The accounts that are kept here, if any are."""
         return None if self._mailbox is None else self._mailbox.accounts
 

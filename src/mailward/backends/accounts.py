@@ -47,7 +47,10 @@ class MailboxStatus:
 
 
 class MailboxAccounts:
-    """As :class:`mailward.backends.port.AccountKeeper` says; *path* is that of the control socket.
+    """The accounts, for operators; *path* is that of the control socket.
+
+    Everything that is changed is on the disk when it returns. All of it raises
+    :class:`AccountError`.
 
     A server that is not there, or does not answer in time, is an :class:`AccountStorageError`. What
     is asked before *settled* waits for that. *when_changed* is called after each change.
@@ -92,6 +95,10 @@ class MailboxAccounts:
         return await self._changed("remove", name)
 
     async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
+        """Take in the lines of a passwd-file of Dovecot, all or none; how many accounts they are.
+
+        With *check* it is only asked what would be wrong.
+        """
         request = {"do": "accounts.import", "lines": list(lines), "check": check}
         count = (await self._ask(request, IMPORT_SECONDS)).get("count")
         if not isinstance(count, int):

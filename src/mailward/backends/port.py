@@ -14,7 +14,6 @@ from mailward.wire.dialogue import Rejected, Unavailable, Watch
 from mailward.wire.door import BearerToken, Credentials, ScramOpening, ScramProof
 from mailward.wire.http.authorization import HttpCredentials
 from mailward.wire.proxyline import TlsFacts
-from mailward.wire.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,29 +199,3 @@ class AccountView:
     is_enabled: bool
     scheme: str
     has_scram: bool
-
-
-class AccountKeeper(Protocol):
-    """Who keeps accounts, for operators. Everything it changes is on the disk when it returns.
-
-    All of it raises :class:`AccountError`.
-    """
-
-    async def everybody(self) -> Sequence[AccountView]: ...
-
-    async def one(self, name: str) -> AccountView: ...
-
-    async def add(self, name: str, password: Secret) -> AccountView: ...
-
-    async def set_password(self, name: str, password: Secret) -> AccountView: ...
-
-    async def set_enabled(self, name: str, *, is_enabled: bool) -> AccountView: ...
-
-    async def remove(self, name: str) -> AccountView: ...
-
-    async def take_in(self, lines: Sequence[str], *, check: bool = False) -> int:
-        """Take in the lines of a passwd-file of Dovecot, all or none; how many accounts they are.
-
-        With *check* it is only asked what would be wrong.
-        """
-        ...

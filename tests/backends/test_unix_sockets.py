@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -143,6 +144,17 @@ async def test_a_socket_that_is_not_there_or_refuses_is_an_outage(tmp_path: Path
         web = JmapUpstream(settings(path), (), lambda _: None)
         proof = await web.prove(BasicCredentials(b"joe", Secret(b"pw")), CLIENT, b"mail.test")
         assert proof == Unavailable(said)
+
+
+async def test_a_silent_server_is_an_outage_and_no_matter_of_tls(tmp_path: Path) -> None:
+    path = tmp_path / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        hasty = replace(settings(path), connect_timeout=timedelta(milliseconds=50))
+        asked = Upstream(hasty, Protocol.IMAP, (), lambda _: None)
+        why = f"unix:{path} did not say a word in time"
+        assert await asked.login(credentials(b"right"), CLIENT) == Unavailable(why)
 
 
 async def test_a_full_queue_is_an_outage(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class Conversation(asyncio.Protocol):
             return f"{where} cannot be reached in time"
         if self._has_heard or self._settings.tls.mode is Encryption.IMPLICIT:
             return f"{where} did not answer in time"
+        if self._settings.path is not None:
+            return f"{where} did not say a word in time"
         return (
             f"{where} did not say a word in time; if TLS begins at once there,"
             f' set backend.{self._settings.name}.tls = "implicit"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -163,10 +164,24 @@ def saying(path: Path, answers: Sequence[bytes]) -> Iterator[list[bytes]]:
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(path))
         listening.listen()
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield heard
         thread.join(20)
+
+
+def whole_request(connection: socket.socket) -> bytes:
+    """A request with its body, which may come behind the head; nothing if the client leaves."""
+    request = b""
+    while True:
+        head, blank, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        if blank and len(body) >= (int(length[1]) if length else 0):
+            return request
+        octets = connection.recv(65_536)
+        if not octets:
+            return b""
+        request += octets
 
 
 @contextmanager
@@ -178,7 +193,7 @@ def always_saying(path: Path, octets: Sequence[bytes], pause: float = 0.0) -> It
         while not is_over.is_set():
             connection, _ = listening.accept()
             with connection, suppress(OSError):
-                if not connection.recv(65_536):
+                if not whole_request(connection):
                     continue
                 for some in octets:
                     connection.sendall(some)
@@ -188,7 +203,7 @@ def always_saying(path: Path, octets: Sequence[bytes], pause: float = 0.0) -> It
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(path))
         listening.listen()
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield
         is_over.set()

@@ -98,7 +98,7 @@ class Accounts:
         return self._table.find(name)
 
     def name_of(self, account: str) -> str:
-        """The name of the account of that id; the id where there is no such account any more."""
+        """The name of the account with that id, or the id where the account was removed."""
         known = self._table.by_id.get(account)
         return account if known is None else known.name
 
@@ -236,7 +236,7 @@ class Accounts:
         return self._view(account)
 
     async def remove(self, name: str) -> AccountView:
-        """Its mail is left where it is; whoever gets the name next does not get that."""
+        """Its mail stays where it is; a new account of that name begins without it."""
         async with self._writing:
             account = self._named(name)
             await self._table.remove(account, self._forget)
